@@ -1,0 +1,115 @@
+"""Taichi's runtime: the only module that imports taichi.
+
+The runtime starts at the first launch, on the device of the tensors that the launch is given; importing the package starts
+nothing. Taichi wants the first launch on the thread that started it and one launch at a time, and torch runs CUDA backward
+passes on threads of its own, so every launch goes through `launch`, which holds one lock.
+"""
+
+import contextlib
+import io
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
+
+import taichi as ti
+
+__all__ = ["autodiff", "bands", "launch", "progress", "report", "ti"]
+
+_lock = threading.RLock()
+_owner_pid: int | None = None
+_ARCH_OF_DEVICE = {"cpu": (ti.x64, ti.arm64), "cuda": (ti.cuda,)}
+
+#: Called with (done, total) while a long launch is under way; None where nobody listens.
+progress: ContextVar[Callable[[int, int], None] | None] = ContextVar("progress", default=None)
+
+
+def _started() -> bool:
+    return ti.lang.impl.get_runtime().prog is not None
+
+
+def _start(device: Any) -> None:
+    """Start Taichi for `device`, or raise RuntimeError where the running one cannot serve it."""
+    global _owner_pid
+    if device.type not in _ARCH_OF_DEVICE:
+        raise RuntimeError(f"tensors must be on the CPU or on CUDA, got device {device}")
+    if device.type == "cuda" and device.index not in (None, 0):
+        raise RuntimeError(
+            f"Taichi drives one GPU a process, cuda:0; got tensors on {device}. Start one process a GPU, each with its own "
+            "CUDA_VISIBLE_DEVICES."
+        )
+    if not _started():
+        with contextlib.redirect_stdout(io.StringIO()):  # "Starting on arch=…" is a plain print
+            ti.init(arch=ti.cuda if device.type == "cuda" else ti.cpu, log_level=ti.ERROR)
+        ti.sync()  # materialises the runtime here, so that other threads may launch
+        _owner_pid = os.getpid()
+    if _owner_pid is None:  # somebody else called ti.init
+        ti.sync()
+        _owner_pid = os.getpid()
+    if _owner_pid != os.getpid():
+        raise RuntimeError(
+            "Taichi was started before this process was forked and would hang in the child. Use the 'spawn' start method "
+            "(DataLoader: multiprocessing_context='spawn'), or start rendering only after the fork."
+        )
+    arch = ti.lang.impl.current_cfg().arch
+    if arch not in _ARCH_OF_DEVICE[device.type]:
+        raise RuntimeError(
+            f"Taichi runs on arch {arch.name} in this process but the tensors are on {device}. Call ti.init with "
+            f"arch=ti.{'cuda' if device.type == 'cuda' else 'cpu'} (or let taichi_bokeh start Taichi), one arch a process."
+        )
+
+
+@contextlib.contextmanager
+def _in_stream_order(device: Any) -> Iterator[None]:
+    """Taichi launches on CUDA's null stream: order it after, and before, torch's work on any other stream."""
+    if device.type != "cuda":
+        yield
+        return
+    import torch
+
+    stream = torch.cuda.current_stream(device)
+    side = stream != torch.cuda.default_stream(device)
+    if side:
+        stream.synchronize()
+    yield
+    if side:
+        ti.sync()
+
+
+def launch(kernel: Callable[..., Any], *args: Any) -> None:
+    """Run a Taichi kernel on torch tensors (contiguous, detached, on one device) and numbers."""
+    device = next(arg.device for arg in args if hasattr(arg, "device"))
+    with _lock:
+        _start(device)
+        with _in_stream_order(device):
+            kernel(*args)
+
+
+def autodiff(kernel: Any, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any], *numbers: Any) -> list[Any]:
+    """Vector–Jacobian product of a straight-line kernel, `kernel(*inputs, *outputs, *numbers)`, by Taichi's autodiff.
+
+    Works on copies that own their `.grad`, so that no user's tensor is touched. Reverse mode clears the outputs' gradients
+    in place, hence the clones.
+    """
+    leaves = [t.detach().requires_grad_() for t in (*inputs, *outputs)]
+    for leaf, cotangent in zip(leaves, [None] * len(inputs) + list(cotangents), strict=True):
+        leaf.grad = leaf.new_zeros(leaf.shape) if cotangent is None else cotangent.detach().clone().contiguous()
+    launch(kernel.grad, *leaves, *numbers)
+    return [leaf.grad for leaf in leaves[: len(inputs)]]
+
+
+def bands(rows: int) -> Iterator[tuple[int, int]]:
+    """Row ranges [first, last) that cover `rows`: all in one, or a few where somebody listens to the progress."""
+    step = rows if progress.get() is None else max(1, -(-rows // 32))
+    for first in range(0, rows, step):
+        yield first, min(rows, first + step)
+
+
+def report(done: int, total: int) -> None:
+    """Tell whoever listens how far the launch under way has come."""
+    listener = progress.get()
+    if listener is not None:
+        listener(done, total)

@@ -1,0 +1,114 @@
+"""The straight-line steps round the scatter sums. Taichi differentiates these: no loop, no branch, one owner an element.
+
+    circle_of_confusion:  r = K·(D − F), the signed radius in px
+    sources:   P = share·(a·I, a, 1)/A(r), the spread radius and the in-focus weight e = exp(−3r²)
+               disc:           A = π·r̂², r̂ = max(|r|, r₀), share = min(|r|/r₀, 1): below r₀ a source is a mixture of a
+                               point on its own pixel, 1 − share, and a disc of radius r₀; P holds the disc's part
+               soft, official: A = r̂², r̂ = |r| + 1, share = 1
+    resolve:   disc, soft: colour = Σ a·I·w/Σ w, coverage = Σ a·w/Σ w, with the point part added to both sums
+               official:   colour = V·Σ a·I·w/(Σ a·w + 1e-8), coverage = V (kernels/square_mean.py)
+    composite: B = Σ_l c_l·Π_{k<l} (1 − v_k), front to back, c premultiplied             Dr.Bokeh, Eq. (2)
+
+Each takes and gives flat arrays: [N, planes, P] with P pixels.
+"""
+
+import math
+from functools import cache
+from typing import Any
+
+from taichi_bokeh._runtime import ti
+from taichi_bokeh.kernels.arithmetic import REAL
+from taichi_bokeh.kernels.disc_table import LEAST_RADIUS_PX
+
+
+@cache
+def circle_of_confusion(dtype: str) -> Any:
+    real = REAL[dtype]
+    rows, values = ti.types.ndarray(dtype=real, ndim=1), ti.types.ndarray(dtype=real, ndim=2)
+
+    @ti.kernel
+    def circle_of_confusion(disparity: values, blur: rows, focus: rows, radius: values):
+        """[rows, W]; one blur and one focus a row, whose gradients one thread owns."""
+        for row in range(radius.shape[0]):
+            for x in range(radius.shape[1]):
+                radius[row, x] = blur[row] * (disparity[row, x] - focus[row])
+
+    return circle_of_confusion
+
+
+@cache
+def sources(profile: str, dtype: str) -> Any:
+    real = REAL[dtype]
+    arrays3, arrays2 = ti.types.ndarray(dtype=real, ndim=3), ti.types.ndarray(dtype=real, ndim=2)
+
+    @ti.kernel
+    def sources(rgb: arrays3, alpha: arrays2, radius: arrays2, planes: arrays3, spread: arrays2, in_focus: arrays2):
+        for n, p in ti.ndrange(alpha.shape[0], alpha.shape[1]):
+            size = ti.abs(radius[n, p])
+            wide = ti.max(size, real(LEAST_RADIUS_PX))
+            density = ti.min(size / real(LEAST_RADIUS_PX), real(1.0)) / (real(math.pi) * wide * wide)
+            if ti.static(profile != "disc"):
+                wide = size + 1
+                density = 1 / (wide * wide)
+            for c in ti.static(range(3)):
+                planes[n, c, p] = density * alpha[n, p] * rgb[n, c, p]
+            planes[n, 3, p] = density * alpha[n, p]
+            planes[n, 4, p] = density
+            spread[n, p] = wide
+            in_focus[n, p] = ti.exp(-3 * radius[n, p] * radius[n, p])
+
+    return sources
+
+
+@cache
+def resolve(profile: str, dtype: str) -> Any:
+    real = REAL[dtype]
+    arrays3, arrays2 = ti.types.ndarray(dtype=real, ndim=3), ti.types.ndarray(dtype=real, ndim=2)
+
+    @ti.kernel
+    def resolve(sums: arrays3, rgb: arrays3, alpha: arrays2, radius: arrays2, colour: arrays3, coverage: arrays2):
+        for n, p in ti.ndrange(alpha.shape[0], alpha.shape[1]):
+            point = real(0.0)
+            if ti.static(profile == "disc"):
+                point = 1 - ti.min(ti.abs(radius[n, p]) / real(LEAST_RADIUS_PX), real(1.0))
+            total = sums[n, 4, p] + point
+            for c in ti.static(range(3)):
+                colour[n, c, p] = (sums[n, c, p] + point * alpha[n, p] * rgb[n, c, p]) / total
+            coverage[n, p] = (sums[n, 3, p] + point * alpha[n, p]) / total
+
+    return resolve
+
+
+@cache
+def resolve_official(dtype: str) -> Any:
+    real = REAL[dtype]
+    arrays3, arrays2 = ti.types.ndarray(dtype=real, ndim=3), ti.types.ndarray(dtype=real, ndim=2)
+
+    @ti.kernel
+    def resolve_official(sums: arrays3, coverage: arrays2, colour: arrays3):
+        for n, p in ti.ndrange(coverage.shape[0], coverage.shape[1]):
+            for c in ti.static(range(3)):
+                colour[n, c, p] = coverage[n, p] * sums[n, c, p] / (sums[n, 3, p] + real(1e-8))
+
+    return resolve_official
+
+
+@cache
+def composite(layers: int, dtype: str) -> Any:
+    real = REAL[dtype]
+    arrays4, arrays3 = ti.types.ndarray(dtype=real, ndim=4), ti.types.ndarray(dtype=real, ndim=3)
+
+    @ti.kernel
+    def composite(colour: arrays4, coverage: arrays3, picture: arrays3):
+        """colour [B, L, 3, P], coverage [B, L, P] -> picture [B, 3, P]; unrolled over the L layers."""
+        for b, p in ti.ndrange(picture.shape[0], picture.shape[2]):
+            for c in ti.static(range(3)):
+                total, transmittance = real(0.0), real(1.0)
+                for layer in ti.static(range(layers)):
+                    total += transmittance * colour[b, layer, c, p]
+                    transmittance *= 1 - coverage[b, layer, p]
+                picture[b, c, p] = total
+
+    return composite
+
+

@@ -1,0 +1,307 @@
+"""The scatter sums: what every pixel receives from the discs of its neighbours, with on-focal occlusion.
+
+Forward, for pixel x and source y at distance ρ = |y − x|, with P the five weighted planes of a source (premultiplied red,
+green, blue, alpha and one, each over the disc's area), E the profile (kernels/profile.py), d the disparity and
+e = exp(−3·(K·d)²) the in-focus weight of a pixel:
+
+    s(x)    = Σ_y P(y)·E(ρ; r_y)·O(y, x)                  over ρ < limit
+    O(y, x) = 1 − e(x)·τ(d_y − d_x),   O(x, x) = 1,       τ(Δ) = 1/(1 + exp(20(Δ − 0.1))) = ½ − ½·tanh(10(Δ − 0.1))
+
+Adjoint, with g = ∂loss/∂s and q(y, x) = ⟨P(y), g(x)⟩:
+
+    ∂/∂P(y) = Σ_x g(x)·E·O                                ∂/∂r_y = Σ_x q·E′·O
+    ∂/∂d_y  = Σ_x q·E·20·e(x)·τ(1 − τ)                    ∂/∂e(x) = −Σ_y q·E·τ
+    ∂/∂d_x  = −Σ_y q·E·20·e(x)·τ(1 − τ)
+
+The first three are gathered by the source (`adjoint`), the last two by the pixel (`focus_adjoint`), so that no sum is
+shared between threads. Source: Dr.Bokeh, Eq. (3)–(5), corrected as in docs/mathematics.md.
+
+Sources are padded by `pad` px on every side, so that borders need no branch. Runs of taps are rounded up to LANES, which
+lets them vectorise without a remainder: the taps beyond the disc weigh nothing.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from taichi_bokeh._runtime import ti
+from taichi_bokeh.kernels.arithmetic import REAL, exponential
+from taichi_bokeh.kernels.culling import TILE
+from taichi_bokeh.kernels.profile import profile
+
+PLANES = 5
+RADIUS, DISPARITY = 5, 6  # where they stand in the padded source, behind the planes
+IN_FOCUS, FOCUS_DISPARITY = 0, 1  # where they stand in `focus`
+LANES = 8
+_NEGLIGIBLE_FOCUS = {"float32": 1e-7, "float64": 1e-17}  # O is 1 to rounding below
+
+
+class Scatter(NamedTuple):
+    forward: Any
+    adjoint: Any
+    focus_adjoint: Any
+    focus_rows: Any
+
+
+@cache
+def scatter(name: str, dtype: str) -> Scatter:
+    real = REAL[dtype]
+    exp = exponential(dtype)
+    sample, margin, plateau = profile(name, dtype)
+    negligible = _NEGLIGIBLE_FOCUS[dtype]
+    vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
+    vec7 = ti.types.vector(PLANES + 2, real)
+    tables = arrays4 = ti.types.ndarray(dtype=real, ndim=4)
+    arrays3 = ti.types.ndarray(dtype=real, ndim=3)
+    bounds = ti.types.ndarray(dtype=real, ndim=5)
+    columns = ti.types.ndarray(dtype=ti.i32, ndim=3)
+
+    @ti.func
+    def hidden(nearer):
+        """τ: the share by which a source that is `nearer` (in disparity) than an in-focus pixel stays hidden behind it."""
+        return 1 / (1 + exp(20 * (nearer - real(0.1))))
+
+    @ti.func
+    def weigh(table: ti.template(), dx, dy, radius, limit):
+        """(E, E′) for a source `radius` at the offset (dx, dy); nothing at `limit` px and beyond."""
+        fx, fy = ti.cast(dx, real), ti.cast(dy, real)
+        distance = ti.sqrt(fx * fx + fy * fy)
+        row, column = ti.min(ti.abs(dy), table.shape[0] - 1), ti.min(ti.abs(dx), table.shape[1] - 1)
+        weight = sample(table, row, column, radius, distance)
+        inside = ti.select(distance < limit, real(1.0), real(0.0))
+        return weight * inside
+
+    @ti.func
+    def round_up(count):
+        return (count + (LANES - 1)) // LANES * LANES
+
+    @ti.func
+    def half_chord(distance, dy):
+        """Half the pixels, the middle one apart, of a disc's row `dy` px off its centre; −1 where the disc has none."""
+        squared = distance * distance - ti.cast(dy * dy, real)
+        return ti.select(
+            squared < 0 or distance < 0, -1, ti.cast(ti.floor(ti.sqrt(ti.max(squared, real(0.0)))), ti.i32)
+        )
+
+    # ---- forward: a pixel gathers from its sources
+
+    @ti.func
+    def edge_run(source: ti.template(), table: ti.template(), n, y, x, dy, dx0, count, limit):
+        total = vec5(0.0)
+        for column in range(x + dx0, x + dx0 + round_up(count)):
+            dx = column - x
+            weight = weigh(table, dx, dy, source[n, RADIUS, y, column], limit)[0]
+            weight = ti.select(dx < dx0 + count, weight, real(0.0))
+            for c in ti.static(range(PLANES)):
+                total[c] += weight * source[n, c, y, column]
+        return total
+
+    @ti.func
+    def plateau_run(source: ti.template(), n, y, first, last):
+        total = vec5(0.0)
+        for column in range(first, last):
+            for c in ti.static(range(PLANES)):
+                total[c] += source[n, c, y, column]
+        return total * real(plateau)
+
+    @ti.func
+    def occluded_run(source: ti.template(), table: ti.template(), n, y, x, dy, half, limit, focus):
+        total = vec5(0.0)
+        for column in range(x - half, x - half + round_up(2 * half + 1)):
+            weight = weigh(table, column - x, dy, source[n, RADIUS, y, column], limit)[0]
+            weight *= 1 - focus[0] * hidden(source[n, DISPARITY, y, column] - focus[1])
+            for c in ti.static(range(PLANES)):
+                total[c] += weight * source[n, c, y, column]
+        return total
+
+    @ti.func
+    def open_row(source: ti.template(), table: ti.template(), n, y, x, dy, half, inner, limit):
+        """One row of sources where O = 1: edge, plateau, edge."""
+        total = vec5(0.0)
+        if inner >= LANES // 2:
+            total += edge_run(source, table, n, y, x, dy, -half, half - inner, limit)
+            total += plateau_run(source, n, y, x - inner, x + inner + 1)
+            total += edge_run(source, table, n, y, x, dy, inner + 1, half - inner, limit)
+        else:
+            total += edge_run(source, table, n, y, x, dy, -half, 2 * half + 1, limit)
+        return total
+
+    @ti.kernel
+    def forward(
+        source: arrays4, focus: arrays4, table: tables, reach: bounds, sums: arrays4, pad: ti.i32, limit: real, rows: ti.math.ivec2
+    ):
+        ti.loop_config(block_dim=128)
+        for n, j, i in ti.ndrange(sums.shape[0], rows[1] - rows[0], sums.shape[3]):
+            py, x = j + rows[0], i + pad
+            y = py + pad
+            at = vec2(focus[n, IN_FOCUS, py, i], focus[n, FOCUS_DISPARITY, py, i])
+            occluded = at[0] > negligible
+            total = vec5(0.0)
+            for band in range(reach.shape[3]):
+                farthest = reach[n, py // TILE, i // TILE, band, 0]
+                flat = reach[n, py // TILE, i // TILE, band, 1]
+                far = ti.cast(ti.floor(farthest), ti.i32)
+                top = (py // TILE + band) * TILE
+                for row in range(ti.max(top, y - far), ti.min(top + TILE - 1, y + far) + 1):
+                    dy = row - y
+                    half = half_chord(farthest, dy)
+                    if half >= 0:
+                        if occluded:
+                            total += occluded_run(source, table, n, row, x, dy, half, limit, at)
+                        else:
+                            total += open_row(source, table, n, row, x, dy, half, half_chord(flat, dy), limit)
+            if occluded:  # O(x, x) = 1
+                own = weigh(table, 0, 0, source[n, RADIUS, y, x], limit)[0] * at[0] * hidden(real(0.0))
+                for c in ti.static(range(PLANES)):
+                    total[c] += own * source[n, c, y, x]
+            for c in ti.static(range(PLANES)):
+                sums[n, c, py, i] = total[c]
+
+    # ---- adjoint: a source gathers from the pixels that it reached; inverts edge_run, plateau_run and occluded_run
+
+    @ti.func
+    def edge_pull(d_sums: ti.template(), table: ti.template(), n, row, x, dy, first, last, at, limit):
+        """[Σ g·E, Σ q·E′, 0] over the pixels first … last − 1 of a row."""
+        total, slope = vec5(0.0), real(0.0)
+        for column in range(first, first + round_up(last - first)):
+            weight = weigh(table, column - x, dy, at[RADIUS], limit)
+            weight = ti.select(column < last, weight, vec2(0.0))
+            pulled = real(0.0)
+            for c in ti.static(range(PLANES)):
+                g = d_sums[n, c, row, column]
+                total[c] += weight[0] * g
+                pulled += at[c] * g
+            slope += weight[1] * pulled
+        return vec7(total[0], total[1], total[2], total[3], total[4], slope, 0.0)
+
+    @ti.func
+    def plateau_pull(d_sums: ti.template(), n, row, first, last):
+        total = vec5(0.0)
+        for column in range(first, last):
+            for c in ti.static(range(PLANES)):
+                total[c] += d_sums[n, c, row, column]
+        total *= real(plateau)
+        return vec7(total[0], total[1], total[2], total[3], total[4], 0.0, 0.0)
+
+    @ti.func
+    def occluded_pull(
+        d_sums: ti.template(), focus: ti.template(), table: ti.template(), n, row, x, dy, first, last, at, limit
+    ):
+        """[Σ g·E·O, Σ q·E′·O, Σ q·E·20·e·τ(1 − τ)] over the pixels first … last − 1 of a row."""
+        total, slope, tilt = vec5(0.0), real(0.0), real(0.0)
+        for column in range(first, first + round_up(last - first)):
+            weight = weigh(table, column - x, dy, at[RADIUS], limit)
+            weight = ti.select(column < last, weight, vec2(0.0))
+            share = hidden(at[DISPARITY] - focus[n, FOCUS_DISPARITY, row, column])
+            in_focus = focus[n, IN_FOCUS, row, column]
+            visible = 1 - in_focus * share
+            pulled = real(0.0)
+            for c in ti.static(range(PLANES)):
+                g = d_sums[n, c, row, column]
+                total[c] += weight[0] * visible * g
+                pulled += at[c] * g
+            slope += weight[1] * visible * pulled
+            tilt += weight[0] * pulled * 20 * in_focus * share * (1 - share)
+        return vec7(total[0], total[1], total[2], total[3], total[4], slope, tilt)
+
+    @ti.func
+    def pull_row(
+        d_sums: ti.template(), focus: ti.template(), table: ti.template(), n, row, x, dy, outer, inner, span, at, limit
+    ):
+        """What a source at column x (of the unpadded picture) takes back from one row; `span`: the row's in-focus pixels."""
+        width = d_sums.shape[3] - LANES
+        first, last = ti.max(0, x - outer), ti.min(width, x + outer + 1)
+        total = vec7(0.0)
+        if last > first:
+            begin, end = ti.max(first, span[0]), ti.min(last, span[1])
+            if end > begin:
+                total += edge_pull(d_sums, table, n, row, x, dy, first, begin, at, limit)
+                total += occluded_pull(d_sums, focus, table, n, row, x, dy, begin, end, at, limit)
+                total += edge_pull(d_sums, table, n, row, x, dy, end, last, at, limit)
+            elif inner >= LANES // 2:
+                begin, end = ti.min(ti.max(first, x - inner), last), ti.max(ti.min(last, x + inner + 1), first)
+                total += edge_pull(d_sums, table, n, row, x, dy, first, begin, at, limit)
+                total += plateau_pull(d_sums, n, row, begin, end)
+                total += edge_pull(d_sums, table, n, row, x, dy, ti.max(begin, end), last, at, limit)
+            else:
+                total += edge_pull(d_sums, table, n, row, x, dy, first, last, at, limit)
+        return total
+
+    @ti.kernel
+    def adjoint(
+        source: arrays4, focus: arrays4, spans: columns, table: tables, d_sums: arrays4, d_source: arrays4, pad: ti.i32, limit: real
+    ):
+        ti.loop_config(block_dim=128)
+        for n, py, px in ti.ndrange(source.shape[0], source.shape[2], source.shape[3]):
+            at = vec7(0.0)
+            for c in ti.static(range(PLANES + 2)):
+                at[c] = source[n, c, py, px]
+            y, x = py - pad, px - pad
+            farthest = ti.min(at[RADIUS] + margin, limit)
+            flat = ti.min(at[RADIUS] - margin, limit - 1)
+            far = ti.cast(ti.floor(farthest), ti.i32)
+            total = vec7(0.0)
+            for row in range(ti.max(0, y - far), ti.min(d_sums.shape[2] - 1, y + far) + 1):
+                dy = row - y
+                span = ti.math.ivec2(spans[n, row, 0], spans[n, row, 1])
+                outer, inner = half_chord(farthest, dy), half_chord(flat, dy)
+                total += pull_row(d_sums, focus, table, n, row, x, dy, outer, inner, span, at, limit)
+            if 0 <= y < d_sums.shape[2] and 0 <= x < d_sums.shape[3] - LANES:  # O(x, x) = 1
+                own = weigh(table, 0, 0, at[RADIUS], limit) * focus[n, IN_FOCUS, y, x] * hidden(real(0.0))
+                for c in ti.static(range(PLANES)):
+                    total[c] += own[0] * d_sums[n, c, y, x]
+                    total[RADIUS] += own[1] * at[c] * d_sums[n, c, y, x]
+            for c in ti.static(range(PLANES + 2)):
+                d_source[n, c, py, px] = total[c]
+
+    @ti.func
+    def focus_pull(source: ti.template(), table: ti.template(), n, y, x, dy, half, limit, disparity, g):
+        """[Σ q·E·τ, Σ q·E·20·τ(1 − τ)] over one row of sources."""
+        share_sum, tilt_sum = real(0.0), real(0.0)
+        for column in range(x - half, x - half + round_up(2 * half + 1)):
+            weight = weigh(table, column - x, dy, source[n, RADIUS, y, column], limit)[0]
+            share = hidden(source[n, DISPARITY, y, column] - disparity)
+            pulled = real(0.0)
+            for c in ti.static(range(PLANES)):
+                pulled += g[c] * source[n, c, y, column]
+            share_sum += weight * pulled * share
+            tilt_sum += weight * pulled * share * (1 - share)
+        return vec2(share_sum, 20 * tilt_sum)
+
+    @ti.kernel
+    def focus_adjoint(
+        source: arrays4, focus: arrays4, table: tables, reach: bounds, d_sums: arrays4, d_focus: arrays4, pad: ti.i32, limit: real
+    ):
+        ti.loop_config(block_dim=128)
+        for n, py, i in ti.ndrange(d_focus.shape[0], d_focus.shape[2], d_focus.shape[3]):
+            y, x = py + pad, i + pad
+            in_focus, disparity = focus[n, IN_FOCUS, py, i], focus[n, FOCUS_DISPARITY, py, i]
+            total = vec2(0.0)
+            if in_focus > negligible:
+                g = vec5(0.0)
+                for c in ti.static(range(PLANES)):
+                    g[c] = d_sums[n, c, py, i]
+                for band in range(reach.shape[3]):
+                    farthest = reach[n, py // TILE, i // TILE, band, 0]
+                    far = ti.cast(ti.floor(farthest), ti.i32)
+                    top = (py // TILE + band) * TILE
+                    for row in range(ti.max(top, y - far), ti.min(top + TILE - 1, y + far) + 1):
+                        half = half_chord(farthest, row - y)
+                        if half >= 0:
+                            total += focus_pull(source, table, n, row, x, row - y, half, limit, disparity, g)
+                own = weigh(table, 0, 0, source[n, RADIUS, y, x], limit)[0] * hidden(real(0.0))
+                for c in ti.static(range(PLANES)):  # O(x, x) = 1
+                    total[0] -= own * g[c] * source[n, c, y, x]
+            d_focus[n, IN_FOCUS, py, i] = -total[0]
+            d_focus[n, FOCUS_DISPARITY, py, i] = -in_focus * total[1]
+
+    @ti.kernel
+    def focus_rows(focus: arrays4, spans: columns):
+        """The columns [first, last) of every row between which pixels are in focus."""
+        for n, y in ti.ndrange(spans.shape[0], spans.shape[1]):
+            first, last = focus.shape[3], 0
+            for x in range(focus.shape[3] - LANES):
+                if focus[n, IN_FOCUS, y, x] > negligible:
+                    first, last = ti.min(first, x), x + 1
+            spans[n, y, 0], spans[n, y, 1] = first, last
+
+    return Scatter(forward, adjoint, focus_adjoint, focus_rows)

@@ -1,0 +1,46 @@
+"""The renderer as a torch module."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh.layers import Layers
+from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.render import render
+
+
+class BokehRenderer(torch.nn.Module):
+    """`render` with a lens of its own.
+
+    Args:
+        blur, focus: number, tensor [] or [B]; a `torch.nn.Parameter` is registered as one and so can be learned, another
+            tensor as a buffer, so that it moves with the module.
+        aperture: shape of the lens opening.
+        settings: `model`, `profile`, `algorithm` and `max_radius`, as of `render`.
+    """
+
+    def __init__(
+        self, blur: float | Tensor, focus: float | Tensor, *, aperture: Aperture | None = None, **settings: Any
+    ) -> None:
+        super().__init__()
+        unknown = set(settings) - {"model", "profile", "algorithm", "max_radius"}
+        if unknown:
+            raise TypeError(f"{', '.join(sorted(unknown))}: not an argument of BokehRenderer")
+        ThinLens(blur, focus, aperture or Aperture())  # refuses a bad lens here rather than at the first picture
+        self.aperture = aperture or Aperture()
+        self.settings = settings
+        for name, value in (("blur", blur), ("focus", focus)):
+            if isinstance(value, Tensor) and not isinstance(value, torch.nn.Parameter):
+                self.register_buffer(name, value)
+            else:
+                setattr(self, name, value)
+
+    def forward(self, rgb: Tensor, alpha: Tensor, disparity: Tensor) -> Tensor:
+        """Picture [B, 3, H, W] of rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]."""
+        return render(Layers(rgb, alpha, disparity), ThinLens(self.blur, self.focus, self.aperture), **self.settings)
+
+    def extra_repr(self) -> str:
+        shown = {"blur": self.blur, "focus": self.focus, "aperture": self.aperture, **self.settings}
+        return ", ".join(f"{name}={value}" for name, value in shown.items())

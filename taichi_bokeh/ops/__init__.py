@@ -1,0 +1,7 @@
+"""torch custom operators over the kernels: checks, fakes and autograd. Importing this package registers all of them."""
+
+from taichi_bokeh.ops.pointwise import circle_of_confusion, composite, resolve, resolve_official, sources
+from taichi_bokeh.ops.scatter import scatter
+from taichi_bokeh.ops.square_mean import square_mean
+
+__all__ = ["circle_of_confusion", "composite", "resolve", "resolve_official", "scatter", "sources", "square_mean"]

@@ -1,0 +1,53 @@
+"""What the operators share: dtype names, padding with its adjoint, and refusals of what autograd cannot do here."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+BORDERS = ("replicate", "reflect")
+
+
+def dtype_name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """Contiguous and out of the graph: Taichi would allocate `.grad` on a tensor that requires it."""
+    return tensor.detach().contiguous()
+
+
+def border_index(size: int, pad: int, border: str, device: torch.device) -> Tensor:
+    """Which row (or column) stands at each place of an axis padded by `pad` on both sides; any pad, any size."""
+    index = torch.arange(-pad, size + pad, device=device)
+    if border == "replicate" or size == 1:
+        return index.clamp_(0, size - 1)
+    period = 2 * (size - 1)
+    index = index.remainder_(period)
+    return torch.minimum(index, period - index)
+
+
+def pad_planes(planes: Tensor, pad: int, border: str) -> Tensor:
+    """[..., H, W] -> [..., H + 2·pad, W + 2·pad]."""
+    rows, columns = (border_index(planes.shape[k], pad, border, planes.device) for k in (-2, -1))
+    return planes.index_select(-2, rows).index_select(-1, columns)
+
+
+def fold_planes(padded: Tensor, pad: int, border: str) -> Tensor:
+    """The adjoint of `pad_planes`: every padded place's gradient goes back to the pixel that it was copied from."""
+    height, width = padded.shape[-2] - 2 * pad, padded.shape[-1] - 2 * pad
+    rows, columns = (border_index(size, pad, border, padded.device) for size in (height, width))
+    narrow = padded.new_zeros((*padded.shape[:-1], width)).index_add_(-1, columns, padded)
+    return narrow.new_zeros((*padded.shape[:-2], height, width)).index_add_(-2, rows, narrow)
+
+
+def refuse_double_backward(operator: Any, name: str) -> None:
+    """Make differentiating a backward operator raise, naming it."""
+
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        raise RuntimeError(
+            f"taichi_bokeh: double backward through {name} is not supported; its gradient cannot be differentiated again "
+            "(drop create_graph=True)"
+        )
+
+    operator.register_autograd(backward, setup_context=lambda ctx, inputs, output: None)

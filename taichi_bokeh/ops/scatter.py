@@ -1,0 +1,150 @@
+"""The operator of the scatter sums: pads, culls, launches the kernels of kernels/scatter.py, and folds gradients back."""
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh import _runtime
+from taichi_bokeh.kernels.culling import TILE, culling
+from taichi_bokeh.kernels.disc_table import disc_table
+from taichi_bokeh.kernels.profile import profile as profile_of
+from taichi_bokeh.kernels.scatter import LANES, scatter as scatter_kernels
+from taichi_bokeh.ops._common import dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
+
+_PIXELS_AT_ONCE = 1 << 20  # layers are taken together up to this many pixels, else one by one: bounds the memory
+
+
+class _Prepared(NamedTuple):
+    """A slice of layers, ready for the kernels."""
+
+    source: Tensor  # [n, 7, Hp, Wp]: five planes, spread radius, disparity, padded
+    focus: Tensor  # [n, 2, H, W + LANES]: in-focus weight, disparity
+    table: Tensor  # [rows, columns, nodes, 2]
+    reach: Tensor  # [n, H tiles, W tiles, bands, 2]
+    pad: int
+    limit: float
+
+
+@lru_cache(maxsize=8)
+def _disc_table(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    build, _, nodes = disc_table(str(dtype).removeprefix("torch."))
+    table = torch.empty(size, size, nodes, 2, dtype=dtype, device=device)
+    _runtime.launch(build, table)
+    return table
+
+
+def _table(name: str, farthest: float, like: Tensor) -> Tensor:
+    if name != "disc":
+        return like.new_zeros(1, 1, 1, 2)
+    size = 8 * math.ceil((farthest + 2) / 8)  # few sizes, so that the cache hits
+    with torch.inference_mode(False):
+        return _disc_table(size, like.dtype, like.device)
+
+
+def _prepare(inputs: tuple[Tensor, ...], name: str, max_radius: float, border: str) -> _Prepared:
+    planes, spread, disparity, in_focus = inputs
+    dtype = dtype_name(planes)
+    largest = float(spread.max())
+    if not math.isfinite(largest):
+        raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
+    limit = max_radius if max_radius > 0 else 1e9
+    farthest = min(largest + profile_of(name, dtype).margin_px, limit)
+    pad = TILE * math.ceil((farthest + LANES) / TILE)
+    if planes.shape[-1] + planes.shape[-2] + 4 * pad > 1 << 15:
+        raise ValueError(
+            f"the largest blur radius is {largest:.0f} px, too much for pictures of {planes.shape[-1]}x{planes.shape[-2]} px: "
+            "lower blur, or set max_radius"
+        )
+    source = pad_planes(torch.cat([planes, spread[:, None], disparity[:, None]], 1), pad, border)
+    focus = planes.new_zeros(planes.shape[0], 2, planes.shape[2], planes.shape[3] + LANES)
+    focus[:, 0, :, :-LANES], focus[:, 1, :, :-LANES] = in_focus, disparity
+    return _Prepared(source, focus, _table(name, farthest, planes), _reach(source, pad, limit, name), pad, limit)
+
+
+def _reach(source: Tensor, pad: int, limit: float, name: str) -> Tensor:
+    count, _, padded_height, padded_width = source.shape
+    kernels = culling(name, dtype_name(source))
+    extent = source.new_empty(count, -(-padded_height // TILE), -(-padded_width // TILE), 2)
+    _runtime.launch(kernels.extent, source, extent)
+    tiles = [-(-(size - 2 * pad) // TILE) for size in (padded_height, padded_width)]
+    reach = source.new_empty(count, *tiles, 2 * pad // TILE + 1, 2)
+    _runtime.launch(kernels.reach, extent, reach, pad, limit)
+    return reach
+
+
+def _slices(planes: Tensor) -> Iterator[slice]:
+    count, _, height, width = planes.shape
+    step = max(1, _PIXELS_AT_ONCE // (height * width))
+    for first in range(0, count, step):
+        yield slice(first, min(count, first + step))
+
+
+@torch.library.custom_op("taichi_bokeh::scatter", mutates_args=())
+def scatter(
+    planes: Tensor, spread: Tensor, disparity: Tensor, in_focus: Tensor, profile: str, max_radius: float, border: str
+) -> Tensor:
+    """Scatter sums [N, 5, H, W].
+
+    planes [N, 5, H, W]: weighted sources; spread, disparity, in_focus [N, H, W]; profile "disc", "soft" or "official";
+    max_radius in px: only sources nearer than this contribute, 0 for no limit; border "replicate" or "reflect".
+    """
+    inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
+    sums = torch.empty_like(inputs[0])
+    kernels = scatter_kernels(profile, dtype_name(planes))
+    slices = list(_slices(planes))
+    height = sums.shape[2]
+    for k, part in enumerate(slices):
+        p = _prepare(tuple(value[part] for value in inputs), profile, max_radius, border)
+        for first, last in _runtime.bands(height):
+            rows = _runtime.ti.math.ivec2(first, last)
+            _runtime.launch(kernels.forward, p.source, p.focus, p.table, p.reach, sums[part], p.pad, p.limit, rows)
+            _runtime.report(k * height + last, len(slices) * height)
+    return sums
+
+
+@torch.library.custom_op("taichi_bokeh::scatter_backward", mutates_args=())
+def _scatter_backward(
+    grad: Tensor,
+    planes: Tensor,
+    spread: Tensor,
+    disparity: Tensor,
+    in_focus: Tensor,
+    profile: str,
+    max_radius: float,
+    border: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
+    grads = tuple(torch.empty_like(value) for value in inputs)
+    kernels = scatter_kernels(profile, dtype_name(planes))
+    for part in _slices(planes):
+        p = _prepare(tuple(value[part] for value in inputs), profile, max_radius, border)
+        d_sums = torch.nn.functional.pad(plain(grad[part]), (0, LANES))
+        spans = torch.empty(p.focus.shape[0], p.focus.shape[2], 2, dtype=torch.int32, device=grad.device)
+        _runtime.launch(kernels.focus_rows, p.focus, spans)
+        d_source = torch.empty_like(p.source)
+        _runtime.launch(kernels.adjoint, p.source, p.focus, spans, p.table, d_sums, d_source, p.pad, p.limit)
+        d_focus = p.focus.new_empty((*p.focus.shape[:3], planes.shape[3]))
+        _runtime.launch(kernels.focus_adjoint, p.source, p.focus, p.table, p.reach, d_sums, d_focus, p.pad, p.limit)
+        folded = fold_planes(d_source, p.pad, border)
+        grads[0][part], grads[1][part] = folded[:, :5], folded[:, 5]
+        grads[2][part], grads[3][part] = folded[:, 6] + d_focus[:, 1], d_focus[:, 0]
+    return grads  # type: ignore[return-value]
+
+
+def _save(ctx: Any, inputs: Any, output: Any) -> None:
+    ctx.save_for_backward(*inputs[:4])
+    ctx.settings = inputs[4:]
+
+
+scatter.register_fake(lambda planes, *rest: torch.empty_like(planes, memory_format=torch.contiguous_format))
+_scatter_backward.register_fake(
+    lambda grad, *inputs: tuple(torch.empty_like(t, memory_format=torch.contiguous_format) for t in inputs[:4])
+)
+scatter.register_autograd(
+    lambda ctx, grad: (*_scatter_backward(grad, *ctx.saved_tensors, *ctx.settings), None, None, None), setup_context=_save
+)
+refuse_double_backward(_scatter_backward, "scatter")

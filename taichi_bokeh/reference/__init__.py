@@ -1,0 +1,6 @@
+"""Every equation in slow, readable torch: the oracle that the kernels are tested against. Any device, differentiable."""
+
+from taichi_bokeh.reference.profiles import disc_profile, logistic_profile
+from taichi_bokeh.reference.render import composite, render
+
+__all__ = ["composite", "disc_profile", "logistic_profile", "render"]

@@ -1,0 +1,119 @@
+"""The scatter model, straight from its equations (docs/mathematics.md), one offset at a time over whole pictures."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from taichi_bokeh.reference.profiles import disc_profile, logistic_profile
+
+#: As in the kernels: below this radius (px) a source is a mixture of a point and a disc of this radius.
+LEAST_RADIUS_PX = 1 / 16
+
+
+def composite(colour: Tensor, coverage: Tensor) -> Tensor:
+    """Premultiplied colour [B, L, 3, H, W] and coverage [B, L, H, W], front to back, into [B, 3, H, W]."""
+    ones = torch.ones_like(coverage[:, :1])
+    transmittance = torch.cat([ones, (1 - coverage).cumprod(1)[:, :-1]], 1)
+    return (transmittance[:, :, None] * colour).sum(1)
+
+
+def _border_index(size: int, pad: int, reflect: bool) -> Tensor:
+    places = torch.arange(-pad, size + pad)
+    if not reflect:
+        return places.clamp(0, size - 1)
+    if size == 1:
+        return torch.zeros_like(places)
+    folded = places.remainder(2 * (size - 1))
+    return torch.minimum(folded, 2 * (size - 1) - folded)
+
+
+def _padded(values: Tensor, pad: int, reflect: bool) -> Tensor:
+    rows, columns = (_border_index(values.shape[k], pad, reflect).to(values.device) for k in (-2, -1))
+    return values[..., rows, :][..., columns]
+
+
+def _offsets(limit: float) -> Iterator[tuple[int, int]]:
+    reach = math.ceil(limit)
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            if math.hypot(dx, dy) < limit:
+                yield dx, dy
+
+
+def _occlusion(d_source: Tensor, d_pixel: Tensor, in_focus: Tensor, floor: float) -> Tensor:
+    """O = 1 + e·(½·tanh(10(d_y − d_x − 0.1)) − ½); the released tanh has a floor in its denominator."""
+    t = 10 * (d_source - d_pixel - 0.1)
+    decay = torch.exp(-2 * t.abs())
+    tanh = t.sign() * (1 - decay) / (1 + decay + floor * torch.exp(-t.abs()))
+    return 1 + in_focus * (0.5 * tanh - 0.5)
+
+
+def scatter_sums(planes: Tensor, radius: Tensor, disparity: Tensor, profile: str, limit: float) -> Tensor:
+    """Σ_y planes(y)·w·O over every pixel's neighbours nearer than `limit` px; w per unit of the plane.
+
+    planes [N, C, H, W], radius (signed, px) and disparity [N, H, W]; profile "disc", "soft" or "official".
+    """
+    official = profile == "official"
+    size = radius.abs()
+    pad = math.ceil(limit)
+    height, width = radius.shape[-2:]
+    in_focus = torch.exp(-3 * size**2)
+    padded = [_padded(value, pad, official) for value in (planes, size, disparity)]
+    total = torch.zeros_like(planes)
+    for dx, dy in _offsets(limit):
+        window = (..., slice(pad + dy, pad + dy + height), slice(pad + dx, pad + dx + width))
+        values, r, d = (value[window] for value in padded)
+        if profile == "disc":
+            offset = (r.new_tensor(float(dx)), r.new_tensor(float(dy)))
+            point = (1 - r / LEAST_RADIUS_PX).clamp(min=0)
+            disc = checkpoint(disc_profile, *offset, r.clamp(min=LEAST_RADIUS_PX), use_reentrant=False)  # its nodes are many
+            weight = (1 - point) * disc
+            if dx == dy == 0:
+                weight = weight + point
+        else:
+            distance = r.new_tensor(math.hypot(dx, dy))
+            weight = logistic_profile(distance, r + 1, 1e-6 if official else 0.0) / (r + 1) ** 2
+        if (dx, dy) != (0, 0):
+            weight = weight * _occlusion(d, disparity, in_focus, 1e-6 if official else 0.0)
+        total = total + values * weight[:, None]
+    return total
+
+
+def square_mean(alpha: Tensor, radius: Tensor, limit: int) -> Tensor:
+    """Mean of alpha [N, H, W] over squares of half-size min(⌊(|radius| + 1)/2⌋, limit), reflected at the border."""
+    half = ((radius.detach().abs() + 1) / 2).clamp(max=limit).to(torch.int64)
+    pad = int(half.max())
+    padded = _padded(alpha, pad, True)
+    height, width = alpha.shape[-2:]
+    total = torch.zeros_like(alpha)
+    for dy in range(-pad, pad + 1):
+        for dx in range(-pad, pad + 1):
+            inside = half >= max(abs(dx), abs(dy))
+            total = total + inside * padded[..., pad + dy : pad + dy + height, pad + dx : pad + dx + width]
+    return total / (2 * half + 1) ** 2
+
+
+def render(
+    rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor, profile: str, max_radius: float | None = None
+) -> Tensor:
+    """Picture [B, 3, H, W] of layers rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]; blur and focus [B].
+
+    profile: "disc" or "soft" (the scatter model), "official" (the released code's variant of it).
+    """
+    batch, layers, _, height, width = rgb.shape
+    per_layer = [value.repeat_interleave(layers)[:, None, None] for value in (blur, focus)]
+    colour, a = rgb.flatten(0, 1), alpha.flatten(0, 1)
+    d = disparity.reshape(batch * layers, height, width) - per_layer[1]
+    radius = per_layer[0] * d
+    limit = max_radius if max_radius else float(radius.detach().abs().max()) + (2.0 if profile == "disc" else 14.0)
+    sums = scatter_sums(torch.cat([a * colour, a, torch.ones_like(a)], 1), radius, d, profile, limit)
+    if profile == "official":
+        coverage = square_mean(a[:, 0], radius, int(limit))
+        blurred = coverage[:, None] * sums[:, :3] / (sums[:, 3:4] + 1e-8)
+    else:
+        blurred, coverage = sums[:, :3] / sums[:, 4:], sums[:, 3] / sums[:, 4]
+    shape = (batch, layers, 3, height, width)
+    return composite(blurred.reshape(shape), coverage.reshape(batch, layers, height, width))

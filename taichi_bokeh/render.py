@@ -1,0 +1,112 @@
+"""Layers and a lens in, the picture that the lens would have seen out."""
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh import _runtime, ops, reference
+from taichi_bokeh._checks import require_number
+from taichi_bokeh.layers import Layers
+from taichi_bokeh.optics.thin_lens import ThinLens
+
+Model = Literal["scatter", "scatter-official"]
+Profile = Literal["disc", "soft"]
+Algorithm = Literal["auto", "exact", "reference"]
+ProgressCallback = Callable[[int, int], None]
+
+
+def render(
+    layers: Layers,
+    lens: ThinLens,
+    *,
+    model: Model = "scatter",
+    profile: Profile | None = None,
+    algorithm: Algorithm = "auto",
+    max_radius: float | None = None,
+    progress: ProgressCallback | None = None,
+) -> Tensor:
+    """Render the lens blur of `layers` seen through `lens`, differentiable in rgb, alpha, disparity, blur and focus.
+
+    Args:
+        layers: B scenes of L layers; float32 or float64, on the CPU or on CUDA.
+        lens: blur and focus in the disparity's units.
+        model: "scatter", the occlusion-aware scatter model (docs/mathematics.md), or "scatter-official", the variant that
+            Dr.Bokeh's released code computes, for comparison with published numbers.
+        profile: edge of the blur discs of model "scatter": "disc" (default), the exact disc; "soft", the paper's logistic.
+        algorithm: "exact", the culled gather in Taichi; "reference", slow readable torch; "auto" takes "exact".
+        max_radius: only sources nearer than this, in px, contribute (the released code's window is 2·max_radius + 1);
+            by default as far as the scene's largest blur reaches.
+        progress: called with (done, total) while the forward pass runs; not under torch.compile.
+
+    Returns:
+        The picture [B, 3, H, W], linear light, with the dtype and on the device of the layers.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it must be; the message names it.
+        RuntimeError: the device cannot be served, or forward-mode differentiation or double backward is asked for.
+    """
+    chosen = _validate(layers, lens, model, profile, algorithm, max_radius)
+    blur, focus = lens.per_picture(layers)
+    _refuse_forward_mode(layers.rgb, layers.alpha, layers.disparity, blur, focus)
+    if algorithm == "reference":
+        return reference.render(layers.rgb, layers.alpha, layers.disparity, blur, focus, chosen, max_radius)
+    if progress is None:
+        return _exact(layers, blur, focus, chosen, max_radius)
+    token = _runtime.progress.set(progress)
+    try:
+        return _exact(layers, blur, focus, chosen, max_radius)
+    finally:
+        _runtime.progress.reset(token)
+
+
+def _validate(
+    layers: Layers, lens: ThinLens, model: str, profile: str | None, algorithm: str, max_radius: float | None
+) -> str:
+    """The kernels' name of the model and profile, or an error that names the culprit."""
+    if not isinstance(layers, Layers):
+        raise TypeError(f"layers is of type {type(layers).__name__}; expected Layers")
+    if not isinstance(lens, ThinLens):
+        raise TypeError(f"lens is of type {type(lens).__name__}; expected a ThinLens")
+    for name, value, allowed in (("model", model, Model), ("algorithm", algorithm, Algorithm)):
+        if value not in get_args(allowed):
+            raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, get_args(allowed)))}")
+    if max_radius is not None:
+        require_number("max_radius", max_radius)
+        if not 0 < max_radius < 1 << 15:
+            raise ValueError(f"max_radius is {max_radius}; expected px between 0 and 32768")
+    if model == "scatter-official":
+        if profile is not None:
+            raise ValueError(f"profile is {profile!r}, but model 'scatter-official' has one profile of its own")
+        return "official"
+    if profile is not None and profile not in get_args(Profile):
+        raise ValueError(f"profile is {profile!r}; expected one of {', '.join(map(repr, get_args(Profile)))}")
+    return profile or "disc"
+
+
+def _refuse_forward_mode(*tensors: Tensor) -> None:
+    """torch.func.jvp would silently give zeros: custom operators have no forward-mode rule."""
+    if torch.compiler.is_compiling():
+        return
+    if any(torch._C._functorch.is_gradtrackingtensor(t) for t in tensors):  # not part of torch's public interface
+        raise RuntimeError("taichi_bokeh: torch.func transforms (grad, jvp) are not supported; use torch.autograd.grad")
+    if any(torch.autograd.forward_ad.unpack_dual(t).tangent is not None for t in tensors):
+        raise RuntimeError("taichi_bokeh: forward-mode differentiation is not supported; use torch.autograd.grad")
+
+
+def _exact(layers: Layers, blur: Tensor, focus: Tensor, profile: str, max_radius: float | None) -> Tensor:
+    batch, count, height, width = layers.shape
+    rgb = layers.rgb.reshape(-1, 3, height, width)
+    alpha, disparity = (value.reshape(-1, height, width) for value in (layers.alpha, layers.disparity))
+    per_layer = [value[:, None].expand(batch, count).reshape(-1) for value in (blur, focus)]
+    radius = ops.circle_of_confusion(disparity, *per_layer)
+    planes, spread, in_focus = ops.sources(rgb, alpha, radius, profile)
+    border = "reflect" if profile == "official" else "replicate"
+    sums = ops.scatter(planes, spread, disparity, in_focus, profile, float(max_radius or 0.0), border)
+    if profile == "official":
+        coverage = ops.square_mean(alpha, radius, int(max_radius or 1 << 20))
+        colour = ops.resolve_official(sums, coverage)
+    else:
+        colour, coverage = ops.resolve(sums, rgb, alpha, radius, profile)
+    return ops.composite(colour.reshape(batch, count, 3, height, width), coverage.reshape(batch, count, height, width))
