@@ -17,13 +17,13 @@ os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
 
 import taichi as ti
 
-__all__ = ["autodiff", "bands", "launch", "progress", "report", "ti"]
+__all__ = ["autodiff", "bands", "launch", "nested_progress", "progress", "ti"]
 
 _lock = threading.RLock()
 _owner_pid: int | None = None
 _ARCH_OF_DEVICE = {"cpu": (ti.x64, ti.arm64), "cuda": (ti.cuda,)}
 
-#: Called with (done, total) while a long launch is under way; None where nobody listens.
+#: Called with (done, total) rows while a long launch is under way; None where nobody listens.
 progress: ContextVar[Callable[[int, int], None] | None] = ContextVar("progress", default=None)
 
 
@@ -102,14 +102,25 @@ def autodiff(kernel: Any, inputs: Sequence[Any], outputs: Sequence[Any], cotange
 
 
 def bands(rows: int) -> Iterator[tuple[int, int]]:
-    """Row ranges [first, last) that cover `rows`: all in one, or a few where somebody listens to the progress."""
-    step = rows if progress.get() is None else max(1, -(-rows // 32))
-    for first in range(0, rows, step):
-        yield first, min(rows, first + step)
-
-
-def report(done: int, total: int) -> None:
-    """Tell whoever listens how far the launch under way has come."""
+    """Row ranges [first, last) that cover `rows`: all in one, or some, each reported once done, where somebody listens."""
     listener = progress.get()
-    if listener is not None:
-        listener(done, total)
+    step = rows if listener is None else max(1, -(-rows // 32))
+    for first in range(0, rows, step):
+        last = min(rows, first + step)
+        yield first, last
+        if listener is not None:
+            listener(last, rows)
+
+
+@contextlib.contextmanager
+def nested_progress(index: int, count: int) -> Iterator[None]:
+    """Let what runs inside report as part `index` of `count` equal ones."""
+    listener = progress.get()
+    if listener is None or count == 1:
+        yield
+        return
+    token = progress.set(lambda done, total: listener(index * total + done, count * total))
+    try:
+        yield
+    finally:
+        progress.reset(token)

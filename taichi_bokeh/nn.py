@@ -21,6 +21,9 @@ class BokehRenderer(torch.nn.Module):
         settings: `model`, `profile`, `algorithm` and `max_radius`, as of `render`.
     """
 
+    blur: float | Tensor
+    focus: float | Tensor
+
     def __init__(
         self, blur: float | Tensor, focus: float | Tensor, *, aperture: Aperture | None = None, **settings: Any
     ) -> None:
@@ -42,5 +45,6 @@ class BokehRenderer(torch.nn.Module):
         return render(Layers(rgb, alpha, disparity), ThinLens(self.blur, self.focus, self.aperture), **self.settings)
 
     def extra_repr(self) -> str:
+        """What print shows between the module's brackets."""
         shown = {"blur": self.blur, "focus": self.focus, "aperture": self.aperture, **self.settings}
         return ", ".join(f"{name}={value}" for name, value in shown.items())

@@ -61,9 +61,7 @@ def render(
         _runtime.progress.reset(token)
 
 
-def _validate(
-    layers: Layers, lens: ThinLens, model: str, profile: str | None, algorithm: str, max_radius: float | None
-) -> str:
+def _validate(layers: Layers, lens: ThinLens, model: str, profile: str | None, algorithm: str, max_radius: float | None) -> str:
     """The kernels' name of the model and profile, or an error that names the culprit."""
     if not isinstance(layers, Layers):
         raise TypeError(f"layers is of type {type(layers).__name__}; expected Layers")

@@ -110,5 +110,3 @@ def composite(layers: int, dtype: str) -> Any:
                 picture[b, c, p] = total
 
     return composite
-
-

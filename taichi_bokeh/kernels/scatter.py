@@ -17,13 +17,14 @@ The first three are gathered by the source (`adjoint`), the last two by the pixe
 shared between threads. Source: Dr.Bokeh, Eq. (3)–(5), corrected as in docs/mathematics.md.
 
 Sources are padded by `pad` px on every side, so that borders need no branch. Runs of taps are rounded up to LANES, which
-lets them vectorise without a remainder: the taps beyond the disc weigh nothing.
+lets them vectorise without a remainder: the taps beyond the disc weigh nothing. `sums` and `focus` have LANES spare columns
+of zeros on the right for the same reason.
 """
 
 from functools import cache
 from typing import Any, NamedTuple
 
-from taichi_bokeh._runtime import ti
+from taichi_bokeh._runtime import bands, launch, ti
 from taichi_bokeh.kernels.arithmetic import REAL, exponential
 from taichi_bokeh.kernels.culling import TILE
 from taichi_bokeh.kernels.profile import profile
@@ -36,10 +37,8 @@ _NEGLIGIBLE_FOCUS = {"float32": 1e-7, "float64": 1e-17}  # O is 1 to rounding be
 
 
 class Scatter(NamedTuple):
-    forward: Any
-    adjoint: Any
-    focus_adjoint: Any
-    focus_rows: Any
+    sums: Any  # (source, focus, spans, table, reach, sums, pad, limit); its gradient is overridden by the adjoint kernels
+    focus_rows: Any  # kernel: (focus, spans [N, H, 2])
 
 
 @cache
@@ -51,7 +50,6 @@ def scatter(name: str, dtype: str) -> Scatter:
     vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
     vec7 = ti.types.vector(PLANES + 2, real)
     tables = arrays4 = ti.types.ndarray(dtype=real, ndim=4)
-    arrays3 = ti.types.ndarray(dtype=real, ndim=3)
     bounds = ti.types.ndarray(dtype=real, ndim=5)
     columns = ti.types.ndarray(dtype=ti.i32, ndim=3)
 
@@ -78,9 +76,7 @@ def scatter(name: str, dtype: str) -> Scatter:
     def half_chord(distance, dy):
         """Half the pixels, the middle one apart, of a disc's row `dy` px off its centre; −1 where the disc has none."""
         squared = distance * distance - ti.cast(dy * dy, real)
-        return ti.select(
-            squared < 0 or distance < 0, -1, ti.cast(ti.floor(ti.sqrt(ti.max(squared, real(0.0)))), ti.i32)
-        )
+        return ti.select(squared < 0 or distance < 0, -1, ti.cast(ti.floor(ti.sqrt(ti.max(squared, real(0.0)))), ti.i32))
 
     # ---- forward: a pixel gathers from its sources
 
@@ -127,10 +123,17 @@ def scatter(name: str, dtype: str) -> Scatter:
 
     @ti.kernel
     def forward(
-        source: arrays4, focus: arrays4, table: tables, reach: bounds, sums: arrays4, pad: ti.i32, limit: real, rows: ti.math.ivec2
+        source: arrays4,
+        focus: arrays4,
+        table: tables,
+        reach: bounds,
+        sums: arrays4,
+        pad: ti.i32,
+        limit: real,
+        rows: ti.math.ivec2,
     ):
         ti.loop_config(block_dim=128)
-        for n, j, i in ti.ndrange(sums.shape[0], rows[1] - rows[0], sums.shape[3]):
+        for n, j, i in ti.ndrange(sums.shape[0], rows[1] - rows[0], sums.shape[3] - LANES):
             py, x = j + rows[0], i + pad
             y = py + pad
             at = vec2(focus[n, IN_FOCUS, py, i], focus[n, FOCUS_DISPARITY, py, i])
@@ -183,9 +186,7 @@ def scatter(name: str, dtype: str) -> Scatter:
         return vec7(total[0], total[1], total[2], total[3], total[4], 0.0, 0.0)
 
     @ti.func
-    def occluded_pull(
-        d_sums: ti.template(), focus: ti.template(), table: ti.template(), n, row, x, dy, first, last, at, limit
-    ):
+    def occluded_pull(d_sums: ti.template(), focus: ti.template(), table: ti.template(), n, row, x, dy, first, last, at, limit):
         """[Σ g·E·O, Σ q·E′·O, Σ q·E·20·e·τ(1 − τ)] over the pixels first … last − 1 of a row."""
         total, slope, tilt = vec5(0.0), real(0.0), real(0.0)
         for column in range(first, first + round_up(last - first)):
@@ -228,7 +229,14 @@ def scatter(name: str, dtype: str) -> Scatter:
 
     @ti.kernel
     def adjoint(
-        source: arrays4, focus: arrays4, spans: columns, table: tables, d_sums: arrays4, d_source: arrays4, pad: ti.i32, limit: real
+        source: arrays4,
+        focus: arrays4,
+        spans: columns,
+        table: tables,
+        d_sums: arrays4,
+        d_source: arrays4,
+        pad: ti.i32,
+        limit: real,
     ):
         ti.loop_config(block_dim=128)
         for n, py, px in ti.ndrange(source.shape[0], source.shape[2], source.shape[3]):
@@ -250,8 +258,8 @@ def scatter(name: str, dtype: str) -> Scatter:
                 for c in ti.static(range(PLANES)):
                     total[c] += own[0] * d_sums[n, c, y, x]
                     total[RADIUS] += own[1] * at[c] * d_sums[n, c, y, x]
-            for c in ti.static(range(PLANES + 2)):
-                d_source[n, c, py, px] = total[c]
+            for c in ti.static(range(PLANES + 2)):  # not +=, which is atomic: the source is this thread's own
+                d_source[n, c, py, px] = d_source[n, c, py, px] + total[c]
 
     @ti.func
     def focus_pull(source: ti.template(), table: ti.template(), n, y, x, dy, half, limit, disparity, g):
@@ -269,10 +277,17 @@ def scatter(name: str, dtype: str) -> Scatter:
 
     @ti.kernel
     def focus_adjoint(
-        source: arrays4, focus: arrays4, table: tables, reach: bounds, d_sums: arrays4, d_focus: arrays4, pad: ti.i32, limit: real
+        source: arrays4,
+        focus: arrays4,
+        table: tables,
+        reach: bounds,
+        d_sums: arrays4,
+        d_focus: arrays4,
+        pad: ti.i32,
+        limit: real,
     ):
         ti.loop_config(block_dim=128)
-        for n, py, i in ti.ndrange(d_focus.shape[0], d_focus.shape[2], d_focus.shape[3]):
+        for n, py, i in ti.ndrange(d_focus.shape[0], d_focus.shape[2], d_focus.shape[3] - LANES):
             y, x = py + pad, i + pad
             in_focus, disparity = focus[n, IN_FOCUS, py, i], focus[n, FOCUS_DISPARITY, py, i]
             total = vec2(0.0)
@@ -291,8 +306,8 @@ def scatter(name: str, dtype: str) -> Scatter:
                 own = weigh(table, 0, 0, source[n, RADIUS, y, x], limit)[0] * hidden(real(0.0))
                 for c in ti.static(range(PLANES)):  # O(x, x) = 1
                     total[0] -= own * g[c] * source[n, c, y, x]
-            d_focus[n, IN_FOCUS, py, i] = -total[0]
-            d_focus[n, FOCUS_DISPARITY, py, i] = -in_focus * total[1]
+            d_focus[n, IN_FOCUS, py, i] = d_focus[n, IN_FOCUS, py, i] - total[0]
+            d_focus[n, FOCUS_DISPARITY, py, i] = d_focus[n, FOCUS_DISPARITY, py, i] - in_focus * total[1]
 
     @ti.kernel
     def focus_rows(focus: arrays4, spans: columns):
@@ -304,4 +319,15 @@ def scatter(name: str, dtype: str) -> Scatter:
                     first, last = ti.min(first, x), x + 1
             spans[n, y, 0], spans[n, y, 1] = first, last
 
-    return Scatter(forward, adjoint, focus_adjoint, focus_rows)
+    @ti.ad.grad_replaced
+    def scatter_sums(source, focus, spans, table, reach, sums, pad, limit):
+        for first, last in bands(sums.shape[2]):
+            launch(forward, source, focus, table, reach, sums, pad, limit, ti.math.ivec2(first, last))
+
+    @ti.ad.grad_for(scatter_sums)
+    def scatter_adjoint(source, focus, spans, table, reach, sums, pad, limit):
+        """Adds to source.grad and focus.grad what sums.grad gives them."""
+        launch(adjoint, source, focus, spans, table, sums.grad, source.grad, pad, limit)
+        launch(focus_adjoint, source, focus, table, reach, sums.grad, focus.grad, pad, limit)
+
+    return Scatter(scatter_sums, focus_rows)

@@ -64,7 +64,7 @@ def _source_outputs(rgb: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]
 
 @torch.library.custom_op("taichi_bokeh::sources", mutates_args=())
 def sources(rgb: Tensor, alpha: Tensor, radius: Tensor, profile: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Weighted planes [N, 5, H, W], spread radius [N, H, W] and in-focus weight [N, H, W] of rgb [N, 3, H, W], alpha, radius."""
+    """Weighted planes [N, 5, H, W], spread radius and in-focus weight of rgb [N, 3, H, W], alpha, radius; the rest [N, H, W]."""
     outputs = _source_outputs(rgb, alpha)
     kernel = kernels.sources(profile, dtype_name(rgb))
     _runtime.launch(kernel, *map(_flat, (rgb, alpha, radius)), *(out.flatten(-2) for out in outputs))

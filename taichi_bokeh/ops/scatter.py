@@ -12,7 +12,8 @@ from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.culling import TILE, culling
 from taichi_bokeh.kernels.disc_table import disc_table
 from taichi_bokeh.kernels.profile import profile as profile_of
-from taichi_bokeh.kernels.scatter import LANES, scatter as scatter_kernels
+from taichi_bokeh.kernels.scatter import LANES
+from taichi_bokeh.kernels.scatter import scatter as scatter_kernels
 from taichi_bokeh.ops._common import dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
 
 _PIXELS_AT_ONCE = 1 << 20  # layers are taken together up to this many pixels, else one by one: bounds the memory
@@ -25,6 +26,7 @@ class _Prepared(NamedTuple):
     focus: Tensor  # [n, 2, H, W + LANES]: in-focus weight, disparity
     table: Tensor  # [rows, columns, nodes, 2]
     reach: Tensor  # [n, H tiles, W tiles, bands, 2]
+    spans: Tensor  # [n, H, 2], columns between which a row is in focus
     pad: int
     limit: float
 
@@ -62,7 +64,9 @@ def _prepare(inputs: tuple[Tensor, ...], name: str, max_radius: float, border: s
     source = pad_planes(torch.cat([planes, spread[:, None], disparity[:, None]], 1), pad, border)
     focus = planes.new_zeros(planes.shape[0], 2, planes.shape[2], planes.shape[3] + LANES)
     focus[:, 0, :, :-LANES], focus[:, 1, :, :-LANES] = in_focus, disparity
-    return _Prepared(source, focus, _table(name, farthest, planes), _reach(source, pad, limit, name), pad, limit)
+    spans = torch.empty(*focus.shape[0:3:2], 2, dtype=torch.int32, device=focus.device)
+    _runtime.launch(scatter_kernels(name, dtype).focus_rows, focus, spans)
+    return _Prepared(source, focus, _table(name, farthest, planes), _reach(source, pad, limit, name), spans, pad, limit)
 
 
 def _reach(source: Tensor, pad: int, limit: float, name: str) -> Tensor:
@@ -94,16 +98,24 @@ def scatter(
     """
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     sums = torch.empty_like(inputs[0])
-    kernels = scatter_kernels(profile, dtype_name(planes))
-    slices = list(_slices(planes))
-    height = sums.shape[2]
-    for k, part in enumerate(slices):
-        p = _prepare(tuple(value[part] for value in inputs), profile, max_radius, border)
-        for first, last in _runtime.bands(height):
-            rows = _runtime.ti.math.ivec2(first, last)
-            _runtime.launch(kernels.forward, p.source, p.focus, p.table, p.reach, sums[part], p.pad, p.limit, rows)
-            _runtime.report(k * height + last, len(slices) * height)
+    parts = list(_slices(planes))
+    for k, part in enumerate(parts):
+        with _runtime.nested_progress(k, len(parts)):
+            p = _prepare(tuple(value[part] for value in inputs), profile, max_radius, border)
+            padded = p.source.new_empty((*sums[part].shape[:3], sums.shape[3] + LANES))
+            scatter_kernels(profile, dtype_name(planes)).sums(*_arguments(p, padded))
+        sums[part] = padded[..., :-LANES]
     return sums
+
+
+class _GradientOnly(NamedTuple):
+    """Stands for the sums where only their gradient is needed."""
+
+    grad: Tensor
+
+
+def _arguments(p: _Prepared, sums: Tensor | _GradientOnly) -> tuple[Any, ...]:
+    return p.source, p.focus, p.spans, p.table, p.reach, sums, p.pad, p.limit
 
 
 @torch.library.custom_op("taichi_bokeh::scatter_backward", mutates_args=())
@@ -119,19 +131,15 @@ def _scatter_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     grads = tuple(torch.empty_like(value) for value in inputs)
-    kernels = scatter_kernels(profile, dtype_name(planes))
     for part in _slices(planes):
         p = _prepare(tuple(value[part] for value in inputs), profile, max_radius, border)
-        d_sums = torch.nn.functional.pad(plain(grad[part]), (0, LANES))
-        spans = torch.empty(p.focus.shape[0], p.focus.shape[2], 2, dtype=torch.int32, device=grad.device)
-        _runtime.launch(kernels.focus_rows, p.focus, spans)
-        d_source = torch.empty_like(p.source)
-        _runtime.launch(kernels.adjoint, p.source, p.focus, spans, p.table, d_sums, d_source, p.pad, p.limit)
-        d_focus = p.focus.new_empty((*p.focus.shape[:3], planes.shape[3]))
-        _runtime.launch(kernels.focus_adjoint, p.source, p.focus, p.table, p.reach, d_sums, d_focus, p.pad, p.limit)
-        folded = fold_planes(d_source, p.pad, border)
+        sums = _GradientOnly(torch.nn.functional.pad(plain(grad[part]), (0, LANES)))
+        p.source.grad, p.focus.grad = torch.zeros_like(p.source), torch.zeros_like(p.focus)
+        scatter_kernels(profile, dtype_name(planes)).sums.grad(*_arguments(p, sums))
+        folded = fold_planes(p.source.grad, p.pad, border)
         grads[0][part], grads[1][part] = folded[:, :5], folded[:, 5]
-        grads[2][part], grads[3][part] = folded[:, 6] + d_focus[:, 1], d_focus[:, 0]
+        grads[2][part] = folded[:, 6] + p.focus.grad[:, 1, :, :-LANES]
+        grads[3][part] = p.focus.grad[:, 0, :, :-LANES]
     return grads  # type: ignore[return-value]
 
 
@@ -145,6 +153,7 @@ _scatter_backward.register_fake(
     lambda grad, *inputs: tuple(torch.empty_like(t, memory_format=torch.contiguous_format) for t in inputs[:4])
 )
 scatter.register_autograd(
-    lambda ctx, grad: (*_scatter_backward(grad, *ctx.saved_tensors, *ctx.settings), None, None, None), setup_context=_save
+    lambda ctx, grad: (*_scatter_backward(grad, *ctx.saved_tensors, *ctx.settings), None, None, None),
+    setup_context=_save,
 )
 refuse_double_backward(_scatter_backward, "scatter")

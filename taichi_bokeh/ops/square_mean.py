@@ -40,9 +40,7 @@ def _save(ctx: Any, inputs: Any, output: Any) -> None:
 
 
 square_mean.register_fake(lambda alpha, radius, limit: torch.empty_like(alpha, memory_format=torch.contiguous_format))
-_square_mean_backward.register_fake(
-    lambda grad, radius, limit: torch.empty_like(grad, memory_format=torch.contiguous_format)
-)
+_square_mean_backward.register_fake(lambda grad, radius, limit: torch.empty_like(grad, memory_format=torch.contiguous_format))
 square_mean.register_autograd(
     lambda ctx, grad: (_square_mean_backward(grad, *ctx.saved_tensors, ctx.limit), None, None), setup_context=_save
 )

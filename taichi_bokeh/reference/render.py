@@ -97,7 +97,13 @@ def square_mean(alpha: Tensor, radius: Tensor, limit: int) -> Tensor:
 
 
 def render(
-    rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor, profile: str, max_radius: float | None = None
+    rgb: Tensor,
+    alpha: Tensor,
+    disparity: Tensor,
+    blur: Tensor,
+    focus: Tensor,
+    profile: str,
+    max_radius: float | None = None,
 ) -> Tensor:
     """Picture [B, 3, H, W] of layers rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]; blur and focus [B].
 

@@ -1,0 +1,82 @@
+"""What public entry points refuse, in one wording: the argument's name, what came, what was expected."""
+
+from collections.abc import Mapping
+from math import inf, isinf, isnan
+from numbers import Real
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor
+
+_FLOATS = (torch.float32, torch.float64)
+
+
+class Bounded(NamedTuple):
+    """A tensor and the closed interval in which its finite values must lie."""
+
+    tensor: Tensor
+    at_least: float = -inf
+    at_most: float = inf
+
+
+def require_float_tensor(name: str, value: object) -> None:
+    """TypeError unless `value` is a torch tensor of float32 or float64."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name} is of type {type(value).__name__}; expected a torch tensor")
+    if value.dtype not in _FLOATS:
+        raise TypeError(f"{name} has dtype {value.dtype}; expected torch.float32 or torch.float64")
+
+
+def require_shape(name: str, tensor: Tensor, *expected: int | str) -> None:
+    """ValueError unless `tensor` has the `expected` sizes; a string names a size that may be any from 1 up."""
+    sizes = tuple(tensor.shape)
+    fits = len(sizes) == len(expected) and all(
+        isinstance(want, str) or size == want for size, want in zip(sizes, expected, strict=True)
+    )
+    if not fits:
+        raise ValueError(f"{name} has shape {list(sizes)}; expected [{', '.join(map(str, expected))}]")
+    if 0 in sizes:
+        raise ValueError(f"{name} has shape {list(sizes)}; every size must be at least 1")
+
+
+def require_values(arguments: Mapping[str, Bounded]) -> None:
+    """ValueError unless every tensor is finite and within its bounds; all are on one device, which is synced once.
+
+    Nothing is read, so nothing is refused, where the values are not there to be read: meta and fake tensors, and
+    code that torch.compile is tracing.
+    """
+    if torch.compiler.is_compiling() or any(_has_no_values(bounded.tensor) for bounded in arguments.values()):
+        return
+    ends = [end for bounded in arguments.values() for end in torch.aminmax(bounded.tensor.detach())]
+    found = torch.stack(ends).tolist()
+    for (name, bounded), low, high in zip(arguments.items(), found[::2], found[1::2], strict=True):
+        if isnan(low):
+            raise ValueError(f"{name} holds NaN; expected finite values")
+        if isinf(low) or isinf(high):
+            raise ValueError(f"{name} holds infinite values; expected finite values")
+        if low < bounded.at_least or high > bounded.at_most:
+            expected = _interval(bounded.at_least, bounded.at_most)
+            raise ValueError(f"{name} has values from {low!r} to {high!r}; expected {expected}")
+
+
+def require_number(name: str, value: object, *, at_least: float = -inf, above: float = -inf) -> None:
+    """TypeError unless `value` is a real number and no bool; ValueError unless it is finite and within its bounds."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is of type {type(value).__name__}; expected a number")
+    if not -inf < float(value) < inf:  # torch.compile does not trace math.isfinite of a float that varies
+        raise ValueError(f"{name} is {value!r}; expected a finite number")
+    if value < at_least:
+        raise ValueError(f"{name} is {value!r}; expected at least {at_least:g}")
+    if value <= above:
+        raise ValueError(f"{name} is {value!r}; expected more than {above:g}")
+
+
+def _has_no_values(tensor: Tensor) -> bool:
+    return tensor.is_meta or isinstance(tensor, FakeTensor)
+
+
+def _interval(at_least: float, at_most: float) -> str:
+    if isinf(at_most):
+        return f"at least {at_least:g}"
+    return f"values in [{at_least:g}, {at_most:g}]"

@@ -1,0 +1,85 @@
+"""What the commands share: progress, and the files of layers."""
+
+import io
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from taichi_bokeh.io import check_output, write_atomically, write_image
+from taichi_bokeh.layers import Layers
+
+Say = Callable[[str], None]
+
+
+def speaker(quiet: bool) -> Say:
+    """What prints a line to stdout, unless quiet."""
+
+    def say(line: str) -> None:
+        if not quiet:
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+
+    return say
+
+
+@contextmanager
+def progress_bar(title: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
+    """A callback (done, total) that moves a bar on stderr; None where that is no terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def largest_radius_px(layers: Layers, blur: float, focus: float) -> float:
+    """Largest blur radius among the visible pixels of all layers."""
+    visible = layers.disparity[layers.alpha > 0]
+    return blur * float((visible - focus).abs().max())
+
+
+def to_picture(image: Tensor) -> NDArray[np.float32]:
+    """[1, 3, H, W] → [H, W, 3]."""
+    array: NDArray[np.float32] = image[0].permute(1, 2, 0).cpu().numpy()
+    return array
+
+
+def layer_files(folder: Path, count: int) -> list[tuple[Path, Path]]:
+    """The names of the files of each layer: RGBA picture, disparity."""
+    return [(folder / f"layer_{i}.png", folder / f"layer_{i}_disparity.npy") for i in range(count)]
+
+
+def check_folder(folder: Path, files: Sequence[Path], overwrite: bool) -> None:
+    """Refuse a folder for output that is not one, or whose files exist; it need not exist itself.
+
+    Raises:
+        NotADirectoryError: the name is that of a file.
+        FileNotFoundError: the folder it would lie in does not exist.
+        FileExistsError: one of the files exists and ``overwrite`` is false.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, and must be a folder")
+    if not folder.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{folder} cannot be made: there is no folder {folder.parent}")
+    for file in files:
+        if folder.is_dir():
+            check_output(file, overwrite)
+
+
+def write_layers(layers: Layers, folder: Path, overwrite: bool) -> None:
+    """Write the first scene's layers into an existing folder."""
+    for i, (picture, disparity) in enumerate(layer_files(folder, layers.count)):
+        rgb = layers.rgb[0, i].permute(1, 2, 0).cpu().numpy()
+        write_image(picture, rgb, layers.alpha[0, i, 0].cpu().numpy(), overwrite=overwrite)
+        buffer = io.BytesIO()
+        np.save(buffer, layers.disparity[0, i, 0].cpu().numpy())
+        write_atomically(disparity, buffer.getvalue(), overwrite)

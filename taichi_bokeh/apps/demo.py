@@ -1,0 +1,78 @@
+"""``taichi-bokeh demo``: a real stereo photograph, refocused."""
+
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taichi_bokeh.apps.common import (
+    check_folder,
+    largest_radius_px,
+    layer_files,
+    progress_bar,
+    speaker,
+    to_picture,
+    write_layers,
+)
+from taichi_bokeh.io import srgb_decode, write_image
+from taichi_bokeh.layers import Layers
+from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.photo import fill_holes, to_layers
+from taichi_bokeh.render import render
+
+Array = NDArray[np.float32]
+
+_LAYERS = 3
+_NEAR_FOCUS_XY = (380, 335)  # the motorcycle's engine
+_FAR_FOCUS_XY = (409, 72)  # the yellow can on the shelf
+
+
+def demo(arguments: Namespace) -> None:
+    """Run the command; see ``taichi-bokeh demo --help``.
+
+    Raises:
+        ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
+    """
+    start = time.perf_counter()
+    say = speaker(arguments.quiet)
+    folder = Path(arguments.output)
+    names = [folder / f"{name}.png" for name in ("input", "disparity", "near", "far")]
+    check_folder(folder, names + [f for pair in layer_files(folder, _LAYERS) for f in pair], arguments.overwrite)
+    rgb, disparity = _motorcycle()
+    height, width = disparity.shape
+    say(f"photograph: {width}×{height} pixels, disparity unmeasured at {np.isnan(disparity).mean():.1%} of them")
+    say("disparity divided by its maximum, so that the nearest point has disparity 1")
+    disparity = fill_holes(disparity / np.nanmax(disparity), rgb)
+    layers = to_layers(rgb, disparity, layers=_LAYERS)
+    images = {name: _focused_at(layers, disparity, xy, arguments, name) for name, xy in _FOCI.items()}
+    folder.mkdir(exist_ok=True)
+    write_layers(layers, folder, arguments.overwrite)
+    shades = srgb_decode(np.repeat(disparity[..., None], 3, axis=2))  # so that the file's numbers are the disparity's
+    pictures = {"input": rgb, "disparity": shades, **images}
+    for name, picture in pictures.items():
+        write_image(folder / f"{name}.png", picture, overwrite=arguments.overwrite)
+    say(f"written to {folder.absolute()}: {', '.join(f'{name}.png' for name in pictures)}, {layers.count} layers")
+    say(f"{time.perf_counter() - start:.1f} s")
+
+
+_FOCI = {"near": _NEAR_FOCUS_XY, "far": _FAR_FOCUS_XY}
+
+
+def _motorcycle() -> tuple[Array, Array]:
+    """The left picture, linear light [H, W, 3], and its measured disparity in pixels [H, W]; NaN: none."""
+    from skimage.data import stereo_motorcycle
+
+    left, _, disparity = stereo_motorcycle()
+    return srgb_decode(left / np.float32(255)), np.where(np.isfinite(disparity), disparity, np.nan).astype(np.float32)
+
+
+def _focused_at(layers: Layers, disparity: Array, xy: tuple[int, int], arguments: Namespace, name: str) -> Array:
+    from taichi_bokeh.apps.render_photo import disparity_at
+
+    focus = disparity_at(disparity, *xy)
+    radius_px = largest_radius_px(layers, arguments.blur, focus)
+    speaker(arguments.quiet)(f"{name} focus: disparity {focus:.3f}, largest blur radius {radius_px:.1f} px")
+    with progress_bar(f"{name} focus", arguments.quiet) as progress:
+        return to_picture(render(layers, ThinLens(blur=arguments.blur, focus=focus), progress=progress))

@@ -1,0 +1,18 @@
+"""Pictures, disparities and mattes in and out of files."""
+
+from taichi_bokeh.io.disparity import read_alpha, read_disparity
+from taichi_bokeh.io.images import Image, read_image, write_image
+from taichi_bokeh.io.output import check_output, write_atomically
+from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
+
+__all__ = [
+    "Image",
+    "check_output",
+    "read_alpha",
+    "read_disparity",
+    "read_image",
+    "srgb_decode",
+    "srgb_encode",
+    "write_atomically",
+    "write_image",
+]

@@ -1,0 +1,128 @@
+"""Colour pictures: read to linear light, written from it."""
+
+import io
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from taichi_bokeh.io import png16
+from taichi_bokeh.io.arrays import PICTURE_SUFFIXES, import_tifffile, read_array, to_unit
+from taichi_bokeh.io.output import check_output, write_atomically
+from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
+
+Array = NDArray[np.float32]
+
+
+class Image(NamedTuple):
+    """A picture.
+
+    Attributes:
+        rgb: float32 [H, W, 3], linear light, ≥ 0, straight (not premultiplied).
+        alpha: float32 [H, W] in [0, 1], or None where the file has none.
+    """
+
+    rgb: Array
+    alpha: Array | None
+
+
+def read_image(path: str | os.PathLike[str]) -> Image:
+    """Read a picture from PNG (8 or 16 bit), JPEG (turned upright by its EXIF tag), TIFF or npy.
+
+    Integers are taken as sRGB and decoded; floats are taken as linear light, and their negative values (colours outside
+    the gamut) become 0. Grey pictures get three equal channels.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it cannot be read, is not a picture of 1 to 4 channels, or holds NaN or infinite values.
+    """
+    array = read_array(path)
+    planes = array[..., None] if array.ndim == 2 else array
+    channels = planes.shape[2]
+    if channels > 4:
+        raise ValueError(f"{path} has {channels} channels, and must have 1 to 4: grey or RGB, with or without alpha")
+    is_linear = np.issubdtype(array.dtype, np.floating)
+    if not is_linear and array.dtype not in (np.bool_, np.uint8, np.uint16):
+        raise ValueError(f"{path} holds {array.dtype} values, and must hold 8- or 16-bit integers or floats")
+    values = to_unit(planes)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{path} holds NaN or infinite colours, and must be finite")
+    alpha = np.clip(values[..., -1], 0, 1) if channels in (2, 4) else None
+    colour = values[..., :3] if channels >= 3 else np.repeat(values[..., :1], 3, axis=2)
+    rgb = np.maximum(colour, 0) if is_linear else srgb_decode(colour)
+    return Image(np.ascontiguousarray(rgb), alpha)
+
+
+def write_image(
+    path: str | os.PathLike[str],
+    rgb: Array,
+    alpha: Array | None = None,
+    *,
+    overwrite: bool = False,
+    bits: int = 8,
+) -> None:
+    """Write a picture as PNG, JPEG (sRGB), TIFF or npy (float32, linear light), by the suffix of ``path``.
+
+    The file appears whole or not at all. Only PNG and JPEG clip, to [0, 1].
+
+    Args:
+        path: the file to write.
+        rgb: [H, W, 3], linear light.
+        alpha: [H, W] in [0, 1]; not for JPEG.
+        overwrite: replace a file of that name.
+        bits: 8, or 16 for PNG.
+
+    Raises:
+        FileExistsError: the file exists and ``overwrite`` is false.
+        FileNotFoundError: its folder does not exist.
+        ValueError: the shapes, the suffix or ``bits`` do not fit, or a value is not finite.
+    """
+    check_format(path, bits, has_alpha=alpha is not None)
+    check_output(path, overwrite)
+    rgb = np.ascontiguousarray(rgb, np.float32)
+    if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
+        raise ValueError(f"write_image: rgb has shape {rgb.shape}, and must be [H, W, 3]")
+    if alpha is not None and alpha.shape != rgb.shape[:2]:
+        raise ValueError(f"write_image: alpha has shape {alpha.shape}, and must be {rgb.shape[:2]} like rgb")
+    if not np.isfinite(rgb).all():
+        raise ValueError("write_image: rgb holds NaN or infinite values")
+    write_atomically(path, _encode(Path(path).suffix.lower(), rgb, alpha, bits), overwrite)
+
+
+def check_format(path: str | os.PathLike[str], bits: int = 8, *, has_alpha: bool = False) -> None:
+    """ValueError unless ``write_image`` can write a file of this name with so many bits."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in PICTURE_SUFFIXES:
+        raise ValueError(f"{path} has the suffix {suffix!r}, and must have one of {', '.join(PICTURE_SUFFIXES)}")
+    if bits not in (8, 16) or (bits == 16 and suffix != ".png"):
+        raise ValueError(f"{path} cannot have {bits} bits: PNG has 8 or 16, JPEG 8, TIFF and npy are always float32")
+    if has_alpha and suffix in (".jpg", ".jpeg"):
+        raise ValueError(f"{path} is a JPEG, which holds no alpha; use PNG or TIFF")
+    if suffix in (".tif", ".tiff"):
+        import_tifffile()
+
+
+def _encode(suffix: str, rgb: Array, alpha: Array | None, bits: int) -> bytes:
+    """The content of the file."""
+    buffer = io.BytesIO()
+    if suffix in (".tif", ".tiff", ".npy"):
+        planes = rgb if alpha is None else np.dstack([rgb, alpha.astype(np.float32)])
+        if suffix == ".npy":
+            np.save(buffer, planes)
+        else:
+            extra = {} if alpha is None else {"extrasamples": ["unassalpha"]}
+            import_tifffile().imwrite(buffer, planes, photometric="rgb", **extra)
+        return buffer.getvalue()
+    encoded = srgb_encode(np.clip(rgb, 0, 1))
+    planes = encoded if alpha is None else np.dstack([encoded, np.clip(alpha, 0, 1)])
+    if bits == 16:
+        return png16.encode((planes * 65535 + 0.5).astype(np.uint16))
+    picture = PillowImage.fromarray((planes * 255 + 0.5).astype(np.uint8))
+    if suffix == ".png":
+        picture.save(buffer, "PNG")
+    else:
+        picture.save(buffer, "JPEG", quality=95, subsampling=0)
+    return buffer.getvalue()

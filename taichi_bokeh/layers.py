@@ -1,0 +1,98 @@
+"""The scene that everything here renders: a stack of pictures, each with its coverage and its disparity."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh._checks import Bounded, require_float_tensor, require_shape, require_values
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Layers:
+    """A batch of scenes in layers, layer 0 nearest.
+
+    All three tensors are float32 or all float64, on one device; they need not be contiguous, are kept as they came,
+    and may require gradients.
+
+    Attributes:
+        rgb: [B, L, 3, H, W], straight (not premultiplied) linear light, ≥ 0 and unbounded above.
+        alpha: [B, L, 1, H, W], coverage in [0, 1].
+        disparity: [B, L, 1, H, W], 1/depth in any unit, larger is nearer; defined where alpha is 0 as well.
+
+    Raises:
+        TypeError: an argument is not a float32 or float64 tensor, or their dtypes differ.
+        ValueError: shapes or devices disagree, a size is 0, or a value is not finite or out of range. Values are not
+            read under torch.compile, nor of meta and fake tensors.
+    """
+
+    rgb: Tensor
+    alpha: Tensor
+    disparity: Tensor
+
+    def __post_init__(self) -> None:
+        require_float_tensor("rgb", self.rgb)
+        require_shape("rgb", self.rgb, "B", "L", 3, "H", "W")
+        batch, count, height, width = self.shape
+        for name, tensor in (("alpha", self.alpha), ("disparity", self.disparity)):
+            require_float_tensor(name, tensor)
+            if tensor.dtype != self.dtype:
+                raise TypeError(f"{name} has dtype {tensor.dtype}; expected that of rgb, {self.dtype}")
+            require_shape(name, tensor, batch, count, 1, height, width)
+            if tensor.device != self.device:
+                raise ValueError(f"{name} is on device {tensor.device}; expected that of rgb, {self.device}")
+        require_values(
+            {
+                "rgb": Bounded(self.rgb, at_least=0.0),
+                "alpha": Bounded(self.alpha, at_least=0.0, at_most=1.0),
+                "disparity": Bounded(self.disparity),
+            }
+        )
+
+    def __repr__(self) -> str:
+        return f"Layers({list(self.shape)} as [B, L, H, W], {self.dtype}, {self.device})"
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(batch, count, height, width)."""
+        batch, count, _, height, width = self.rgb.shape
+        return batch, count, height, width
+
+    @property
+    def batch(self) -> int:
+        """Number of scenes, B."""
+        return self.shape[0]
+
+    @property
+    def count(self) -> int:
+        """Number of layers in a scene, L."""
+        return self.shape[1]
+
+    @property
+    def height(self) -> int:
+        """Height H, in pixels."""
+        return self.shape[2]
+
+    @property
+    def width(self) -> int:
+        """Width W, in pixels."""
+        return self.shape[3]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """torch.float32 or torch.float64."""
+        return self.rgb.dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device of all three tensors."""
+        return self.rgb.device
+
+    def to(self, *args: Any, **kwargs: Any) -> "Layers":
+        """Layers on another device or of another dtype, still part of the graph; arguments as of `Tensor.to`."""
+        return Layers(*(tensor.to(*args, **kwargs) for tensor in (self.rgb, self.alpha, self.disparity)))
+
+    def detach(self) -> "Layers":
+        """Layers that share these values but not their graph."""
+        return Layers(self.rgb.detach(), self.alpha.detach(), self.disparity.detach())

@@ -1,0 +1,116 @@
+"""The ideal thin lens: everything at one disparity has one circle of confusion, of radius blur·(disparity − focus)."""
+
+from dataclasses import dataclass, field
+from math import inf
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_values
+from taichi_bokeh.layers import Layers
+from taichi_bokeh.optics.aperture import Aperture
+
+
+def _disc() -> Aperture:
+    """The default aperture; a function, as torch.compile traces neither an object nor a class as a field's default."""
+    return Aperture()
+
+
+@dataclass(frozen=True, eq=False)
+class ThinLens:
+    """An ideal lens, in the units of the picture.
+
+    A tensor is float32 or float64, and may require gradients; [] holds for every picture, [B] has one value for each.
+
+    Attributes:
+        blur: radius of the circle of confusion in pixels per unit of |disparity − focus|, ≥ 0; number, [] or [B].
+        focus: the disparity in focus; number, [] or [B].
+        aperture: the shape of the opening.
+
+    Raises:
+        TypeError: an argument is of the wrong type or dtype.
+        ValueError: a shape is neither [] nor [B], or a value is not finite or out of range. Values of tensors are not
+            read under torch.compile, nor of meta and fake tensors.
+    """
+
+    blur: float | Tensor
+    focus: float | Tensor
+    aperture: Aperture = field(default_factory=_disc)
+
+    def __post_init__(self) -> None:
+        _require_parameter("blur", self.blur, at_least=0.0)
+        _require_parameter("focus", self.focus)
+        if not isinstance(self.aperture, Aperture):
+            raise TypeError(f"aperture is of type {type(self.aperture).__name__}; expected an Aperture")
+
+    @classmethod
+    def from_camera(
+        cls,
+        focal_length: float,
+        f_number: float,
+        focus_distance: float,
+        sensor_width: float,
+        image_width: float,
+        aperture: Aperture = Aperture(),
+    ) -> Self:
+        """Build the lens of a camera, for disparity in 1/m: blur = (L/2)·f·z_f / (p·(z_f − f)), focus = 1/z_f.
+
+        Args:
+            focal_length: f, in metres.
+            f_number: N; the opening is L = f/N wide.
+            focus_distance: z_f, from the lens to the plane in focus, in metres; more than the focal length.
+            sensor_width: in metres.
+            image_width: in pixels; a pixel is p = sensor_width/image_width wide.
+            aperture: the shape of the opening.
+
+        Raises:
+            TypeError: an argument is not a number.
+            ValueError: an argument is not finite and positive, or the focus is within the focal length.
+        """
+        numbers = {
+            "focal_length": focal_length,
+            "f_number": f_number,
+            "focus_distance": focus_distance,
+            "sensor_width": sensor_width,
+            "image_width": image_width,
+        }
+        for name, value in numbers.items():
+            require_number(name, value, above=0.0)
+        if focus_distance <= focal_length:
+            raise ValueError(
+                f"focus_distance is {focus_distance!r} m; expected more than focal_length, {focal_length!r} m, "
+                "within which no lens forms an image"
+            )
+        aperture_radius_m = focal_length / f_number / 2
+        sensor_distance_m = focal_length * focus_distance / (focus_distance - focal_length)
+        pixel_m = sensor_width / image_width
+        return cls(aperture_radius_m * sensor_distance_m / pixel_m, 1 / focus_distance, aperture)
+
+    def per_picture(self, layers: Layers) -> tuple[Tensor, Tensor]:
+        """Blur and focus for each picture of `layers`: two [B] tensors of its dtype and device, still in the graph.
+
+        Raises:
+            ValueError: a [B] tensor has another B than `layers`, or a tensor is on another device.
+        """
+        return _per_picture("blur", self.blur, layers), _per_picture("focus", self.focus, layers)
+
+
+def _require_parameter(name: str, value: float | Tensor, at_least: float = -inf) -> None:
+    if not isinstance(value, Tensor):
+        require_number(name, value, at_least=at_least)
+        return
+    require_float_tensor(name, value)
+    if value.ndim:
+        require_shape(name, value, "B")
+    require_values({name: Bounded(value, at_least=at_least)})
+
+
+def _per_picture(name: str, value: float | Tensor, layers: Layers) -> Tensor:
+    if not isinstance(value, Tensor):
+        return torch.full((layers.batch,), float(value), dtype=layers.dtype, device=layers.device)
+    if value.device != layers.device:
+        raise ValueError(f"{name} is on device {value.device}; expected that of the layers, {layers.device}")
+    if value.ndim and value.shape[0] != layers.batch:
+        raise ValueError(f"{name} has shape {list(value.shape)}; expected [] or [{layers.batch}], one for each picture")
+    return value.to(layers.dtype).expand(layers.batch)

@@ -1,0 +1,108 @@
+"""The antialiased edge between a layer and what lies behind it: coverage, and the colours of both sides.
+
+In the rim a pixel of the picture is the mixture  I = α·F + (1 − α)·B.  F is taken from inside the layer and B from well
+outside the rim, α is the mixture that comes closest to I, and what remains is shared out so that the equation holds.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from taichi_bokeh.photo.push_pull import push_pull
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+RIM_PX = 2.0  # on either side of an outline a pixel may be a mixture
+_PLATE_STIFFNESS = 8.0  # an error of the plate is seen sharp through a blurred front; one of the front only tints it
+_NOISE = 0.03  # colour difference (linear light) of the two sides below which a mixture cannot be read
+_DOUBT = 40.0  # how much more than noise a colour counts that is no mixture of the two sides
+
+
+@dataclass(frozen=True)
+class Separation:
+    """A layer and the plate behind it: alpha [H, W], and the two colours [H, W, 3], defined everywhere."""
+
+    alpha: Array
+    front: Array
+    plate: Array
+
+
+def separate(rgb: Array, near: Mask, edge_px: Array, kept: Mask) -> Separation:
+    """Split a picture along the outline of ``near``.
+
+    Args:
+        rgb: [H, W, 3], linear light.
+        near: [H, W], the pixels of the layer.
+        edge_px: [H, W], distance of each pixel to the outline, px, 0.5 at the pixels beside it.
+        kept: [H, W], pixels of the layer whose colour the plate shares (a surface that goes on behind).
+
+    Returns:
+        Its composite, ``alpha·front + (1 − alpha)·plate``, is the picture.
+    """
+    rim = edge_px <= RIM_PX + 0.5
+    far = ~near
+    front = push_pull(rgb, _with_thin_parts(near & ~rim, near, 0.1))
+    plate = push_pull(rgb, _with_thin_parts((far & (edge_px > RIM_PX + 1.5)) | (kept & ~rim), far, 1e-3))
+    alpha = np.where(rim, _mixture(rgb, front, plate, near, edge_px), near).astype(np.float32)
+    front, plate = _share_remainder(rgb, alpha, front, plate, rim)
+    front[near & ~rim] = rgb[near & ~rim]
+    shows_plate = (far & ~rim) | kept
+    plate[shows_plate] = rgb[shows_plate]
+    return Separation(alpha, front, plate)
+
+
+def separate_by_matte(rgb: Array, alpha: Array) -> Separation:
+    """Split a picture by a given matte, alpha [H, W] in [0, 1]; hair and other wide soft edges included."""
+    solid, clear = alpha >= 0.99, alpha <= 0.01
+    well_clear = clear & (ndimage.distance_transform_edt(clear) > RIM_PX) if not clear.all() else clear
+    front = push_pull(rgb, _weights(solid, alpha**4))
+    plate = push_pull(rgb, _weights(well_clear, (1 - alpha) ** 4))
+    front, plate = _share_remainder(rgb, alpha, front, plate, ~solid & ~clear)
+    front[solid], plate[clear] = rgb[solid], rgb[clear]
+    return Separation(alpha, front, plate)
+
+
+def _weights(sure: Mask, otherwise: Array) -> Array:
+    """1 where sure; if nothing is sure at all, the other weight."""
+    if sure.any():
+        return sure.astype(np.float32)
+    return otherwise.astype(np.float32) if otherwise.any() else np.ones(sure.shape, np.float32)
+
+
+def _with_thin_parts(sure: Mask, side: Mask, thin_weight: float) -> Array:
+    """1 at the sure pixels of a side; a little at its parts too thin to hold a sure one (spokes, cables)."""
+    lost = side & (ndimage.distance_transform_edt(~sure) > 2 * RIM_PX) if sure.any() else side
+    known = _weights(sure | lost, np.ones(side.shape, np.float32))
+    return np.where(lost & ~sure, thin_weight * known, known).astype(np.float32)
+
+
+def _mixture(rgb: Array, front: Array, plate: Array, near: Mask, edge_px: Array) -> Array:
+    """Coverage of the rim's pixels, read from their colour where front and plate differ, else from the outline."""
+    difference = front - plate
+    strength = (difference**2).sum(axis=2)
+    read = np.clip(((rgb - plate) * difference).sum(axis=2) / np.maximum(strength, 1e-12), 0, 1)
+    rest = ((rgb - plate - read[..., None] * difference) ** 2).sum(axis=2)
+    trust = strength / (strength + _NOISE**2 + _DOUBT * rest)
+    outline = ndimage.gaussian_filter(near.astype(np.float32), 0.6)
+    alpha = trust * read + (1 - trust) * outline
+    # The outline may be misplaced by about a pixel, not more: inside it the layer is solid, outside it absent.
+    inside_px = np.where(near, edge_px, 1 - edge_px) - 0.5
+    return np.clip(alpha, np.clip((inside_px - 0.5) / 1.5, 0, 1), np.clip((inside_px + 2) / 1.5, 0, 1))
+
+
+def _share_remainder(rgb: Array, alpha: Array, front: Array, plate: Array, where: Mask) -> tuple[Array, Array]:
+    """Add what α·F + (1 − α)·B lacks of the picture to F and B by the least change, the plate's counting for more.
+
+    An excess may stay that only a plate far too dark could take up: that would show, the rim being brighter does not.
+    """
+    front, plate = front.copy(), plate.copy()
+    a = alpha[where][:, None]
+    for _ in range(2):  # again, because of what was clipped at 0
+        lack = rgb[where] - a * front[where] - (1 - a) * plate[where]
+        lack /= a**2 + (1 - a) ** 2 / _PLATE_STIFFNESS
+        front[where] = np.maximum(front[where] + a * lack, 0)
+        plate[where] = np.maximum(plate[where] + (1 - a) / _PLATE_STIFFNESS * lack, 0)
+    return front, plate

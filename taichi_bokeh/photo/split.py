@@ -1,0 +1,155 @@
+"""Where to cut a disparity map into layers, and how each cut meets the surfaces of the scene.
+
+A cut is a disparity; what is nearer belongs to the front layer. Along most of its outline the cut should run where the
+disparity jumps: there the front layer ends at an object's edge. Where it has to cross a surface that goes on
+(the floor), the front layer instead fades in over some pixels, and the layer behind goes on under the fade.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from taichi_bokeh.photo.holes import _neighbour_slices
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_JUMP = 0.03  # two neighbours this part of the disparity range apart belong to two surfaces
+_BINS = 128
+_CROSSING_COST = 1e-3  # of a neighbour pair of one surface that a cut parts, against the jump of a pair of two surfaces
+_CROSSING_DEPTH = 0.2  # a surface is followed under the front layer over this part of the disparity range at most
+
+
+@dataclass(frozen=True)
+class Cut:
+    """One cut of a disparity map. Each field is [H, W].
+
+    Attributes:
+        near: the pixels in front of the cut.
+        edge_px: distance to the outline where the disparity jumps across the cut, px; inf where there is none.
+        crossing_px: of a pixel in front of the cut, its distance to the far side along one surface that goes on across
+            the cut; inf where there is no such way within reach.
+    """
+
+    near: Mask
+    edge_px: Array
+    crossing_px: Array
+
+
+def disparity_span(disparity: Array) -> float:
+    """The range of a disparity map, less its outliers."""
+    low, high = np.percentile(disparity, [0.2, 99.8])
+    return float(high - low)
+
+
+def sharpen_edges(disparity: Array, span: float) -> Array:
+    """Turn each ramp between two surfaces into a step: a pixel on it takes the side it is closer to.
+
+    Resampled and estimated disparities blur their edges; a pixel on such a ramp floats between object and background.
+    """
+    radius = max(2, round(min(disparity.shape) / 250))
+    size = 2 * radius + 1
+    for _ in range(2):
+        low = ndimage.minimum_filter(disparity, size=size)
+        high = ndimage.maximum_filter(disparity, size=size)
+        step = np.where(disparity - low < high - disparity, low, high)
+        disparity = np.where(high - low > 2 * _JUMP * span, step, disparity).astype(np.float32)
+    return disparity
+
+
+def choose_cuts(disparity: Array, count: int, span: float) -> list[float]:
+    """Disparities of up to ``count`` cuts, largest first: those that lie in the greatest jumps of the map.
+
+    Every pair of neighbours of two surfaces is an interval of disparity, and wants a cut in it; the cuts that together
+    hit intervals of the greatest total length are found exactly, by dynamic programming over the cuts' positions.
+    Fewer are returned where one more would gain nothing.
+    """
+    if span <= 0:
+        return []
+    low_edge = float(disparity.min())
+    scale = (_BINS - 1) / (float(disparity.max()) - low_edge)
+    weight = np.zeros((_BINS + 1, _BINS + 1))  # [first bin that parts the pair, last bin that does]
+    crossed = np.zeros(_BINS + 2)
+    for here, there in _neighbour_slices()[::2]:
+        low = np.minimum(disparity[here], disparity[there])
+        high = np.maximum(disparity[here], disparity[there])
+        jump = high - low > _JUMP * span
+        inset = 0.15 * (high - low)[jump]  # a cut close to either surface would leave some of it on the wrong side
+        first = np.ceil((low[jump] + inset - low_edge) * scale).astype(int)
+        last = np.floor((high[jump] - inset - low_edge) * scale).astype(int)
+        fits = last >= first
+        np.add.at(weight, (first[fits], last[fits]), (high - low)[jump][fits] / span)
+        smooth_low = np.ceil((low[~jump] - low_edge) * scale).astype(int)
+        smooth_high = np.ceil((high[~jump] - low_edge) * scale).astype(int)
+        np.add.at(crossed, smooth_low, 1.0)
+        np.add.at(crossed, smooth_high, -1.0)
+    bins = _best_stabs(weight, _CROSSING_COST * np.cumsum(crossed)[:_BINS], count)
+    return [low_edge + b / scale for b in sorted(bins, reverse=True)]
+
+
+def _best_stabs(weight: NDArray[np.float64], cost: NDArray[np.float64], count: int) -> list[int]:
+    """Up to ``count`` bins whose hit intervals weigh the most; ``weight[a, b]`` is that of the intervals [a, b]."""
+    # A cut at t, after one at s, gains the intervals with s < a ≤ t ≤ b: those that t hits and s has not.
+    # starts[a, t]: weight of the intervals that start at a or before and end at t or later.
+    starts = np.cumsum(np.cumsum(weight[:, ::-1], axis=1)[:, ::-1], axis=0)
+    gain = np.full((_BINS + 1, _BINS), -np.inf)  # row s + 1; row 0: no cut before
+    for t in range(_BINS):
+        gain[0, t] = starts[t, t]
+        gain[1 : t + 1, t] = starts[t, t] - starts[:t, t]
+    best = gain[0] - cost
+    came_from: list[NDArray[np.int64]] = []
+    chosen: list[int] = []
+    total = 0.0
+    for used in range(1, count + 1):
+        end = int(np.argmax(best))
+        if best[end] <= total * 1.001 + 1e-9:
+            break
+        total, chosen = float(best[end]), [end]
+        for previous in reversed(came_from):
+            chosen.append(int(previous[chosen[-1]]))
+        if used < count:
+            step = best[:, None] + gain[1:]
+            came_from.append(np.argmax(step, axis=0))
+            best = np.max(step, axis=0) - cost
+    return chosen
+
+
+def cut_at(disparity: Array, level: float, span: float, reach_px: int) -> Cut:
+    """Describe the cut of a (sharpened) disparity map at ``level``; surfaces are followed for ``reach_px``."""
+    near = disparity > level
+    outline = np.zeros(near.shape, bool)
+    joined: list[Mask] = []
+    for here, there in _neighbour_slices():
+        same_surface = np.abs(disparity[here] - disparity[there]) <= _JUMP * span
+        parted = near[here] != near[there]
+        outline[here] |= parted & ~same_surface
+        joined.append(same_surface)
+    followed = near & (disparity < level + _CROSSING_DEPTH * span)
+    # The outline's own pixels lie half a pixel from it.
+    edge = _distance(outline) + 0.5
+    return Cut(near, edge, _walk(near, followed & (edge > 2), joined, reach_px))
+
+
+def _walk(near: Mask, allowed: Mask, joined: list[Mask], reach_px: int) -> Array:
+    """Steps from the far side to each ``allowed`` pixel, over pairs of one surface only, up to ``reach_px``."""
+    steps = np.where(near, np.inf, 0).astype(np.float32)
+    reached = ~near
+    for step in range(1, reach_px + 1):
+        grown = np.zeros_like(reached)
+        for (here, there), same in zip(_neighbour_slices(), joined, strict=True):
+            grown[here] |= reached[there] & same
+        grown &= allowed & ~reached
+        if not grown.any():
+            break
+        steps[grown] = step
+        reached |= grown
+    return np.where(near, steps, np.inf).astype(np.float32)
+
+
+def _distance(mask: Mask) -> Array:
+    """Distance in px of each pixel to the nearest of ``mask``; inf when it is empty."""
+    if not mask.any():
+        return np.full(mask.shape, np.inf, np.float32)
+    return ndimage.distance_transform_edt(~mask).astype(np.float32)

@@ -1,0 +1,195 @@
+"""The commands do what their help says, and refuse the rest in one line with exit code 2, leaving no file behind."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from taichi_bokeh.apps import cli, render_photo
+from taichi_bokeh.io import read_image, srgb_encode, write_image
+
+HEIGHT, WIDTH = 36, 48
+
+
+@pytest.fixture
+def scene(tmp_path: Path) -> Path:
+    """A folder with a picture of a bright square (disparity 0.8) before a dark grid (0.2)."""
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    square = (abs(x - 24) < 8) & (abs(y - 18) < 8)
+    grid = np.where((x + y) % 4 < 2, 0.05, 0.3)
+    rgb = np.repeat(np.where(square, 0.8, grid)[..., None], 3, axis=2).astype(np.float32)
+    disparity = np.where(square, 0.8, 0.2).astype(np.float32)
+    write_image(tmp_path / "photo.png", rgb)
+    np.save(tmp_path / "disparity.npy", disparity)
+    np.save(tmp_path / "depth.npy", 1 / disparity)
+    np.save(tmp_path / "matte.npy", square.astype(np.float32))
+    np.save(tmp_path / "small.npy", disparity[:10])
+    return tmp_path
+
+
+def _render(scene: Path, *options: str, **replaced: str | None) -> int:
+    """Run the render command in the scene's folder; ``replaced`` changes or (None) drops one of the usual options."""
+    usual: dict[str, str | None] = {"disparity": "disparity.npy", "blur": "10", "focus": "0.8", "output": "out.png"}
+    words = ["render", str(scene / "photo.png")]
+    for name, value in (usual | replaced).items():
+        if value is not None:
+            is_file = name in ("disparity", "output", "alpha")
+            words += [f"--{name.replace('_', '-')}", str(scene / value) if is_file else value]
+    return cli.main([*words, *options])
+
+
+def test_rendering_keeps_the_focus_sharp_and_blurs_the_rest(scene, capsys):
+    assert _render(scene) == 0
+    before, after = read_image(scene / "photo.png").rgb, read_image(scene / "out.png").rgb
+    inside = np.s_[14:22, 20:28]
+    np.testing.assert_allclose(after[inside], before[inside], atol=0.02)
+    assert after[:, :6].std() < 0.3 * before[:, :6].std()
+    printed = capsys.readouterr()
+    assert "disparity: 0.2 to 0.8" in printed.out
+    assert "largest blur radius: 6.0 px" in printed.out
+    assert printed.err == ""
+
+
+def test_focus_at_depth_matte_and_layers(scene, capsys):
+    options = ("--depth", "--save-layers", str(scene / "parts"), "--quiet", "--model", "scatter-official")
+    code = _render(scene, *options, disparity="depth.npy", focus=None, focus_at="24,18", alpha="matte.npy")
+    assert code == 0
+    assert capsys.readouterr() == ("", "")
+    before, after = read_image(scene / "photo.png").rgb, read_image(scene / "out.png").rgb
+    np.testing.assert_allclose(after[16:20, 22:26], before[16:20, 22:26], atol=0.02)
+    front = read_image(scene / "parts" / "layer_0.png")
+    np.testing.assert_array_equal(front.alpha, np.load(scene / "matte.npy"))
+    np.testing.assert_allclose(np.load(scene / "parts" / "layer_1_disparity.npy"), 0.2, atol=1e-5)
+
+
+def test_output_can_be_deep_linear_and_replaced(scene):
+    assert _render(scene, "--quiet", output="out.npy", blur="0") == 0
+    assert _render(scene, "--quiet", "--bits", "16", blur="0") == 0
+    assert _render(scene, "--quiet", "--overwrite", output="out.npy", blur="0") == 0
+    linear, deep = np.load(scene / "out.npy"), read_image(scene / "out.png").rgb
+    np.testing.assert_allclose(srgb_encode(deep), srgb_encode(linear), atol=1e-5)
+    np.testing.assert_allclose(srgb_encode(linear), srgb_encode(read_image(scene / "photo.png").rgb), atol=0.01)
+
+
+def test_focus_is_the_median_round_the_pixel():
+    disparity = np.zeros((9, 9), np.float32)
+    disparity[2:7, 2:7] = np.arange(25).reshape(5, 5)
+    assert render_photo.disparity_at(disparity, 4, 4) == 12
+    disparity[:] = 3
+    assert render_photo.disparity_at(disparity, 0, 8) == 3
+    for pixel in ((9, 0), (0, 9), (-1, 0)):
+        with pytest.raises(ValueError, match="9 columns and 9 rows"):
+            render_photo.disparity_at(disparity, *pixel)
+
+
+def _write(name: str, content: bytes) -> Callable[[Path], None]:
+    return lambda folder: (folder / name).write_bytes(content) and None
+
+
+@pytest.mark.parametrize(
+    ("prepare", "options", "replaced", "message"),
+    [
+        (None, (), {"disparity": "missing.npy"}, "missing.npy does not exist"),
+        (None, (), {"disparity": "small.npy"}, "48×36"),
+        (None, (), {"alpha": "small.npy"}, "48×36"),
+        (None, (), {"alpha": "depth.npy"}, "[0, 1]"),
+        (_write("photo.png", b"\x89PNG\r\n\x1a\n"), (), {}, "photo.png cannot be read"),
+        (_write("disparity.npy", b"\x93NUMPY"), (), {}, "disparity.npy cannot be read"),
+        (_write("disparity.npy", b"text"), (), {}, "disparity.npy cannot be read"),
+        (lambda f: np.save(f / "disparity.npy", np.ones((HEIGHT, WIDTH, 5))), (), {}, "5 channels"),
+        (_write("out.png", b"precious"), (), {}, "out.png exists"),
+        (None, (), {"output": "out.gif"}, "suffix"),
+        (None, (), {"output": "nowhere/out.png"}, "nowhere"),
+        (None, ("--bits", "16"), {"output": "out.jpg"}, "16 bits"),
+        (None, (), {"focus": None, "focus_at": "48,0"}, "48 columns and 36 rows"),
+        (None, (), {"focus": None, "focus_at": "3"}, "not a pixel"),
+        (None, (), {"focus": None}, "--focus"),
+        (None, (), {"focus": "near"}, "not a number"),
+        (None, (), {"blur": "-1"}, "negative"),
+        (None, (), {"blur": "nan"}, "not a number"),
+        (None, ("--layers", "0"), {}, "--layers"),
+        (None, ("--layers", "1"), {"alpha": "matte.npy"}, "--layers"),
+        (None, ("--max-radius", "0"), {}, "--max-radius"),
+        (None, ("--model", "pinhole"), {}, "pinhole"),
+        (None, ("--model", "scatter-official", "--profile", "disc"), {}, "--profile"),
+        (_write("parts", b""), ("--save-layers", "{}/parts"), {}, "parts is a file"),
+        (None, ("--save-layers", "{}/nowhere/parts"), {}, "nowhere"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(scene, capsys, prepare, options, replaced, message):
+    if prepare is not None:
+        prepare(scene)
+    before = {path: path.read_bytes() for path in scene.rglob("*")}
+    assert _render(scene, *(option.format(scene) for option in options), **replaced) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith("taichi-bokeh: error: ")
+    assert printed.err.count("\n") == 1
+    assert message in printed.err
+    assert {path: path.read_bytes() for path in scene.rglob("*")} == before
+
+
+def test_layers_of_an_earlier_run_are_kept(scene, capsys):
+    (scene / "parts").mkdir()
+    (scene / "parts" / "layer_0.png").write_bytes(b"precious")
+    assert _render(scene, "--save-layers", str(scene / "parts")) == 2
+    assert "layer_0.png exists" in capsys.readouterr().err
+    assert (scene / "parts" / "layer_0.png").read_bytes() == b"precious"
+    assert not (scene / "out.png").exists()
+
+
+def test_ctrl_c_is_130(scene, monkeypatch, capsys):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(render_photo, "read_image", interrupt)
+    assert _render(scene) == 130
+    assert "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["--help"], ["render", "--help"], ["demo", "--help"], ["--version"]])
+def test_help_is_printed(words, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(words)
+    assert caught.value.code == 0
+    assert "taichi-bokeh" in capsys.readouterr().out
+
+
+def test_help_waits_for_nothing_that_only_a_command_needs():
+    code = """
+import sys, taichi_bokeh
+before = set(sys.modules)
+import taichi_bokeh.apps.cli
+new = {name.split(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)
+sys.exit(new != {"taichi_bokeh"} or "taichi_bokeh.photo" in sys.modules)"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_no_command_and_an_unknown_one_are_refused(capsys):
+    assert cli.main([]) == 2
+    assert cli.main(["paint"]) == 2
+    assert "paint" in capsys.readouterr().err
+
+
+def test_the_demo_writes_its_pictures_and_keeps_them(tmp_path, capsys):
+    pytest.importorskip("skimage")
+    folder = tmp_path / "pictures"
+    assert cli.main(["demo", "-o", str(folder), "--blur", "2"]) == 0
+    printed = capsys.readouterr().out
+    names = {"input.png", "disparity.png", "near.png", "far.png"}
+    names |= {f"layer_{i}{ending}" for i in range(3) for ending in (".png", "_disparity.npy")}
+    assert {path.name for path in folder.iterdir()} == names
+    assert str(folder) in printed
+    assert read_image(folder / "near.png").rgb.shape == (500, 741, 3)
+    assert cli.main(["demo", "-o", str(folder)]) == 2
+    assert "exists" in capsys.readouterr().err
+
+
+def test_the_demo_says_what_to_install(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "skimage", None)
+    monkeypatch.setitem(sys.modules, "skimage.data", None)
+    assert cli.main(["demo", "-o", str(tmp_path / "pictures")]) == 2
+    assert "pip install 'taichi-bokeh[photo]'" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

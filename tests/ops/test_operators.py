@@ -1,0 +1,96 @@
+"""Each operator: opcheck, gradcheck, the dot test, refusals."""
+
+import pytest
+import torch
+
+from taichi_bokeh import ops
+from taichi_bokeh.ops._common import BORDERS, border_index, fold_planes, pad_planes
+
+
+def rand(*shape: int, seed: int = 0, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    values = low + (high - low) * torch.rand(*shape, generator=generator, dtype=torch.float64)
+    return values.requires_grad_()
+
+
+def cases() -> list:
+    n, h, w = 2, 3, 4
+    made = [
+        pytest.param(ops.circle_of_confusion, (rand(n, h, w), rand(n, high=9), rand(n)), id="circle_of_confusion"),
+        pytest.param(ops.composite, (rand(n, 3, 3, h, w), rand(n, 3, h, w)), id="composite"),
+        pytest.param(ops.resolve_official, (rand(n, 5, h, w, low=0.1), rand(n, h, w)), id="resolve_official"),
+        pytest.param(ops.square_mean, (rand(n, h, w), rand(n, h, w, high=5).detach(), 9), id="square_mean"),
+    ]
+    for profile in ("disc", "soft", "official"):
+        radius = rand(n, h, w, low=-3, high=3, seed=1)
+        made.append(pytest.param(ops.sources, (rand(n, 3, h, w), rand(n, h, w), radius, profile), id=f"sources-{profile}"))
+        spread = rand(n, h, w, low=0.1, high=2.5, seed=2)
+        border = "reflect" if profile == "official" else "replicate"
+        sums = (rand(n, 5, h, w), spread, rand(n, h, w, seed=3), rand(n, h, w, seed=4), profile, 0.0, border)
+        made.append(pytest.param(ops.scatter, sums, id=f"scatter-{profile}"))
+    for profile in ("disc", "soft"):
+        small = rand(n, h, w, low=-0.05, high=0.05, seed=5)
+        inputs = (rand(n, 5, h, w, low=0.5), rand(n, 3, h, w), rand(n, h, w), small, profile)
+        made.append(pytest.param(ops.resolve, inputs, id=f"resolve-{profile}"))
+    return made
+
+
+@pytest.mark.parametrize(("operator", "inputs"), cases())
+def test_operator_passes_opcheck(operator, inputs):
+    torch.library.opcheck(operator, inputs)
+
+
+@pytest.mark.parametrize(("operator", "inputs"), cases())
+def test_gradient_is_the_derivative_of_the_kernel(operator, inputs):
+    tensors = tuple(value for value in inputs if isinstance(value, torch.Tensor))
+    settings = inputs[len(tensors) :]
+    assert torch.autograd.gradcheck(lambda *values: operator(*values, *settings), tensors, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("profile", ["disc", "soft", "official"])
+def test_adjoint_is_the_transpose_of_the_jacobian(profile):
+    """⟨Jv, u⟩ = ⟨v, Jᵀu⟩ at a size with plateaus, culling and padding at work; J v by central differences."""
+    n, h, w = 1, 40, 45
+    inputs = [rand(n, 5, h, w), rand(n, h, w, low=0.1, high=12.0, seed=1), rand(n, h, w, seed=2), rand(n, h, w, seed=3)]
+    inputs[3].data[:, : h // 2] = 0
+    border = "reflect" if profile == "official" else "replicate"
+    run = lambda *values: ops.scatter(*values, profile, 0.0, border)  # noqa: E731
+    directions = [torch.randn(value.shape, dtype=torch.float64) for value in inputs]
+    directions[3][:, : h // 2] = 0
+    u = torch.randn(n, 5, h, w, dtype=torch.float64)
+    transposed = torch.autograd.grad(run(*inputs), inputs, u)
+    step = 1e-6
+    with torch.no_grad():
+        ahead, behind = (
+            run(*(value + sign * step * v for value, v in zip(inputs, directions, strict=True))) for sign in (1, -1)
+        )
+    pushed = ((ahead - behind) / (2 * step) * u).sum()
+    pulled = sum((v * g).sum() for v, g in zip(directions, transposed, strict=True))
+    assert pushed.item() == pytest.approx(pulled.item(), rel=2e-5)
+
+
+def test_double_backward_is_refused_by_name():
+    colour, coverage = rand(1, 2, 3, 2, 2), rand(1, 2, 2, 2)
+    (first,) = torch.autograd.grad(ops.composite(colour, coverage).square().sum(), colour, create_graph=True)
+    with pytest.raises(RuntimeError, match="double backward through composite"):
+        first.sum().backward()
+
+
+@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_folding_is_the_adjoint_of_padding_for_any_size(border, size):
+    x = torch.randn(2, size, size + 1, dtype=torch.float64)
+    y = torch.randn(2, size + 14, size + 15, dtype=torch.float64)
+    torch.testing.assert_close((pad_planes(x, 7, border) * y).sum(), (x * fold_planes(y, 7, border)).sum())
+
+
+def test_reflection_is_torchs_where_torch_has_it():
+    x = torch.rand(1, 6, 7)
+    torch.testing.assert_close(pad_planes(x, 4, "reflect"), torch.nn.functional.pad(x, (4, 4, 4, 4), mode="reflect"))
+    assert border_index(1, 3, "reflect", x.device).tolist() == [0] * 7
+
+
+def test_an_infinite_radius_is_an_error_not_a_crash():
+    planes, ones = torch.ones(1, 5, 3, 3), torch.ones(1, 3, 3)
+    with pytest.raises(ValueError, match="blur radius is not finite"):
+        ops.scatter(planes, ones * torch.inf, ones, ones, "disc", 0.0, "replicate")

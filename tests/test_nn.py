@@ -1,0 +1,41 @@
+import pytest
+import torch
+
+import taichi_bokeh as tb
+from tests.scenes import random_layers
+
+
+def test_module_renders_as_the_function():
+    layers = random_layers()
+    module = tb.BokehRenderer(blur=6.0, focus=0.4, model="scatter", profile="soft")
+    expected = tb.render(layers, tb.ThinLens(6.0, 0.4), profile="soft")
+    assert torch.equal(module(layers.rgb, layers.alpha, layers.disparity), expected)
+
+
+def test_parameters_are_learned_and_tensors_move_with_the_module():
+    module = tb.BokehRenderer(blur=torch.nn.Parameter(torch.tensor(6.0)), focus=torch.tensor(0.4))
+    assert [name for name, _ in module.named_parameters()] == ["blur"]
+    assert list(module.state_dict()) == ["blur", "focus"]
+    layers = random_layers(dtype=torch.float32)
+    module(layers.rgb, layers.alpha, layers.disparity).square().sum().backward()
+    assert module.blur.grad.isfinite()
+    assert module.blur.grad != 0
+
+
+def test_blur_is_recovered_by_gradient_descent():
+    layers = random_layers(count=1, height=24, width=24, dtype=torch.float32)
+    target = tb.render(layers, tb.ThinLens(5.0, 0.2)).detach()
+    module = tb.BokehRenderer(blur=torch.nn.Parameter(torch.tensor(3.0)), focus=0.2)
+    optimiser = torch.optim.Adam(module.parameters(), lr=0.1)
+    for _ in range(80):
+        optimiser.zero_grad()
+        loss = (module(layers.rgb, layers.alpha, layers.disparity) - target).square().mean()
+        loss.backward()
+        optimiser.step()
+    assert module.blur.item() == pytest.approx(5.0, abs=0.1)
+
+
+@pytest.mark.parametrize(("bad", "error"), [({"blur": -1.0}, ValueError), ({"blur": 1.0, "profil": "soft"}, TypeError)])
+def test_bad_settings_are_refused_at_once(bad, error):
+    with pytest.raises(error, match=r"blur|profil"):
+        tb.BokehRenderer(focus=0.5, **bad)
