@@ -129,7 +129,6 @@ def compare_exact(inputs: list[torch.Tensor], radius: int, profile: str, naive: 
     picture = forward()
     cotangent = torch.rand_like(picture)
     back = measure(lambda: torch.autograd.grad(picture, inputs, cotangent, retain_graph=True))
-    del picture
     held = peak_growth(lambda: torch.autograd.grad(forward(), inputs, cotangent)) - 32 * pixels  # less picture, gradients
     for name, (cpu, wall), ratio, memory in (
         ("forward", ahead, f"1/{naive / ahead[0]:.1f} of naive", grown),

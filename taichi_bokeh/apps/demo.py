@@ -25,8 +25,7 @@ from taichi_bokeh.render import render
 Array = NDArray[np.float32]
 
 _LAYERS = 3
-_NEAR_FOCUS_XY = (380, 335)  # the motorcycle's engine
-_FAR_FOCUS_XY = (409, 72)  # the yellow can on the shelf
+_FOCI = {"near": (380, 335), "far": (409, 72)}  # column, row: the motorcycle's engine, the yellow can on the shelf
 
 
 def demo(arguments: Namespace) -> None:
@@ -55,9 +54,6 @@ def demo(arguments: Namespace) -> None:
         write_image(folder / f"{name}.png", picture, overwrite=arguments.overwrite)
     say(f"written to {folder.absolute()}: {', '.join(f'{name}.png' for name in pictures)}, {layers.count} layers")
     say(f"{time.perf_counter() - start:.1f} s")
-
-
-_FOCI = {"near": _NEAR_FOCUS_XY, "far": _FAR_FOCUS_XY}
 
 
 def _motorcycle() -> tuple[Array, Array]:

@@ -64,7 +64,7 @@ def _source_outputs(rgb: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]
 
 @torch.library.custom_op("taichi_bokeh::sources", mutates_args=())
 def sources(rgb: Tensor, alpha: Tensor, radius: Tensor, profile: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Weighted planes [N, 5, H, W], spread radius and in-focus weight of rgb [N, 3, H, W], alpha, radius; the rest [N, H, W]."""
+    """Weighted planes [N, 5, H, W], spread radius, in-focus weight of rgb [N, 3, H, W], alpha, radius; others [N, H, W]."""
     outputs = _source_outputs(rgb, alpha)
     kernel = kernels.sources(profile, dtype_name(rgb))
     _runtime.launch(kernel, *map(_flat, (rgb, alpha, radius)), *(out.flatten(-2) for out in outputs))
@@ -106,7 +106,7 @@ def _resolve_backward(
     outputs = [out.flatten(-2) for out in _resolve_outputs(rgb, alpha)]
     cotangents = [_flat(value) for value in (d_colour, d_coverage)]
     grads = _runtime.autodiff(kernels.resolve(profile, dtype_name(rgb)), inputs, outputs, cotangents)
-    return tuple(grad.view(value.shape) for grad, value in zip(grads, (sums, rgb, alpha, radius), strict=True))  # type: ignore[return-value]
+    return tuple(grad.view(value.shape) for grad, value in zip(grads, (sums, rgb, alpha, radius), strict=True))
 
 
 @torch.library.custom_op("taichi_bokeh::resolve_official", mutates_args=())

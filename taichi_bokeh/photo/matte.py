@@ -1,7 +1,8 @@
 """The antialiased edge between a layer and what lies behind it: coverage, and the colours of both sides.
 
 In the rim a pixel of the picture is the mixture  I = α·F + (1 − α)·B.  F is taken from inside the layer and B from well
-outside the rim, α is the mixture that comes closest to I, and what remains is shared out so that the equation holds.
+outside the rim, α is the mixture that comes closest to I, and what remains is shared out so that the equation holds as
+far as it can without spoiling the plate.
 """
 
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ def separate(rgb: Array, near: Mask, edge_px: Array, kept: Mask) -> Separation:
         kept: [H, W], pixels of the layer whose colour the plate shares (a surface that goes on behind).
 
     Returns:
-        Its composite, ``alpha·front + (1 − alpha)·plate``, is the picture.
+        The composite, ``alpha·front + (1 − alpha)·plate``, is the picture, but for single pixels of the rim.
     """
     rim = edge_px <= RIM_PX + 0.5
     far = ~near

@@ -28,7 +28,8 @@ def to_layers(rgb: Array, disparity: Array, alpha: Array | None = None, layers: 
 
     Without a matte the disparity map is cut where it jumps most. Each layer ends in an edge about a pixel wide; colour
     and disparity go on beyond it, and what it hides is inpainted by push–pull from the farther layers. Where a cut has
-    to cross a surface that goes on, the layer fades out over it instead. The composite of the layers is the picture.
+    to cross a surface that goes on, the layer fades out over it instead. The composite of the layers is the picture,
+    but for single pixels of such edges.
 
     Args:
         rgb: [H, W, 3], linear light, not negative.
