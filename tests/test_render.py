@@ -117,7 +117,7 @@ def test_near_and_far_blur_are_alike_for_a_disc():
     torch.testing.assert_close(run(flat_layers(rgb, 1.0), 6.0), run(flat_layers(rgb, 0.0), 6.0))
 
 
-def test_culling_and_thread_count_leave_no_trace():
+def test_culling_leaves_no_trace():
     """A large in-focus part, discs of all sizes and tiles that no disc reaches: the same bits twice, and the reference."""
     layers = random_layers(count=1, height=50, width=52)
     layers.disparity[..., :30, :] = 0.5

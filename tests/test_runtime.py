@@ -91,6 +91,21 @@ def test_a_runtime_that_the_user_started_is_used():
     assert float(out.split()[-1]) == pytest.approx(1, abs=1e-5)
 
 
+def test_thread_count_changes_no_bit():
+    code = """
+import hashlib, torch
+torch.manual_seed(0)
+inputs = [torch.rand(1, 2, c, 40, 50).requires_grad_() for c in (3, 1, 1)]
+blur = torch.tensor(15.0, requires_grad=True)
+picture = tb.render(tb.Layers(*inputs), tb.ThinLens(blur, 0.5))
+results = [picture, *torch.autograd.grad(picture.square().sum(), (*inputs, blur))]
+print(hashlib.sha256(b"".join(t.detach().numpy().tobytes() for t in results)).hexdigest())
+"""
+    start = "import taichi as ti; ti.init(arch=ti.cpu, log_level=ti.ERROR, cpu_max_num_threads={})"
+    hashes = [script(start.format(count) + RENDER + code).split()[-1] for count in (1, 2)]
+    assert hashes[0] == hashes[1]
+
+
 def test_a_runtime_for_another_device_is_an_error(monkeypatch):
     tb.render(random_layers(), tb.ThinLens(3.0, 0.5))
     monkeypatch.setattr(_runtime.ti.lang.impl.current_cfg(), "arch", _runtime.ti.vulkan)
