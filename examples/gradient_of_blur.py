@@ -1,4 +1,4 @@
-"""Find a photograph's blur by gradient descent; draw the gradient of disparity: python examples/gradient_of_blur.py [FOLDER]."""
+"""Find a photograph's blur by its gradient, and draw that of disparity: python examples/gradient_of_blur.py [FOLDER]."""
 
 import sys
 from pathlib import Path
