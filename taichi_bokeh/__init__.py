@@ -4,7 +4,20 @@ from taichi_bokeh._version import __version__
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.nn import BokehRenderer
 from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.biconvex_lens import BiconvexLens
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.render import render
+from taichi_bokeh.trace import TraceState, trace, trace_progressively
 
-__all__ = ["Aperture", "BokehRenderer", "Layers", "ThinLens", "__version__", "render"]
+__all__ = [
+    "Aperture",
+    "BiconvexLens",
+    "BokehRenderer",
+    "Layers",
+    "ThinLens",
+    "TraceState",
+    "__version__",
+    "render",
+    "trace",
+    "trace_progressively",
+]

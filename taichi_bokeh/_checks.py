@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from math import inf, isinf, isnan
-from numbers import Real
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import torch
@@ -60,7 +60,15 @@ def require_values(arguments: Mapping[str, Bounded]) -> None:
             raise ValueError(f"{name} has values from {low!r} to {high!r}; expected {expected}")
 
 
-def require_number(name: str, value: object, *, at_least: float = -inf, above: float = -inf) -> None:
+def require_integer(name: str, value: object, *, at_least: float = -inf) -> None:
+    """TypeError unless `value` is an integer and no bool; ValueError unless it is within its bound."""
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"{name} is of type {type(value).__name__}; expected an integer")
+    if value < at_least:
+        raise ValueError(f"{name} is {value!r}; expected at least {at_least:g}")
+
+
+def require_number(name: str, value: object, *, at_least: float = -inf, above: float = -inf, at_most: float = inf) -> None:
     """TypeError unless `value` is a real number and no bool; ValueError unless it is finite and within its bounds."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is of type {type(value).__name__}; expected a number")
@@ -70,6 +78,8 @@ def require_number(name: str, value: object, *, at_least: float = -inf, above: f
         raise ValueError(f"{name} is {value!r}; expected at least {at_least:g}")
     if value <= above:
         raise ValueError(f"{name} is {value!r}; expected more than {above:g}")
+    if float(value) > at_most:
+        raise ValueError(f"{name} is {value!r}; expected at most {at_most:g}")
 
 
 def _has_no_values(tensor: Tensor) -> bool:

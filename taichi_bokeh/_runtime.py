@@ -17,7 +17,7 @@ os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
 
 import taichi as ti
 
-__all__ = ["autodiff", "bands", "launch", "nested_progress", "progress", "ti"]
+__all__ = ["autodiff", "bands", "launch", "nested_progress", "progress", "report", "ti"]
 
 _lock = threading.RLock()
 _owner_pid: int | None = None
@@ -110,6 +110,13 @@ def bands(rows: int) -> Iterator[tuple[int, int]]:
         yield first, last
         if listener is not None:
             listener(last, rows)
+
+
+def report(done: int, total: int) -> None:
+    """Tell whoever listens how far the work under way has come."""
+    listener = progress.get()
+    if listener is not None:
+        listener(done, total)
 
 
 @contextlib.contextmanager

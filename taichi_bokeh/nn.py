@@ -8,7 +8,7 @@ from torch import Tensor
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.render import render
+from taichi_bokeh.render import render, require_disc
 
 
 class BokehRenderer(torch.nn.Module):
@@ -31,8 +31,8 @@ class BokehRenderer(torch.nn.Module):
         unknown = set(settings) - {"model", "profile", "algorithm", "max_radius"}
         if unknown:
             raise TypeError(f"{', '.join(sorted(unknown))}: not an argument of BokehRenderer")
-        ThinLens(blur, focus, aperture or Aperture())  # refuses a bad lens here rather than at the first picture
-        self.aperture = aperture or Aperture()
+        self.aperture = ThinLens(blur, focus, aperture or Aperture()).aperture  # refuses a bad lens here, not in forward
+        require_disc(self.aperture)
         self.settings = settings
         for name, value in (("blur", blur), ("focus", focus)):
             if isinstance(value, Tensor) and not isinstance(value, torch.nn.Parameter):

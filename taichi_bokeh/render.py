@@ -1,5 +1,6 @@
 """Layers and a lens in, the picture that the lens would have seen out."""
 
+import reprlib
 from collections.abc import Callable
 from typing import Literal, get_args
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from taichi_bokeh import _runtime, ops, reference
 from taichi_bokeh._checks import require_number
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 Model = Literal["scatter", "scatter-official"]
@@ -49,7 +51,7 @@ def render(
     """
     chosen = _validate(layers, lens, model, profile, algorithm, max_radius)
     blur, focus = lens.per_picture(layers)
-    _refuse_forward_mode(layers.rgb, layers.alpha, layers.disparity, blur, focus)
+    refuse_forward_mode(layers.rgb, layers.alpha, layers.disparity, blur, focus)
     if algorithm == "reference":
         return reference.render(layers.rgb, layers.alpha, layers.disparity, blur, focus, chosen, max_radius)
     if progress is None:
@@ -67,6 +69,7 @@ def _validate(layers: Layers, lens: ThinLens, model: str, profile: str | None, a
         raise TypeError(f"layers is of type {type(layers).__name__}; expected Layers")
     if not isinstance(lens, ThinLens):
         raise TypeError(f"lens is of type {type(lens).__name__}; expected a ThinLens")
+    require_disc(lens.aperture)
     for name, value, allowed in (("model", model, Model), ("algorithm", algorithm, Algorithm)):
         if value not in get_args(allowed):
             raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, get_args(allowed)))}")
@@ -83,7 +86,17 @@ def _validate(layers: Layers, lens: ThinLens, model: str, profile: str | None, a
     return profile or "disc"
 
 
-def _refuse_forward_mode(*tensors: Tensor) -> None:
+def require_disc(aperture: Aperture) -> None:
+    """ValueError that names what makes `aperture` another shape than the disc."""
+    field = aperture.not_a_disc
+    if field is not None:
+        raise ValueError(
+            "aperture: scatter models render the disc only in this release; use trace for other shapes "
+            f"({field} is {reprlib.repr(getattr(aperture, field))})"
+        )
+
+
+def refuse_forward_mode(*tensors: Tensor) -> None:
     """torch.func.jvp would silently give zeros: custom operators have no forward-mode rule."""
     if torch.compiler.is_compiling():
         return

@@ -1,13 +1,23 @@
 """The command ``taichi-bokeh``: arguments in, exit code out. What a command needs is imported when it runs."""
 
 import argparse
-import math
 import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
 
 from taichi_bokeh._version import __version__
+from taichi_bokeh.apps.arguments import (
+    BLUR_HELP,
+    add_output,
+    add_scene,
+    finite,
+    not_negative,
+    pixel,
+    positive,
+    whole,
+    whole_from_0,
+)
 
 _PROG = "taichi-bokeh"
 
@@ -36,12 +46,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             from taichi_bokeh.apps.demo import demo
 
             demo(arguments)
-        else:
+        elif arguments.command == "render":
             from taichi_bokeh.apps.render_photo import render_photo
 
             render_photo(arguments)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{_PROG}: interrupted\n")
+        else:
+            from taichi_bokeh.apps.trace_photo import trace_photo
+
+            trace_photo(arguments)
+    except KeyboardInterrupt as interruption:
+        sys.stderr.write(": ".join(filter(None, (_PROG, "interrupted", str(interruption)))) + "\n")
         return 130
     except (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError) as error:
         sys.stderr.write(f"{_PROG}: error: {_one_line(error)}\n")
@@ -69,6 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     _add_render(commands)
+    _add_trace(commands)
     return parser
 
 
@@ -84,12 +99,10 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
     demo.add_argument(
         "-o", "--output", metavar="DIR", default="taichi-bokeh-demo", help="folder for the pictures (%(default)s)"
     )
-    demo.add_argument("--blur", metavar="K", type=_not_negative, default=32.0, help=_BLUR_HELP + " (%(default)g)")
+    demo.add_argument("--blur", metavar="K", type=not_negative, default=32.0, help=BLUR_HELP + " (%(default)g)")
     demo.add_argument("--overwrite", action="store_true", help="replace pictures of an earlier run")
     demo.add_argument("--quiet", action="store_true", help="print nothing")
 
-
-_BLUR_HELP = "strength of the blur: the radius of the blur disc in pixels, per unit of disparity"
 
 _RENDER_EXAMPLES = """\
 examples:
@@ -110,54 +123,71 @@ def _add_render(commands: "argparse._SubParsersAction[_Parser]") -> None:
         epilog=_RENDER_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    render.add_argument("photo", metavar="PHOTO", help="the picture, sharp everywhere: PNG, JPEG, TIFF or npy")
-    scene = render.add_argument_group("scene")
-    scene.add_argument("--disparity", metavar="FILE", required=True, help="its disparity: npy, npz ('data'), PNG or TIFF")
-    scene.add_argument("--depth", action="store_true", help="the disparity file holds depth: take 1/depth")
-    scene.add_argument("--alpha", metavar="FILE", help="matte of the foreground (grey, or an alpha channel)")
-    scene.add_argument("--layers", metavar="N", type=_positive, help="layers to split into (3; with --alpha 2)")
+    add_scene(render)
     lens = render.add_argument_group("lens")
-    lens.add_argument("--blur", metavar="K", type=_not_negative, required=True, help=_BLUR_HELP)
+    lens.add_argument("--blur", metavar="K", type=not_negative, required=True, help=BLUR_HELP)
     focus = lens.add_mutually_exclusive_group(required=True)
-    focus.add_argument("--focus", metavar="F", type=_finite, help="the disparity in focus")
-    focus.add_argument("--focus-at", metavar="X,Y", type=_pixel, help="the pixel in focus: column, row, from 0 at top left")
+    focus.add_argument("--focus", metavar="F", type=finite, help="the disparity in focus")
+    focus.add_argument("--focus-at", metavar="X,Y", type=pixel, help="the pixel in focus: column, row, from 0 at top left")
     lens.add_argument("--model", choices=("scatter", "scatter-official"), default="scatter", help="blur model (%(default)s)")
     lens.add_argument("--profile", choices=("disc", "soft"), help="edge of the blur disc, for scatter (disc)")
-    lens.add_argument("--max-radius", metavar="R", type=_positive, help="look no further than R pixels (as far as needed)")
-    output = render.add_argument_group("output")
-    output.add_argument("-o", "--output", metavar="OUT", required=True, help="PNG or JPEG (sRGB), TIFF or npy (linear float)")
-    output.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits a channel of a PNG (%(default)s)")
-    output.add_argument("--save-layers", metavar="DIR", help="also write each layer: RGBA PNG and disparity npy")
-    output.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    output.add_argument("--quiet", action="store_true", help="print nothing, show no progress")
+    lens.add_argument("--max-radius", metavar="R", type=whole, help="look no further than R pixels (as far as needed)")
+    add_output(render)
 
 
-def _finite(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
-    return value
+_TRACE_EXAMPLES = """\
+examples:
+  taichi-bokeh trace photo.jpg --disparity photo.png --blur 30 --focus-at 640,360 --blades 6 -o out.png
+  taichi-bokeh trace photo.png --disparity metres.npy --depth --f-number 2 --focal-length 50 --sensor-width 36 \\
+    --focus-distance 1.5 --lens biconvex --rays 4096 --checkpoint out.checkpoint -o out.tif
+
+The lens is described either by --blur, as of render, or by a camera. For a camera, disparity is in 1/m and depth in m:
+take npy or floating-point TIFF, as 8- and 16-bit files are scaled to [0, 1]. Runs with equal arguments give equal pictures.
+"""
 
 
-def _not_negative(text: str) -> float:
-    value = _finite(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{text} is negative")
-    return value
+def _add_trace(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    trace = commands.add_parser(
+        "trace",
+        help="refocus such a photograph by ray tracing, through an ideal or a real lens",
+        description="Refocus a photograph by its disparity or depth map, by ray tracing: slower than render, and more exact.",
+        epilog=_TRACE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_scene(trace)
+    _add_lens(trace)
+    _add_aperture(trace)
+    work = trace.add_argument_group("work")
+    work.add_argument("--rays", metavar="N", type=whole, default=1024, help="rays a pixel (%(default)s)")
+    work.add_argument("--seed", metavar="N", type=whole_from_0, default=0, help="turns the pattern of the rays (%(default)s)")
+    work.add_argument("--checkpoint", metavar="FILE", help="save there at work and on Ctrl-C; if it exists, go on from it")
+    work.add_argument("--checkpoint-every", metavar="SECONDS", type=not_negative, help="how often to save it (10)")
+    add_output(trace)
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
-    return int(text)
+def _add_lens(trace: argparse.ArgumentParser) -> None:
+    lens = trace.add_argument_group("lens", "Either --blur, or --f-number, --focal-length and --sensor-width; and one focus.")
+    lens.add_argument("--lens", choices=("thin", "biconvex"), default="thin", help="ideal, or one of real glass (%(default)s)")
+    lens.add_argument("--blur", metavar="K", type=not_negative, help=BLUR_HELP)
+    lens.add_argument("--f-number", metavar="N", type=positive, help="focal length over diameter of the opening")
+    lens.add_argument("--focal-length", metavar="MM", type=positive, help="in millimetres")
+    lens.add_argument("--sensor-width", metavar="MM", type=positive, help="in millimetres; the picture is as wide")
+    focus = lens.add_mutually_exclusive_group()
+    focus.add_argument("--focus", metavar="F", type=finite, help="the disparity in focus, with --blur")
+    focus.add_argument("--focus-distance", metavar="M", type=positive, help="the distance in focus in metres, with a camera")
+    focus.add_argument("--focus-at", metavar="X,Y", type=pixel, help="the pixel in focus: column, row, from 0 at top left")
+    lens.add_argument("--refractive-index", metavar="N", type=positive, help="of the glass of a biconvex lens (1.5)")
+    lens.add_argument("--abbe", metavar="V", type=positive, help="its Abbe number, to focus colours apart (they are not)")
 
 
-def _pixel(text: str) -> tuple[int, int]:
-    try:
-        x, y = (int(part) for part in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a pixel: give column,row as in 640,360") from None
-    return x, y
+def _add_aperture(trace: argparse.ArgumentParser) -> None:
+    aperture = trace.add_argument_group("aperture")
+    aperture.add_argument("--blades", metavar="N", type=whole_from_0, help="straight blades, at least 3 (0: a disc)")
+    aperture.add_argument(
+        "--rotation", metavar="DEGREES", type=finite, help="angle of a corner, or of the image, clockwise from the right (0)"
+    )
+    aperture.add_argument("--roundness", metavar="R", type=finite, help="bulge of the blades: 0 a polygon (default), 1 a disc")
+    aperture.add_argument("--squeeze", metavar="S", type=positive, help="height over width (1)")
+    aperture.add_argument("--cat-eye", metavar="C", type=finite, help="how much of it is cut off in the corners, 0 to 1 (0)")
+    aperture.add_argument("--ring", metavar="R", type=finite, help="how much brighter its rim is than its mean, -1 to 1 (0)")
+    aperture.add_argument("--aperture-image", metavar="FILE", help="a picture of the opening instead: grey, or alpha channel")

@@ -28,15 +28,24 @@ def speaker(quiet: bool) -> Say:
 
 
 @contextmanager
-def progress_bar(title: str, quiet: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """A callback (done, total) that moves a bar on stderr; None where that is no terminal."""
+def progress_bar(title: str, quiet: bool, unit: str = "", per_step: float = 1.0) -> Iterator[Callable[[int, int], None] | None]:
+    """A callback (done, total) that moves a bar on stderr; None where that is no terminal.
+
+    With a `unit`, of which every step done makes `per_step`, the bar also shows how many are made in a second.
+    """
     if quiet or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn, Task
+    from rich.text import Text
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    class Rate(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text("" if task.speed is None else f"{task.speed * per_step:.3g} {unit}/s")
+
+    columns = (*Progress.get_default_columns(), *([Rate()] if unit else []))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -16,6 +16,7 @@ from taichi_bokeh.apps.common import (
     to_picture,
     write_layers,
 )
+from taichi_bokeh.apps.scene import disparity_at
 from taichi_bokeh.io import srgb_decode, write_image
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
@@ -65,8 +66,6 @@ def _motorcycle() -> tuple[Array, Array]:
 
 
 def _focused_at(layers: Layers, disparity: Array, xy: tuple[int, int], arguments: Namespace, name: str) -> Array:
-    from taichi_bokeh.apps.render_photo import disparity_at
-
     focus = disparity_at(disparity, *xy)
     radius_px = largest_radius_px(layers, arguments.blur, focus)
     speaker(arguments.quiet)(f"{name} focus: disparity {focus:.3f}, largest blur radius {radius_px:.1f} px")

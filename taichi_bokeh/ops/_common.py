@@ -1,11 +1,17 @@
 """What the operators share: dtype names, padding with its adjoint, and refusals of what autograd cannot do here."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 BORDERS = ("replicate", "reflect")
+
+
+class GradientOnly(NamedTuple):
+    """Stands for a kernel's output where only its gradient is needed."""
+
+    grad: Tensor
 
 
 def dtype_name(tensor: Tensor) -> str:

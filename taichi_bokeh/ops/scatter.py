@@ -14,7 +14,7 @@ from taichi_bokeh.kernels.disc_table import disc_table
 from taichi_bokeh.kernels.profile import profile as profile_of
 from taichi_bokeh.kernels.scatter import LANES
 from taichi_bokeh.kernels.scatter import scatter as scatter_kernels
-from taichi_bokeh.ops._common import dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
+from taichi_bokeh.ops._common import GradientOnly, dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
 
 _PIXELS_AT_ONCE = 1 << 20  # layers are taken together up to this many pixels, else one by one: bounds the memory
 
@@ -108,13 +108,7 @@ def scatter(
     return sums
 
 
-class _GradientOnly(NamedTuple):
-    """Stands for the sums where only their gradient is needed."""
-
-    grad: Tensor
-
-
-def _arguments(p: _Prepared, sums: Tensor | _GradientOnly) -> tuple[Any, ...]:
+def _arguments(p: _Prepared, sums: Tensor | GradientOnly) -> tuple[Any, ...]:
     return p.source, p.focus, p.spans, p.table, p.reach, sums, p.pad, p.limit
 
 
@@ -133,7 +127,7 @@ def _scatter_backward(
     grads = tuple(torch.empty_like(value) for value in inputs)
     for part in _slices(planes):
         p = _prepare(tuple(value[part] for value in inputs), profile, max_radius, border)
-        sums = _GradientOnly(torch.nn.functional.pad(plain(grad[part]), (0, LANES)))
+        sums = GradientOnly(torch.nn.functional.pad(plain(grad[part]), (0, LANES)))
         p.source.grad, p.focus.grad = torch.zeros_like(p.source), torch.zeros_like(p.focus)
         scatter_kernels(profile, dtype_name(planes)).sums.grad(*_arguments(p, sums))
         folded = fold_planes(p.source.grad, p.pad, border)

@@ -1,24 +1,38 @@
 """The shape of the aperture, which is the shape of every out-of-focus highlight."""
 
-import reprlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from taichi_bokeh._checks import Bounded, require_integer, require_number, require_shape, require_values
+from taichi_bokeh.optics import lens_samples
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Aperture:
-    """The opening of the lens, within the unit disc (x right, y down). This release renders the disc, the default.
+    """The opening of the lens, within the unit disc (x right, y down); the default is the disc.
+
+    Highlights beyond the focus show it as it is, nearer ones its point mirror. Blades become visible as `roundness` goes
+    below 1: `Aperture(blades=6, roundness=0)` is a hexagon.
 
     Attributes:
-        blades: number of straight blades, at least 3; 0 is a disc.
-        rotation: angle of the first blade, in degrees, clockwise as seen in the picture.
-        roundness: how far the blades bulge, from 0 (a polygon) to 1 (a disc).
-        squeeze: height over width, as an anamorphic lens stretches its highlights; 1 is round.
-        cat_eye: how much the rim of the lens cuts from the opening in the corners of the picture, from 0 to 1.
-        ring: how much brighter the rim of a highlight is than its centre, as spherical aberration makes it; 0 is even.
-        image: a picture of the opening, used instead of the fields above.
+        blades: number of blades, at least 3; 0 is a disc.
+        rotation: angle of a corner, or of the image, in degrees from x, clockwise as seen in the picture.
+        roundness: how far the blades bulge, from 0 (a polygon with its corners on the unit circle) to 1 (a disc).
+        squeeze: height over width, as an anamorphic lens stretches its highlights; 1 is round. The longer side stays.
+        cat_eye: how much the rim of the lens cuts from the opening towards the corners of the picture, from 0 to 1: see
+            `taichi_bokeh.optics.lens_samples.cat_eye_transmission`.
+        ring: how much brighter the rim of a highlight is than its mean, from −1 (dark) through 0 (even) to 1 (twice as
+            bright), as spherical aberration makes it.
+        image: brightness of the opening [H, W] as a numpy array or a torch tensor, in any scale, instead of blades,
+            roundness and ring. It spans the square [−1, 1]², row 0 at the top; what is bright in the square's corners
+            reaches beyond the unit disc, and blurs that much wider. A float64 copy is kept.
 
     Raises:
-        ValueError: a field differs from its default.
+        TypeError: a field is of the wrong type.
+        ValueError: a field is out of range, or an image comes with blades, roundness or ring.
     """
 
     blades: int = 0
@@ -27,20 +41,111 @@ class Aperture:
     squeeze: float = 1.0
     cat_eye: float = 0.0
     ring: float = 0.0
-    image: object = None
+    image: np.ndarray | Tensor | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if not _is_default(value, field.default):
-                raise ValueError(
-                    f"{field.name} is {reprlib.repr(value)}; only the disc ({field.name}={field.default!r}, "
-                    "the default) works in this release"
-                )
+        require_integer("blades", self.blades)
+        if self.blades != 0 and self.blades < 3:
+            raise ValueError(f"blades is {self.blades!r}; expected 0 (a disc) or at least 3")
+        require_number("rotation", self.rotation)
+        require_number("roundness", self.roundness, at_least=0.0, at_most=1.0)
+        require_number("squeeze", self.squeeze, above=0.0)
+        require_number("cat_eye", self.cat_eye, at_least=0.0, at_most=1.0)
+        require_number("ring", self.ring, at_least=-1.0, at_most=1.0)
+        if self.image is not None:
+            for name, default in (("blades", 0), ("roundness", 1.0), ("ring", 0.0)):
+                if getattr(self, name) != default:
+                    raise ValueError(
+                        f"{name} is {getattr(self, name)!r}; expected {default!r} with an image, which replaces it"
+                    )
+            object.__setattr__(self, "image", _checked_image(self.image))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Aperture):
+            return NotImplemented
+        if self._image is None or other._image is None:
+            return self._numbers == other._numbers and self._image is other._image
+        return self._numbers == other._numbers and torch.equal(self._image, other._image)
+
+    def __hash__(self) -> int:
+        if self._image is not None:
+            raise TypeError("an Aperture with an image cannot be hashed, as its image can change")
+        return hash(self._numbers)
+
+    @property
+    def not_a_disc(self) -> str | None:
+        """Name of the first field that makes the opening anything but the evenly lit disc; None where it is the disc."""
+        if self.blades != 0 and self.roundness < 1:
+            return "blades"
+        if self.squeeze != 1:
+            return "squeeze"
+        if self.cat_eye != 0:
+            return "cat_eye"
+        if self.ring != 0:
+            return "ring"
+        return None if self.image is None else "image"
+
+    @property
+    def is_disc(self) -> bool:
+        """Whether every highlight is an evenly lit disc, however that is spelled."""
+        return self.not_a_disc is None
+
+    @property
+    def extent(self) -> float:
+        """The largest |u| of the opening: 1, or that of the farthest corner of a pixel of the image that is not black."""
+        if self._image is None:
+            return 1.0
+        size = torch.tensor(self._image.shape)
+        corners = self._image.nonzero()[:, None] + torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
+        u = (2 * corners.double() / size - 1).flip(-1).reshape(-1, 2)
+        return float(self._placed(u).norm(dim=-1).max())
+
+    def samples(self, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+        """Lens points and their weights, on the CPU in float64: u [count, 2] (x right, y down), and [count], of sum 1.
+
+        The points cover the opening evenly, an image as densely as it is bright, and so does every beginning of them; a
+        weight other than 1/count comes from `ring` alone. The cat-eye depends on the pixel as well, and is not included.
+
+        Args:
+            count: number of points, at least 1.
+            seed: any integer; other seeds give other points of the same opening.
+        """
+        require_integer("count", count, at_least=1)
+        require_integer("seed", seed)
+        if self._image is not None:
+            points = lens_samples.image_points(self._image, count, seed)
+            return self._placed(points), torch.full((count,), 1 / count, dtype=torch.float64)
+        disc = lens_samples.spiral(count, seed)
+        points = lens_samples.polygon(disc, self.blades, self.roundness) if self.blades else disc
+        return self._placed(points), lens_samples.ring_weights(disc, self.ring) / count
+
+    def _placed(self, points: Tensor) -> Tensor:
+        return lens_samples.squeeze(lens_samples.rotate(points, self.rotation), self.squeeze)
+
+    @property
+    def _image(self) -> Tensor | None:
+        assert not isinstance(self.image, np.ndarray)  # kept as a tensor, see __post_init__
+        return self.image
+
+    @property
+    def _numbers(self) -> tuple[float, ...]:
+        return self.blades, self.rotation, self.roundness, self.squeeze, self.cat_eye, self.ring
 
 
-def _is_default(value: object, default: object) -> bool:
-    if value is default:
-        return True
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and value == default
+def _checked_image(image: np.ndarray | Tensor) -> Tensor:
+    """A float64 copy on the CPU with the maximum 1, so that no sum overflows."""
+    if isinstance(image, np.ndarray) and image.dtype.kind in "buif":
+        values = torch.from_numpy(image.astype(np.float64))
+    elif isinstance(image, Tensor) and not image.is_complex():
+        if image.requires_grad:
+            raise ValueError("image requires a gradient; expected one without, as lens points have none with respect to it")
+        values = image.to("cpu", torch.float64, copy=True)
+    else:
+        kind = getattr(image, "dtype", type(image).__name__)
+        raise TypeError(f"image is of type {kind}; expected a numpy array or a torch tensor of real numbers")
+    require_shape("image", values, "H", "W")
+    require_values({"image": Bounded(values, at_least=0.0)})
+    brightest = values.max()
+    if brightest == 0:
+        raise ValueError("image has the value 0 everywhere; expected some more than 0")
+    return values / brightest

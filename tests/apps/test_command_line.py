@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taichi_bokeh.apps import cli, render_photo
+from taichi_bokeh.apps import cli
+from taichi_bokeh.apps import scene as photo_scene
 from taichi_bokeh.io import read_image, srgb_encode, write_image
 
 HEIGHT, WIDTH = 36, 48
@@ -77,12 +78,12 @@ def test_output_can_be_deep_linear_and_replaced(scene):
 def test_focus_is_the_median_round_the_pixel():
     disparity = np.zeros((9, 9), np.float32)
     disparity[2:7, 2:7] = np.arange(25).reshape(5, 5)
-    assert render_photo.disparity_at(disparity, 4, 4) == 12
+    assert photo_scene.disparity_at(disparity, 4, 4) == 12
     disparity[:] = 3
-    assert render_photo.disparity_at(disparity, 0, 8) == 3
+    assert photo_scene.disparity_at(disparity, 0, 8) == 3
     for pixel in ((9, 0), (0, 9), (-1, 0)):
         with pytest.raises(ValueError, match="9 columns and 9 rows"):
-            render_photo.disparity_at(disparity, *pixel)
+            photo_scene.disparity_at(disparity, *pixel)
 
 
 def _write(name: str, content: bytes) -> Callable[[Path], None]:
@@ -144,7 +145,7 @@ def test_ctrl_c_is_130(scene, monkeypatch, capsys):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(render_photo, "read_image", interrupt)
+    monkeypatch.setattr(photo_scene, "read_image", interrupt)
     assert _render(scene) == 130
     assert "Traceback" not in capsys.readouterr().err
 

@@ -1,0 +1,76 @@
+"""Arguments that commands share, and what turns their text into values. Imports nothing that is slow."""
+
+import argparse
+import math
+
+BLUR_HELP = "strength of the blur: the radius of the blur disc in pixels, per unit of disparity"
+
+
+def add_scene(command: argparse.ArgumentParser) -> None:
+    """PHOTO and the group that says what it shows; read by apps/scene.py."""
+    command.add_argument("photo", metavar="PHOTO", help="the picture, sharp everywhere: PNG, JPEG, TIFF or npy")
+    scene = command.add_argument_group("scene")
+    scene.add_argument("--disparity", metavar="FILE", required=True, help="its disparity: npy, npz ('data'), PNG or TIFF")
+    scene.add_argument("--depth", action="store_true", help="the disparity file holds depth: take 1/depth")
+    scene.add_argument("--alpha", metavar="FILE", help="matte of the foreground (grey, or an alpha channel)")
+    scene.add_argument("--layers", metavar="N", type=whole, help="layers to split into (3; with --alpha 2)")
+
+
+def add_output(command: argparse.ArgumentParser) -> None:
+    """The group that says what to write; obeyed by apps/scene.py."""
+    output = command.add_argument_group("output")
+    output.add_argument("-o", "--output", metavar="OUT", required=True, help="PNG or JPEG (sRGB), TIFF or npy (linear float)")
+    output.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits a channel of a PNG (%(default)s)")
+    output.add_argument("--save-layers", metavar="DIR", help="also write each layer: RGBA PNG and disparity npy")
+    output.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    output.add_argument("--quiet", action="store_true", help="print nothing, show no progress")
+
+
+def finite(text: str) -> float:
+    """A number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
+
+
+def not_negative(text: str) -> float:
+    """A number from 0 up."""
+    value = finite(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text} is negative")
+    return value
+
+
+def positive(text: str) -> float:
+    """A number above 0."""
+    value = finite(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def whole(text: str) -> int:
+    """A whole number from 1 up."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 up")
+    return int(text)
+
+
+def whole_from_0(text: str) -> int:
+    """A whole number from 0 up."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
+    return int(text)
+
+
+def pixel(text: str) -> tuple[int, int]:
+    """Column and row."""
+    try:
+        x, y = (int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a pixel: give column,row as in 640,360") from None
+    return x, y

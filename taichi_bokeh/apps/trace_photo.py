@@ -1,0 +1,89 @@
+"""``taichi-bokeh trace``: one photograph with its disparity, ray traced through a lens."""
+
+import time
+from argparse import Namespace
+from pathlib import Path
+
+from taichi_bokeh.apps.camera import aperture_of, check_camera, lens_of
+from taichi_bokeh.apps.checkpoint import Checkpoint, check_checkpoint
+from taichi_bokeh.apps.common import Say, largest_radius_px, progress_bar, speaker
+from taichi_bokeh.apps.scene import check_before_work, read_photo, split, write_result
+from taichi_bokeh.layers import Layers
+from taichi_bokeh.trace import Lens, TraceState, trace_progressively
+
+_RAYS_IN_A_BATCH = 1 << 21  # of all pixels together: a fraction of a second, after which Ctrl-C and the bar have their turn
+_CHECKPOINT_EVERY_S = 10.0
+
+
+def trace_photo(arguments: Namespace) -> None:
+    """Run the command; see ``taichi-bokeh trace --help``.
+
+    Raises:
+        ValueError, OSError: what is wrong with an argument or a file, in one line.
+        KeyboardInterrupt: with what was done, and how to go on.
+    """
+    say = speaker(arguments.quiet)
+    check_camera(arguments)
+    if arguments.checkpoint is not None:
+        check_checkpoint(Path(arguments.checkpoint), arguments.output)
+    elif arguments.checkpoint_every is not None:
+        raise ValueError("--checkpoint-every needs --checkpoint: there is no file to save to")
+    check_before_work(arguments)
+    aperture = aperture_of(arguments)
+    photo = read_photo(arguments, say)
+    lens = lens_of(arguments, aperture, photo.disparity)
+    say(f"disparity: {photo.disparity.min():.4g} to {photo.disparity.max():.4g}, in focus: {float(lens.focus):.4g}")
+    layers = split(photo, arguments)
+    radius_px = largest_radius_px(layers, float(lens.blur), float(lens.focus))
+    say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px")
+    _trace(layers, lens, arguments, say)
+
+
+def _trace(layers: Layers, lens: Lens, arguments: Namespace, say: Say) -> None:
+    """Trace, and write the picture. Whatever comes between, Ctrl-C or a full disk, the checkpoint has the rays so far."""
+    rays, seed, pixels = arguments.rays, arguments.seed, layers.height * layers.width
+    checkpoint = _checkpoint(layers, lens, arguments)
+    state = None if checkpoint is None else checkpoint.load()
+    resumed = 0 if state is None else state.done
+    if state is not None:
+        say(f"going on from {arguments.checkpoint}: {resumed} of {rays} rays a pixel")
+    start = time.perf_counter()
+    try:
+        with progress_bar("tracing", arguments.quiet, "M rays", pixels / 1e6) as progress:
+            if progress is not None:
+                progress(resumed, rays)
+            batch = max(1, _RAYS_IN_A_BATCH // pixels)
+            states = trace_progressively(layers, lens, rays=rays, seed=seed, batch=batch, resume=state)
+            for state in states:
+                if checkpoint is not None:
+                    checkpoint.save_if_due(state)
+                if progress is not None:
+                    progress(state.done, rays)
+        assert state is not None  # there is at least one ray
+        seconds = time.perf_counter() - start
+        say(f"rays a pixel: {rays}, in {seconds:.1f} s: {(rays - resumed) * pixels / 1e6 / seconds:.3g} million rays/s")
+        write_result(layers, state.picture, arguments, say)
+    except BaseException as error:
+        if checkpoint is not None and state is not None:
+            checkpoint.save(state)
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(_how_to_go_on(state, arguments)) from None
+        raise
+    if checkpoint is not None:
+        checkpoint.remove()
+
+
+def _checkpoint(layers: Layers, lens: Lens, arguments: Namespace) -> Checkpoint | None:
+    if arguments.checkpoint is None:
+        return None
+    every_s = _CHECKPOINT_EVERY_S if arguments.checkpoint_every is None else arguments.checkpoint_every
+    return Checkpoint(Path(arguments.checkpoint), every_s, layers, lens, arguments.rays, arguments.seed)
+
+
+def _how_to_go_on(state: TraceState | None, arguments: Namespace) -> str:
+    done = 0 if state is None else state.done
+    if arguments.checkpoint is None:
+        return f"{done} of {arguments.rays} rays a pixel are lost; with --checkpoint FILE they would have been kept"
+    if state is None:
+        return "before the first rays were in"
+    return f"{done} of {arguments.rays} rays a pixel are in {arguments.checkpoint}; the same command goes on from there"

@@ -1,0 +1,240 @@
+"""Ray tracing: what every pixel receives through sampled points of the lens.
+
+Forward, for pixel x and lens point u of weight w_u, with p_l where the ray meets layer l (kernels/height_field.py), c the
+bilinear premultiplied colour and a the bilinear alpha there:
+
+    s(x) = Σ_u w_u·Σ_l T_l·c_l,      T_0 = 1,   T_{l+1} = T_l·(1 − a_l)         front to back, until nothing shines through
+    m(x) = Σ_u w_u over the rays that pass the lens                             picture = s/m
+
+Adjoint, with g = ∂loss/∂s and S_l the picture of what lies behind layer l on that ray (walked back to front):
+
+    ∂/∂c_l = w·T_l·g,     ∂/∂a_l = −w·T_l·⟨g, S_l⟩,     S_{l−1} = c_l + (1 − a_l)·S_l
+    G = Σ over c, a of (∂/∂·)·∇(·)                      gradient with respect to the position p_l
+    κ = G·slope/n,    ∂/∂D_l = κ,    ∂/∂v = G + κ·∇D    n, v as in kernels/height_field.py
+    thin lens: v = u·((d − F)·δK − K·δF)
+
+Texture gradients go to the four texels that were read; the only sums that threads share, hence atomic. Those of blur and
+focus are kept by pixel. A visible edge *inside* a layer (one part of its height field hiding another) has no gradient.
+"""
+
+from functools import cache
+from typing import Any
+
+from taichi_bokeh._runtime import launch, ti
+from taichi_bokeh.kernels.arithmetic import REAL
+from taichi_bokeh.kernels.height_field import height_field
+from taichi_bokeh.kernels.rays import thin_lens_ray
+
+_OPAQUE = {"float32": 1e-6, "float64": 1e-12}  # transmittance below which nothing behind counts
+
+
+@cache
+def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
+    """For one lens `kind` ("thin", "biconvex"), 1 or 3 separately refracted `channels`, and so many layers.
+
+    A function of (textures, disparity, tiles, ranges, lens, lens_pull, points, sums, passed, first, last), whose gradient is
+    overridden by the adjoint, from sums.grad to textures.grad, disparity.grad and `lens_pull`, blur and focus by pixel.
+    """
+    real = REAL[dtype]
+    vec2, vec3, vec4 = (ti.types.vector(n, real) for n in (2, 3, 4))
+    per_layer = ti.types.vector(layers, real)
+    per_layer_colours = ti.types.matrix(layers, 4, real)
+    opaque = _OPAQUE[dtype]
+    _, meet, taps = height_field(dtype)
+    if kind == "thin":
+        ray = thin_lens_ray(dtype)
+    else:
+        from taichi_bokeh.kernels.biconvex import biconvex_ray
+
+        ray = biconvex_ray(dtype)
+    textures_type = ti.types.ndarray(dtype=vec4, ndim=4)  # [B, L, H, W] of premultiplied rgb and alpha
+    maps = ti.types.ndarray(dtype=real, ndim=4)  # [B, L, H, W]
+    tile_bounds, layer_ranges = ti.types.ndarray(dtype=real, ndim=5), ti.types.ndarray(dtype=real, ndim=3)
+    lenses = ti.types.ndarray(dtype=real, ndim=2)
+    samples = ti.types.ndarray(dtype=vec3, ndim=1)  # [rays] of u, v, weight
+    pictures = ti.types.ndarray(dtype=vec4, ndim=3)  # [B, H, W] of rgb and coverage
+    planes = ti.types.ndarray(dtype=vec3, ndim=3)  # [B, H, W] of three channels
+
+    @ti.func
+    def texel(textures: ti.template(), b, layer, cell):
+        x, y = ti.cast(cell[0], ti.i32), ti.cast(cell[1], ti.i32)
+        right, below = ti.min(x + 1, textures.shape[3] - 1), ti.min(y + 1, textures.shape[2] - 1)
+        top = textures[b, layer, y, x] * (1 - cell[2]) + textures[b, layer, y, right] * cell[2]
+        bottom = textures[b, layer, below, x] * (1 - cell[2]) + textures[b, layer, below, right] * cell[2]
+        return top * (1 - cell[3]) + bottom * cell[3]
+
+    @ti.func
+    def radiance(
+        textures: ti.template(), disparity: ti.template(), tiles: ti.template(), ranges: ti.template(), b, base, slope
+    ):
+        """Premultiplied rgb, and coverage, along one ray."""
+        light, transmittance = vec4(0.0), real(1.0)
+        for layer in range(layers):
+            d = meet(disparity, tiles, ranges, b, layer, base, slope)
+            colour = texel(textures, b, layer, taps(base + slope * d, textures.shape[3], textures.shape[2]))
+            light += transmittance * colour
+            transmittance *= 1 - colour.w
+            if transmittance < real(opaque):
+                break
+        return light
+
+    @ti.kernel
+    def forward(
+        textures: textures_type,
+        disparity: maps,
+        tiles: tile_bounds,
+        ranges: layer_ranges,
+        lens: lenses,
+        points: samples,
+        sums: pictures,
+        passed: planes,
+        first: ti.i32,
+        last: ti.i32,
+    ):
+        """Adds the rays first … last − 1 to `sums` and, channel by channel, their weights to `passed`."""
+        ti.loop_config(block_dim=64)
+        for b, y, x in ti.ndrange(sums.shape[0], sums.shape[1], sums.shape[2]):
+            size = vec2(ti.cast(sums.shape[2], real), ti.cast(sums.shape[1], real))
+            pixel = vec2(ti.cast(x, real), ti.cast(y, real))
+            total, weight = sums[b, y, x], passed[b, y, x]
+            for k in range(first, last):
+                point = points[k]
+                for c in ti.static(range(channels)):
+                    base, slope, alive = ray(lens, b, pixel, size, point.xy, c)
+                    if alive > 0:
+                        light = radiance(textures, disparity, tiles, ranges, b, base, slope)
+                        if ti.static(channels == 1):
+                            total += point.z * light
+                            weight += point.z
+                        else:
+                            total[c] += point.z * light[c]
+                            total[3] += point.z * light[3] / 3
+                            weight[c] += point.z
+            sums[b, y, x], passed[b, y, x] = total, weight
+
+    @ti.func
+    def scatter_back(d_textures: ti.template(), d_disparity: ti.template(), b, layer, cell, pull, kappa):
+        """Inverts texel and height: adds a sample's gradients to the four texels that it was read from."""
+        x, y = ti.cast(cell[0], ti.i32), ti.cast(cell[1], ti.i32)
+        right, below = ti.min(x + 1, d_textures.shape[3] - 1), ti.min(y + 1, d_textures.shape[2] - 1)
+        for corner in ti.static(range(4)):
+            column = right if ti.static(corner % 2 == 1) else x
+            row = below if ti.static(corner // 2 == 1) else y
+            share_x = cell[2] if ti.static(corner % 2 == 1) else 1 - cell[2]
+            share_y = cell[3] if ti.static(corner // 2 == 1) else 1 - cell[3]
+            for c in ti.static(range(4)):
+                d_textures[b, layer, row, column, c] += share_x * share_y * pull[c]
+            d_disparity[b, layer, row, column] += share_x * share_y * kappa
+
+    @ti.func
+    def differences(textures: ti.template(), disparity: ti.template(), b, layer, cell, position, pull):
+        """[G_x, G_y, ∂D/∂x, ∂D/∂y] at a position, nothing across a replicated border."""
+        width, height = textures.shape[3], textures.shape[2]
+        x, y = ti.cast(cell[0], ti.i32), ti.cast(cell[1], ti.i32)
+        right, below = ti.min(x + 1, width - 1), ti.min(y + 1, height - 1)
+        c00, c10 = textures[b, layer, y, x], textures[b, layer, y, right]
+        c01, c11 = textures[b, layer, below, x], textures[b, layer, below, right]
+        d00, d10 = disparity[b, layer, y, x], disparity[b, layer, y, right]
+        d01, d11 = disparity[b, layer, below, x], disparity[b, layer, below, right]
+        along_x = (c10 - c00) * (1 - cell[3]) + (c11 - c01) * cell[3]
+        along_y = (c01 - c00) * (1 - cell[2]) + (c11 - c10) * cell[2]
+        tilt_x = (d10 - d00) * (1 - cell[3]) + (d11 - d01) * cell[3]
+        tilt_y = (d01 - d00) * (1 - cell[2]) + (d11 - d10) * cell[2]
+        inside_x = ti.select((position[0] > 0) & (position[0] < width - 1), real(1.0), real(0.0))
+        inside_y = ti.select((position[1] > 0) & (position[1] < height - 1), real(1.0), real(0.0))
+        return vec4(pull.dot(along_x) * inside_x, pull.dot(along_y) * inside_y, tilt_x * inside_x, tilt_y * inside_y)
+
+    @ti.func
+    def pull_ray(
+        textures: ti.template(),
+        disparity: ti.template(),
+        tiles: ti.template(),
+        ranges: ti.template(),
+        d_textures: ti.template(),
+        d_disparity: ti.template(),
+        b,
+        base,
+        slope,
+        g,
+    ):
+        """Adjoint of radiance; returns Σ_l of [∂/∂base, ∂/∂slope] through v = δbase + d·δslope."""
+        met, shown, colours = per_layer(0.0), per_layer(0.0), per_layer_colours(0.0)
+        transmittance, reached = real(1.0), 0
+        for layer in range(layers):
+            d = meet(disparity, tiles, ranges, b, layer, base, slope)
+            colour = texel(textures, b, layer, taps(base + slope * d, textures.shape[3], textures.shape[2]))
+            met[layer], shown[layer] = d, transmittance
+            for c in ti.static(range(4)):
+                colours[layer, c] = colour[c]
+            transmittance *= 1 - colour.w
+            reached = layer + 1
+            if transmittance < real(opaque):
+                break
+        behind, total = vec3(0.0), vec4(0.0)
+        for back in range(reached):
+            layer = reached - 1 - back
+            d, visible = met[layer], shown[layer]
+            colour = vec3(colours[layer, 0], colours[layer, 1], colours[layer, 2])
+            position = base + slope * d
+            cell = taps(position, textures.shape[3], textures.shape[2])
+            pull = vec4(visible * g[0], visible * g[1], visible * g[2], -visible * g.dot(behind))
+            behind = colour + (1 - colours[layer, 3]) * behind
+            slopes = differences(textures, disparity, b, layer, cell, position, pull)
+            push, tilt = vec2(slopes[0], slopes[1]), vec2(slopes[2], slopes[3])
+            kappa = push.dot(slope) / ti.max(1 - tilt.dot(slope), real(1e-6))
+            scatter_back(d_textures, d_disparity, b, layer, cell, pull, kappa)
+            moved = push + kappa * tilt
+            total += vec4(moved[0], moved[1], d * moved[0], d * moved[1])
+        return total
+
+    d_textures_type = ti.types.ndarray(dtype=real, ndim=5)
+
+    @ti.kernel
+    def adjoint(
+        textures: textures_type,
+        disparity: maps,
+        tiles: tile_bounds,
+        ranges: layer_ranges,
+        lens: lenses,
+        points: samples,
+        d_sums: planes,
+        d_textures: d_textures_type,
+        d_disparity: maps,
+        lens_pull: maps,
+        first: ti.i32,
+        last: ti.i32,
+    ):
+        """Adds; lens_pull [B, 2, H, W] stays as it is for lenses other than the thin one."""
+        ti.loop_config(block_dim=64)
+        for b, y, x in ti.ndrange(d_sums.shape[0], d_sums.shape[1], d_sums.shape[2]):
+            size = vec2(ti.cast(d_sums.shape[2], real), ti.cast(d_sums.shape[1], real))
+            pixel = vec2(ti.cast(x, real), ti.cast(y, real))
+            d_blur, d_focus = real(0.0), real(0.0)
+            for k in range(first, last):
+                point = points[k]
+                for c in ti.static(range(channels)):
+                    base, slope, alive = ray(lens, b, pixel, size, point.xy, c)
+                    if alive > 0:
+                        g = point.z * d_sums[b, y, x]
+                        if ti.static(channels == 3):
+                            for other in ti.static(range(3)):
+                                if ti.static(other != c):
+                                    g[other] = 0.0
+                        moved = pull_ray(textures, disparity, tiles, ranges, d_textures, d_disparity, b, base, slope, g)
+                        if ti.static(kind == "thin"):  # base = x − u·K·F, slope = u·K
+                            along_base, along_slope = point.xy.dot(moved.xy), point.xy.dot(moved.zw)
+                            d_blur += along_slope - lens[b, 1] * along_base
+                            d_focus -= lens[b, 0] * along_base
+            lens_pull[b, 0, y, x] = lens_pull[b, 0, y, x] + d_blur
+            lens_pull[b, 1, y, x] = lens_pull[b, 1, y, x] + d_focus
+
+    @ti.ad.grad_replaced
+    def trace_sums(textures, disparity, tiles, ranges, lens, lens_pull, points, sums, passed, first, last):
+        launch(forward, textures, disparity, tiles, ranges, lens, points, sums, passed, first, last)
+
+    @ti.ad.grad_for(trace_sums)
+    def trace_adjoint(textures, disparity, tiles, ranges, lens, lens_pull, points, sums, passed, first, last):
+        scene = (textures, disparity, tiles, ranges, lens, points)
+        launch(adjoint, *scene, sums.grad, textures.grad, disparity.grad, lens_pull, first, last)
+
+    return trace_sums
