@@ -130,8 +130,6 @@ def _kernel_lens(layers: Layers, lens: Lens) -> tuple[str, Tensor, int]:
     if isinstance(lens, ThinLens):
         blur, focus = lens.per_picture(layers)
         return "thin", torch.stack([blur, focus, torch.full_like(blur, lens.aperture.cat_eye)], 1), 1
-    if lens.aperture.cat_eye != 0:
-        raise ValueError(f"aperture.cat_eye is {lens.aperture.cat_eye!r}; a BiconvexLens cuts its corners itself, expected 0.0")
     if not torch.compiler.is_compiling() and not bool((layers.disparity > 0).all()):
         raise ValueError("disparity has values of 0 or below; expected positive ones, in 1/m, for a BiconvexLens")
     parameters = torch.tensor(lens.kernel_parameters(), dtype=layers.dtype, device=layers.device)

@@ -110,21 +110,26 @@ def test_render_comes_close_to_the_truth_and_meets_it_for_one_flat_layer():
 
 
 def test_a_curved_layer_is_the_limit_of_many_thin_flat_ones():
-    """Slabs of disparity, each the part of the layer that lies in it, nearest first."""
-    size, slabs = 40, 64
+    """On a grid ten times as fine: slabs of disparity, nearest first, each opaque where the layer has come at least so near."""
+    size, finer, slabs = 20, 10, 80
     y, x = torch.meshgrid(torch.linspace(0, 1, size), torch.linspace(0, 1, size), indexing="ij")
-    rgb = torch.nn.functional.interpolate(torch.rand(1, 3, 8, 8), size=size, mode="bicubic").clamp(0, 1)[0].double()
-    disparity = (0.3 + 0.25 * x + 0.1 * torch.sin(3 * y)).double()
-    lens = tb.ThinLens(14.0, 0.45)
-    curved = tb.Layers(rgb[None, None], torch.ones(1, 1, 1, size, size).double(), disparity[None, None, None])
-    edges = torch.linspace(float(disparity.max()) + 1e-6, float(disparity.min()) - 1e-6, slabs + 1)
-    # every slab is opaque from its far edge on towards the lens, so that neighbours leave no gap between them
-    alpha = torch.stack([((disparity - far) / (near - far)).clamp(0, 1) for near, far in zip(edges, edges[1:], strict=False)])
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.rand(1, 3, 7, 7, generator=generator)
+    rgb = torch.nn.functional.interpolate(noise, size=size, mode="bicubic").clamp(0, 1)[0].double()
+    disparity = (0.3 + 0.25 * x + 0.1 * torch.sin(3 * y)).double()[None]
+    curved = tb.Layers(rgb[None, None], torch.ones(1, 1, 1, size, size).double(), disparity[None, None])
+
+    wide = (size - 1) * finer + 1
+    fine_rgb, fine_disparity = (
+        torch.nn.functional.interpolate(t[None], size=wide, mode="bilinear", align_corners=True)[0] for t in (rgb, disparity)
+    )
+    edges = torch.linspace(float(disparity.max()), float(disparity.min()), slabs + 1).double()
+    alpha = (fine_disparity >= edges[1:, None, None]).double()
     alpha[-1] = 1
-    middles = ((edges[1:] + edges[:-1]) / 2).double().view(1, slabs, 1, 1, 1).expand(1, slabs, 1, size, size)
-    flat = tb.Layers(rgb.expand(1, slabs, 3, size, size), alpha[None, :, None], middles)
-    inner = (..., slice(8, -8), slice(8, -8))
-    assert psnr(tb.trace(curved, lens, rays=512)[inner], tb.trace(flat, lens, rays=512)[inner]) > 55
+    middles = ((edges[1:] + edges[:-1]) / 2).view(1, slabs, 1, 1, 1).expand(1, slabs, 1, wide, wide)
+    flat = tb.Layers(fine_rgb.expand(1, slabs, 3, wide, wide), alpha[None, :, None], middles)
+    slabwise = tb.trace(flat, tb.ThinLens(10.0 * finer, 0.45), rays=128)[..., ::finer, ::finer]
+    assert psnr(tb.trace(curved, tb.ThinLens(10.0, 0.45), rays=128), slabwise) > 60
 
 
 # ---- against the reference
@@ -132,7 +137,7 @@ def test_a_curved_layer_is_the_limit_of_many_thin_flat_ones():
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(
-    ("dtype", "picture_error", "gradient_error"), [(torch.float64, 1e-9, 1e-6), (torch.float32, 2e-5, 5e-3)]
+    ("dtype", "picture_error", "gradient_error"), [(torch.float64, 1e-9, 1e-6), (torch.float32, 5e-5, 5e-3)]
 )
 def test_trace_and_its_gradients_are_the_references(dtype, picture_error, gradient_error, device):
     lens_points = tb.Aperture().samples(7)

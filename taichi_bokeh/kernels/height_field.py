@@ -21,7 +21,7 @@ from taichi_bokeh.kernels.arithmetic import REAL
 
 TILE = 16
 _REFINEMENTS = 40
-_CLOSE_ENOUGH_PX = {"float32": 2e-4, "float64": 1e-12}  # how far along the texture a crossing may be off
+_CLOSE_ENOUGH_PX = {"float32": 5e-5, "float64": 1e-12}  # how far along the texture a crossing may be off
 
 
 class HeightField(NamedTuple):
