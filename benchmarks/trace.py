@@ -2,7 +2,8 @@
 
 Two scenes of five 384 × 384 layers: flat billboards, and the same with disparity that varies from pixel to pixel. The peers are
 what a torch user would write, a lens point at a time over whole pictures. For billboards: shift each padded layer by slices,
-interpolate with lerp, composite. For height fields: grid_sample, with eight fixed-point steps to the crossing, which is
+interpolate with lerp, composite; or the same in numpy. For height fields:
+grid_sample, with eight fixed-point steps to the crossing, which is
 right only where slopes are gentle, as they are here. Each pair must show the same picture (its PSNR is printed).
 
     python benchmarks/trace.py [--size 384] [--rays 256] [--peer-rays 32] [--device cpu|cuda]
@@ -15,6 +16,7 @@ import resource
 import time
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -62,6 +64,28 @@ def torch_billboards(layers: tb.Layers, lens: tb.ThinLens, rays: int) -> Tensor:
             total += transmittance * sample[:3]
             transmittance = transmittance * (1 - sample[3])
     return total[None]
+
+
+def numpy_billboards(layers: tb.Layers, lens: tb.ThinLens, rays: int) -> Tensor:
+    """The same picture in vectorised numpy, flat layers only."""
+    points, weights = (value.numpy() for value in lens.aperture.samples(rays))
+    radii = (lens.blur * (layers.disparity[0, :, 0, 0, 0] - lens.focus)).numpy()
+    pad = math.ceil(np.abs(radii).max()) + 2
+    textures = torch.cat([layers.alpha * layers.rgb, layers.alpha], 2)[0].numpy()
+    textures = np.pad(textures, ((0, 0), (0, 0), (pad, pad), (pad, pad)), mode="edge")
+    height, width = layers.height, layers.width
+    total = np.zeros((3, height, width), np.float32)
+    for point, weight in zip(points, weights, strict=True):
+        transmittance = np.full((height, width), weight, np.float32)
+        for texture, radius in zip(textures, radii, strict=True):
+            column, row = (math.floor(pad + u * radius) for u in point)
+            fx, fy = (np.float32(pad + u * radius - start) for u, start in zip(point, (column, row), strict=True))
+            window = texture[:, row : row + height + 1, column : column + width + 1]
+            window = window[:, :-1] + fy * (window[:, 1:] - window[:, :-1])
+            sample = window[..., :-1] + fx * (window[..., 1:] - window[..., :-1])
+            total += transmittance * sample[:3]
+            transmittance *= 1 - sample[3]
+    return torch.from_numpy(total)[None]
 
 
 def torch_height_fields(layers: tb.Layers, lens: tb.ThinLens, rays: int) -> Tensor:
@@ -115,19 +139,22 @@ def main() -> None:
     layers, lens = scene(arguments.size, arguments.device), tb.ThinLens(40.0, 0.4)
     work = arguments.size**2 * layers.count * arguments.rays
     print(f"{platform.machine()}, {torch.get_num_threads()} threads; {arguments.size}², 5 layers, {arguments.rays} rays")
-    pairs = (
-        ("billboards", layers, torch_billboards, arguments.peer_rays),
-        ("height fields", sloped(layers), torch_height_fields, max(1, arguments.peer_rays // 8)),
+    billboards, fields = ("billboards", layers), ("height fields", sloped(layers))
+    comparisons = (
+        (*billboards, "numpy", numpy_billboards, arguments.peer_rays),
+        (*billboards, "torch", torch_billboards, arguments.peer_rays),
+        (*fields, "torch", torch_height_fields, max(1, arguments.peer_rays // 8)),
     )
-    for name, subject, peer, peer_rays in pairs:
+    for name, subject, library, peer, peer_rays in comparisons:
+        if library == "numpy" and arguments.device != "cpu":
+            continue
         scale = arguments.rays / peer_rays
         peer_cpu, peer_wall, theirs = measure(lambda run=peer, it=subject, n=peer_rays: run(it, lens, n))
         cpu, wall, _ = measure(lambda it=subject: tb.trace(it, lens, rays=arguments.rays))
         ours = tb.trace(subject, lens, rays=peer_rays)
         psnr = -10 * math.log10((ours - theirs).square().mean().item())
-        print(
-            f"| {name}, torch ({peer_rays} rays, scaled) | CPU {peer_cpu * scale:6.2f} s | wall {peer_wall * scale:6.2f} s | |"
-        )
+        times = f"CPU {peer_cpu * scale:6.2f} s | wall {peer_wall * scale:6.2f} s"
+        print(f"| {name}, {library} | {times} | {peer_rays} rays, scaled |")
         speed = f"{work / wall / 1e6:.0f} million rays·layers a second"
         print(f"| {name}, ours | CPU {cpu:6.2f} s | wall {wall:6.2f} s | {speed} |")
         print(f"| ratio | {peer_cpu * scale / cpu:.1f} | {peer_wall * scale / wall:.1f} | same picture to {psnr:.0f} dB |")
