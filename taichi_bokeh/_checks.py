@@ -24,6 +24,8 @@ def require_float_tensor(name: str, value: object) -> None:
     """TypeError unless `value` is a torch tensor of float32 or float64."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} is of type {type(value).__name__}; expected a torch tensor")
+    if value.layout != torch.strided:
+        raise TypeError(f"{name} has layout {value.layout}; expected torch.strided (a dense tensor)")
     if value.dtype not in _FLOATS:
         raise TypeError(f"{name} has dtype {value.dtype}; expected torch.float32 or torch.float64")
 

@@ -120,4 +120,14 @@ def _exact(layers: Layers, blur: Tensor, focus: Tensor, profile: str, max_radius
         colour = ops.resolve_official(sums, coverage)
     else:
         colour, coverage = ops.resolve(sums, rgb, alpha, radius, profile)
-    return ops.composite(colour.reshape(batch, count, 3, height, width), coverage.reshape(batch, count, height, width))
+    return _composite(colour.reshape(batch, count, 3, height, width), coverage.reshape(batch, count, height, width))
+
+
+def _composite(colour: Tensor, coverage: Tensor) -> Tensor:
+    """Front to back; in halves where the layers are more than a kernel should be unrolled for."""
+    count = coverage.shape[1]
+    if count <= 16:
+        return ops.composite(colour, coverage)
+    half = count // 2
+    through = (1 - coverage[:, :half]).prod(1, keepdim=True)
+    return _composite(colour[:, :half], coverage[:, :half]) + through * _composite(colour[:, half:], coverage[:, half:])

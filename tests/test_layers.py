@@ -189,3 +189,9 @@ def test_layers_can_be_built_inside_a_compiled_function():
     torch.testing.assert_close(lit, 2 * rgb)
     lit.sum().backward()
     torch.testing.assert_close(rgb.grad, torch.full_like(rgb, 2.0))
+
+
+def test_a_sparse_tensor_is_refused():
+    ones = torch.ones(1, 1, 1, 4, 4)
+    with pytest.raises(TypeError, match=r"rgb has layout torch\.sparse_coo"):
+        Layers(torch.ones(1, 1, 3, 4, 4).to_sparse(), ones, ones)

@@ -59,6 +59,22 @@ def test_gradcheck_of_all_five_inputs_with_radii_across_the_border(model, profil
     assert torch.autograd.gradcheck(picture, (*inputs, *lens), atol=1e-5, rtol=1e-4)
 
 
+def test_official_colour_beside_a_hole_in_alpha_is_that_of_the_far_tails():
+    """It is divided by a sum of alphas + 1e-8: where only tails of discs reach, weights of 1e-10 still count."""
+    alpha = torch.zeros(1, 1, 1, 32, 48)
+    alpha[..., 16:, :] = 1
+    layers = tb.Layers(torch.ones(1, 1, 3, 32, 48), alpha, 1 - alpha)
+    how = {"model": "scatter-official", "max_radius": 35}
+    truth = run(layers.to(torch.float64), 29.0, 0.0, **how)
+    assert (run(layers, 29.0, 0.0, **how) - truth).abs().max() < 1e-5
+
+
+def test_many_layers_composite_as_the_reference():
+    layers = random_layers(count=37, height=5, width=6)
+    ours, truth = (run(layers, 4.0, profile="soft", algorithm=name) for name in ("exact", "reference"))
+    torch.testing.assert_close(ours, truth)
+
+
 # ---- properties
 
 

@@ -86,6 +86,41 @@ def test_steep_height_fields_have_no_gaps_and_count_once(alpha):
     torch.testing.assert_close(picture, torch.full_like(picture, 0.8 * alpha), atol=1e-9, rtol=0)
 
 
+def test_an_in_focus_plateau_ends_where_its_picture_does():
+    """The flat top of a step, in focus, in one layer with the ground far below: no ray that starts on it may miss it."""
+    disparity = torch.zeros(1, 1, 1, 9, 33, dtype=torch.float64)
+    disparity[..., 16:] = 1
+    rgb = disparity.expand(1, 1, 3, 9, 33).contiguous()
+    row = tb.trace(tb.Layers(rgb, torch.ones_like(disparity), disparity), tb.ThinLens(8.0, 1.0), rays=256)[0, 0, 4]
+    torch.testing.assert_close(row[16:], torch.ones(17, dtype=torch.float64), atol=1e-9, rtol=0)
+
+
+@pytest.mark.parametrize("scene", ["step", "ridge", "dots", "rough"])
+@pytest.mark.parametrize("focus", [0.0, 0.5])
+def test_no_ray_slips_through_thin_or_steep_parts(scene, focus):
+    noise = random_layers(count=1, height=16, width=18)
+    disparity = torch.zeros_like(noise.disparity)
+    if scene == "step":
+        disparity[..., 9:] = 1
+    elif scene == "ridge":
+        disparity[..., 9] = 1
+    elif scene == "dots":
+        disparity[..., 3::5, 4::6] = 1
+    else:
+        disparity = noise.disparity
+    ones = torch.ones_like(disparity)
+    points = tb.Aperture().samples(12)
+    ours = tb.trace(tb.Layers(noise.rgb, ones, disparity), tb.ThinLens(6.0, focus), rays=12)
+    blur, focused = (torch.tensor([value], dtype=torch.float64) for value in (6.0, focus))
+    assert psnr(ours, reference.trace(noise.rgb, ones, disparity, blur, focused, *points)) > 60
+
+
+def test_a_huge_radius_takes_no_huge_memory():
+    layers = flat_layers(torch.rand(3, 8, 8), 0.0)
+    picture = tb.trace(layers, tb.ThinLens(1e5, 1.0), rays=16)
+    assert picture.isfinite().all()
+
+
 def test_more_rays_change_little():
     layers = random_layers(count=2, height=40, width=40)
     lens = tb.ThinLens(12.0, 0.5)

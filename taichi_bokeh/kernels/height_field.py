@@ -4,9 +4,13 @@ A ray p(d) = base + slope·d comes from the lens, where d is large, and meets th
 
     D(base + slope·d) = d
 
-Walking down in d, pieces of at most TILE px are skipped where the bounds of the tiles round them rule a crossing out; in the
-others the first change of sign between steps of at most one pixel brackets the crossing, and regula falsi (Illinois) closes in.
-D is continuous, so there is no gap at steep slopes; only the first crossing counts, so nothing is counted twice.
+Walking down in d, pieces of at most TILE px are skipped where the bounds of the tiles round them rule a crossing out. In the
+others the walk goes from texel line to texel line. Inside a cell D is bilinear, so that along the ray f = D − d is a quadratic,
+
+    f(t) = α·t² + β·t + γ, 0 ≤ t ≤ 1,    γ < 0:    first root  t = −2γ/(β + √(β² − 4αγ))
+
+which three values give, and whose first root is the crossing. D is continuous, so there is no gap, however steep the slope;
+only the first crossing counts, so nothing is counted twice.
 
 Its derivative is implicit. With n = 1 − ∇D·slope (positive at a first crossing) and v = δbase + d·δslope:
 
@@ -20,8 +24,7 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 
 TILE = 16
-_REFINEMENTS = 40
-_CLOSE_ENOUGH_PX = {"float32": 5e-5, "float64": 1e-12}  # how far along the texture a crossing may be off
+_LEAST_STEP_PX = 1e-4  # so that rounding cannot stop the walk on a texel line
 
 
 class HeightField(NamedTuple):
@@ -33,10 +36,9 @@ class HeightField(NamedTuple):
 @cache
 def height_field(dtype: str) -> HeightField:
     real = REAL[dtype]
-    vec4 = ti.types.vector(4, real)
+    vec2, vec3, vec4 = (ti.types.vector(n, real) for n in (2, 3, 4))
     maps = ti.types.ndarray(dtype=real, ndim=4)
     tile_bounds, layer_ranges = ti.types.ndarray(dtype=real, ndim=5), ti.types.ndarray(dtype=real, ndim=3)
-    close_enough = _CLOSE_ENOUGH_PX[dtype]
 
     @ti.kernel
     def bounds(disparity: maps, tiles: tile_bounds, ranges: layer_ranges):
@@ -62,36 +64,48 @@ def height_field(dtype: str) -> HeightField:
         return vec4(ti.cast(column, real), ti.cast(row, real), x - column, y - row)
 
     @ti.func
-    def height(disparity: ti.template(), b, layer, position):
-        width, rows = disparity.shape[3], disparity.shape[2]
-        cell = taps(position, width, rows)
-        x, y = ti.cast(cell[0], ti.i32), ti.cast(cell[1], ti.i32)
-        right, below = ti.min(x + 1, width - 1), ti.min(y + 1, rows - 1)
-        top = disparity[b, layer, y, x] * (1 - cell[2]) + disparity[b, layer, y, right] * cell[2]
-        bottom = disparity[b, layer, below, x] * (1 - cell[2]) + disparity[b, layer, below, right] * cell[2]
-        return top * (1 - cell[3]) + bottom * cell[3]
+    def next_line(place, base, slope, d):
+        """The d, below this one, at which the ray comes to the next texel line of one axis; far below if it never does."""
+        found = real(-1e30)
+        if slope > 0:
+            found = (ti.ceil(place) - 1 - base) / slope
+        elif slope < 0:
+            found = (ti.floor(place) + 1 - base) / slope
+        return ti.min(found, d)
 
     @ti.func
-    def close_in(disparity: ti.template(), b, layer, base, slope, above, below, over, under, tolerance):
-        """The crossing between `above`, where the layer lies `over` ≤ 0 nearer than the ray, and `below`, `under` ≥ 0."""
-        high, low, at_high, at_low = above, below, over, under
-        found, side = low, 0
-        for _ in range(_REFINEMENTS):
-            if high <= low or at_low <= at_high:
-                break
-            found = low + (high - low) * at_low / (at_low - at_high)
-            value = height(disparity, b, layer, base + slope * found) - found
-            if ti.abs(value) <= tolerance:
-                break
-            if value > 0:
-                low, at_low = found, value
-                at_high *= ti.select(side == 1, real(0.5), real(1.0))
-                side = 1
-            else:
-                high, at_high = found, value
-                at_low *= ti.select(side == -1, real(0.5), real(1.0))
-                side = -1
-        return found
+    def crossing(disparity: ti.template(), b, layer, base, slope, start, end):
+        """Where, between two d of one cell, the ray meets the layer first: [t, 1], or [·, 0] where it does not."""
+        width, rows = disparity.shape[3], disparity.shape[2]
+        cell = taps(base + slope * (0.5 * (start + end)), width, rows)
+        x, y = ti.cast(cell[0], ti.i32), ti.cast(cell[1], ti.i32)
+        right, below = ti.min(x + 1, width - 1), ti.min(y + 1, rows - 1)
+        corners = vec4(
+            disparity[b, layer, y, x],
+            disparity[b, layer, y, right],
+            disparity[b, layer, below, x],
+            disparity[b, layer, below, right],
+        )
+        f = vec3(0.0)
+        for k in ti.static(range(3)):
+            d = start + (0.5 * k) * (end - start)
+            fx = ti.min(ti.max(base[0] + slope[0] * d, real(0.0)), ti.cast(width - 1, real)) - cell[0]
+            fy = ti.min(ti.max(base[1] + slope[1] * d, real(0.0)), ti.cast(rows - 1, real)) - cell[1]
+            top = corners[0] + fx * (corners[1] - corners[0])
+            bottom = corners[2] + fx * (corners[3] - corners[2])
+            f[k] = top + fy * (bottom - top) - d
+        result = vec2(0.0, 0.0)
+        if f[0] >= 0:
+            result = vec2(0.0, 1.0)
+        else:
+            square = 2 * (f[0] - 2 * f[1] + f[2])
+            rise = 4 * f[1] - 3 * f[0] - f[2]
+            under_root = rise * rise - 4 * square * f[0]
+            if under_root >= 0:
+                divisor = rise + ti.sqrt(under_root)
+                if divisor > 0 and -2 * f[0] <= divisor:
+                    result = vec2(-2 * f[0] / divisor, 1.0)
+        return result
 
     @ti.func
     def meet(disparity: ti.template(), tiles: ti.template(), ranges: ti.template(), b, layer, base, slope):
@@ -99,7 +113,7 @@ def height_field(dtype: str) -> HeightField:
         result = high
         if high > low:
             speed = ti.max(ti.abs(slope[0]), ti.abs(slope[1]))
-            tolerance = real(close_enough) / ti.max(speed, real(1e-3))
+            least_step = real(_LEAST_STEP_PX) / ti.max(speed, real(1e-6))
             pieces = ti.max(1, ti.cast(ti.ceil(speed * (high - low) / TILE), ti.i32))
             step = (high - low) / pieces
             result = low
@@ -112,25 +126,22 @@ def height_field(dtype: str) -> HeightField:
                 nearest, farthest = tiles[b, layer, row, column, 1], tiles[b, layer, row, column, 0]
                 if nearest >= end:
                     above, last = ti.min(start, nearest), ti.min(ti.max(end, farthest), ti.min(start, nearest))
-                    steps = ti.max(1, ti.cast(ti.ceil(speed * (above - last)), ti.i32))
-                    fine = (above - last) / steps
                     if above <= last:  # flat there, or behind the layer already
                         result = above
                         found = True
-                        steps = 0
-                    over = real(0.0)
-                    if steps > 0:
-                        over = height(disparity, b, layer, base + slope * above) - above
-                    for j in range(steps):
-                        below = ti.max(last, above - fine)
-                        if j == steps - 1:
-                            below = last
-                        under = height(disparity, b, layer, base + slope * below) - below
-                        if under >= 0:
-                            result = close_in(disparity, b, layer, base, slope, above, below, over, under, tolerance)
+                    while not found:
+                        place = base + slope * above
+                        line_x = next_line(place[0], base[0], slope[0], above)
+                        line_y = next_line(place[1], base[1], slope[1], above)
+                        below = ti.max(last, ti.min(ti.max(line_x, line_y), above - least_step))
+                        met = crossing(disparity, b, layer, base, slope, above, below)
+                        if met[1] > 0:
+                            result = above + met[0] * (below - above)
                             found = True
                             break
-                        above, over = below, under
+                        if below <= last:
+                            break
+                        above = below
                 if found:
                     break
         return result

@@ -15,7 +15,13 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL, exponential
 from taichi_bokeh.kernels.disc_table import disc_table
 
-_LOGISTIC_MARGIN_PX = {"float32": 6.0, "float64": 13.0}  # exp(−3·6) = 1.5e-8, exp(−3·13) = 1e-17
+#: exp(−3·6) = 1.5e-8, exp(−3·13) = 1e-17. The released code divides by Σ a·w + 1e-8, beside which sums of tails count.
+_LOGISTIC_MARGIN_PX = {
+    ("soft", "float32"): 6.0,
+    ("soft", "float64"): 13.0,
+    ("official", "float32"): 11.0,
+    ("official", "float64"): 13.0,
+}
 _TENT_REACH_PX = 1.4143  # √2, rounded up
 _FLOOR = {"soft": 0.0, "official": 1e-6}
 
@@ -44,4 +50,4 @@ def profile(name: str, dtype: str) -> Profile:
         value = real(0.1) * inverse
         return vec2(value, 3 * value * growth * inverse)
 
-    return Profile(sample, _LOGISTIC_MARGIN_PX[dtype], 0.1 / offset)
+    return Profile(sample, _LOGISTIC_MARGIN_PX[name, dtype], 0.1 / offset)

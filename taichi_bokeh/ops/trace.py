@@ -52,9 +52,12 @@ def accumulator(scene: Scene, points: Tensor, kind: str, channels: int) -> Accum
 
 
 def _are_flat(scene: Scene) -> bool:
-    """Whether all radii of a layer are the same to rounding."""
-    spans_px = scene.lens[:, :1] * (scene.ranges[..., 1] - scene.ranges[..., 0])
-    return bool(spans_px.max() <= _FLAT_PX[dtype_name(scene.disparity)])
+    """Whether all radii of a layer are the same to rounding, and small enough to pad the textures by them."""
+    blur, focus = scene.lens[:, :1], scene.lens[:, 1:2]
+    spans_px = blur * (scene.ranges[..., 1] - scene.ranges[..., 0])
+    radius_px = float((blur * (scene.ranges[..., 0] - focus)).abs().max())
+    is_small = radius_px <= 64 + max(scene.disparity.shape[2:])
+    return is_small and bool(spans_px.max() <= _FLAT_PX[dtype_name(scene.disparity)])
 
 
 def _flat_accumulator(scene: Scene, points: Tensor) -> Accumulate:

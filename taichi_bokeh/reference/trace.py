@@ -27,10 +27,11 @@ def _meet(disparity: Tensor, base: tuple[Tensor, Tensor], slope: tuple[Tensor, T
     with torch.no_grad():
         low, high = disparity.min(), disparity.max()
         found = high.expand_as(base[0]).clone()
+        on_its_way = above(found) < 0
         for step in range(1, _FINE + 1):
             d = high + (low - high) * step / _FINE
-            missed = (above(found) < 0) & (found - d > 0) & (above(d) < 0)
-            found = torch.where(missed, d, found)
+            on_its_way &= above(d.expand_as(found)) < 0
+            found = torch.where(on_its_way, d, found)
         below = (found - (high - low) / _FINE).clamp(min=float(low))
         for _ in range(60):
             middle = (found + below) / 2
