@@ -1,6 +1,7 @@
 """`trace`: closed forms, the reference, gradients, progressive rendering."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -200,6 +201,49 @@ def test_gradcheck_of_all_five_inputs():
         return tb.trace(tb.Layers(rgb, alpha, disparity), tb.ThinLens(blur, focus), rays=9)
 
     assert torch.autograd.gradcheck(picture, (*inputs, *lens), eps=1e-7, atol=1e-5, rtol=1e-4)
+
+
+def test_the_adjoint_is_the_transpose_of_the_jacobian():
+    """⟨Jv, u⟩ = ⟨v, Jᵀu⟩, J v by central differences, with several tiles and rays that leave the picture."""
+    inputs = leaves(bumpy_layers(height=24, width=37))
+    lens = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (9.0, 0.52)]
+    values = [*inputs, *lens]
+    generator = torch.Generator().manual_seed(4)
+    directions = [torch.randn(value.shape, generator=generator, dtype=torch.float64) for value in values]
+    cotangent = torch.randn(1, 3, 24, 37, generator=generator, dtype=torch.float64)
+
+    def run(rgb, alpha, disparity, blur, focus):
+        layers = tb.Layers(rgb.clamp(min=0), alpha.clamp(0, 1), disparity)
+        return (tb.trace(layers, tb.ThinLens(blur, focus), rays=10) * cotangent).sum()
+
+    pulled = sum((v * g).sum() for v, g in zip(directions, torch.autograd.grad(run(*values), values), strict=True))
+    step = 1e-7
+    with torch.no_grad():
+        ahead, behind = (
+            run(*(value + sign * step * v for value, v in zip(values, directions, strict=True))) for sign in (1, -1)
+        )
+    assert ((ahead - behind) / (2 * step)).item() == pytest.approx(pulled.item(), rel=1e-4)
+
+
+def test_a_batch_is_a_loop_over_its_scenes():
+    layers = random_layers(batch=2, dtype=torch.float32)
+    blur, focus = torch.tensor([3.0, 6.0]), torch.tensor([0.2, 0.7])
+    together = tb.trace(layers, tb.ThinLens(blur, focus), rays=20)
+    for b in range(2):
+        one = tb.Layers(*(t[b : b + 1] for t in (layers.rgb, layers.alpha, layers.disparity)))
+        assert torch.equal(together[b : b + 1], tb.trace(one, tb.ThinLens(blur[b], focus[b]), rays=20))
+
+
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])
+@pytest.mark.parametrize("width", [13, 16])
+def test_the_short_way_for_flat_layers_gives_the_sums_of_the_long_one(dtype, error, width, monkeypatch):
+    layers = random_layers(count=3, height=11, width=width, dtype=dtype)
+    levels = torch.tensor([0.9, 0.5, 0.1], dtype=dtype).view(1, 3, 1, 1, 1)
+    flat = tb.Layers(layers.rgb, layers.alpha, levels.expand_as(layers.disparity))
+    lens = tb.ThinLens(10.0, 0.45)
+    short = tb.trace(flat, lens, rays=30)
+    monkeypatch.setattr(sys.modules["taichi_bokeh.ops.trace"], "_are_flat", lambda scene: False)
+    assert (short - tb.trace(flat, lens, rays=30)).abs().max() < error
 
 
 def test_the_operator_passes_opcheck_and_compiles():

@@ -10,7 +10,7 @@ the circle crosses the tent's lines x = a − 1, a, a + 1 and y = b − 1, b, b 
     E′ = ∂E/∂r = ∫ r·tent(b − r·sin φ)·(tent(r·cos φ − a) + tent(r·cos φ + a)) dφ
 
 The nodes hold (E, h·E′), h the step in r; in between the kernels use cubic Hermite polynomials (`sample`), whose derivative
-is the one that the adjoints use. Error with 16 (64) steps a pixel: below 1e-4 (1e-6) of the plateau.
+is the one that the adjoints use. Error with 16 (64) steps a pixel: below 1e-4 (2e-6) of the plateau.
 """
 
 from functools import cache
