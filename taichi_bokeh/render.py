@@ -8,14 +8,15 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime, ops, reference
-from taichi_bokeh._checks import require_number
+from taichi_bokeh._checks import require_integer, require_number
+from taichi_bokeh._subaperture import MOST_CELLS, cells_for, subaperture
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
-Model = Literal["scatter", "scatter-official"]
+Model = Literal["scatter", "scatter-official", "subaperture"]
 Profile = Literal["disc", "soft"]
-Algorithm = Literal["auto", "exact", "reference"]
+Algorithm = Literal["auto", "exact", "fast", "reference"]
 ProgressCallback = Callable[[int, int], None]
 
 
@@ -27,6 +28,7 @@ def render(
     profile: Profile | None = None,
     algorithm: Algorithm = "auto",
     max_radius: float | None = None,
+    cells: int | Literal["auto"] | None = None,
     progress: ProgressCallback | None = None,
 ) -> Tensor:
     """Render the lens blur of `layers` seen through `lens`, differentiable in rgb, alpha, disparity, blur and focus.
@@ -34,12 +36,16 @@ def render(
     Args:
         layers: B scenes of L layers; float32 or float64, on the CPU or on CUDA.
         lens: blur and focus in the disparity's units.
-        model: "scatter", the occlusion-aware scatter model (docs/mathematics.md), or "scatter-official", the variant that
-            Dr.Bokeh's released code computes, for comparison with published numbers.
+        model: "scatter", the occlusion-aware scatter model (docs/mathematics.md); "subaperture", which composites the layers
+            through each cell of the aperture, by far the most accurate, for every aperture; or "scatter-official", the variant
+            that Dr.Bokeh's released code computes, for comparison with published numbers.
         profile: edge of the blur discs of model "scatter": "disc" (default), the exact disc; "soft", the paper's logistic.
-        algorithm: "exact", the culled gather in Taichi; "reference", slow readable torch; "auto" takes "exact".
-        max_radius: only sources nearer than this, in px, contribute (the released code's window is 2·max_radius + 1);
-            by default as far as the scene's largest blur reaches.
+        algorithm: "reference", slow readable torch, or a way to the same result: "exact", every tap of the blur disc one by
+            one; "fast", integral images (model "subaperture"); "auto" takes what costs less.
+        max_radius: only sources nearer than this, in px, contribute to a scatter model (the released code's window is
+            2·max_radius + 1); by default as far as the scene's largest blur reaches.
+        cells: into how many cells model "subaperture" divides the aperture: more are more accurate and slower. "auto" goes by
+            the radii and the number of layers; 16 by default.
         progress: called with (done, total) while the forward pass runs; not under torch.compile.
 
     Returns:
@@ -49,30 +55,58 @@ def render(
         TypeError, ValueError: an argument is not what it must be; the message names it.
         RuntimeError: the device cannot be served, or forward-mode differentiation or double backward is asked for.
     """
-    chosen = _validate(layers, lens, model, profile, algorithm, max_radius)
+    _validate(layers, lens, model, algorithm)
+    if model == "subaperture":
+        _validate_cells(profile, max_radius, cells)
+        chosen = ""
+    else:
+        chosen = _validate_scatter(lens, model, profile, algorithm, max_radius, cells)
     blur, focus = lens.per_picture(layers)
     refuse_forward_mode(layers.rgb, layers.alpha, layers.disparity, blur, focus)
-    if algorithm == "reference":
-        return reference.render(layers.rgb, layers.alpha, layers.disparity, blur, focus, chosen, max_radius)
-    if progress is None:
-        return _exact(layers, blur, focus, chosen, max_radius)
-    token = _runtime.progress.set(progress)
+    token = None if progress is None else _runtime.progress.set(progress)
     try:
-        return _exact(layers, blur, focus, chosen, max_radius)
+        if model == "subaperture":
+            return _subaperture(layers, blur, focus, lens.aperture, 16 if cells is None else cells, algorithm)
+        if algorithm == "reference":
+            return reference.render(layers.rgb, layers.alpha, layers.disparity, blur, focus, chosen, max_radius)
+        return _scatter(layers, blur, focus, chosen, max_radius)
     finally:
-        _runtime.progress.reset(token)
+        if token is not None:
+            _runtime.progress.reset(token)
 
 
-def _validate(layers: Layers, lens: ThinLens, model: str, profile: str | None, algorithm: str, max_radius: float | None) -> str:
-    """The kernels' name of the model and profile, or an error that names the culprit."""
+def _validate(layers: Layers, lens: ThinLens, model: str, algorithm: str) -> None:
     if not isinstance(layers, Layers):
         raise TypeError(f"layers is of type {type(layers).__name__}; expected Layers")
     if not isinstance(lens, ThinLens):
         raise TypeError(f"lens is of type {type(lens).__name__}; expected a ThinLens")
-    require_disc(lens.aperture)
     for name, value, allowed in (("model", model, Model), ("algorithm", algorithm, Algorithm)):
         if value not in get_args(allowed):
             raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, get_args(allowed)))}")
+
+
+def _validate_cells(profile: str | None, max_radius: float | None, cells: int | str | None) -> None:
+    for name, value in (("profile", profile), ("max_radius", max_radius)):
+        if value is not None:
+            raise ValueError(f"{name} is {value!r}, but is of the scatter models; model 'subaperture' has none")
+    if cells is None or cells == "auto":
+        return
+    if isinstance(cells, str):
+        raise ValueError(f"cells is {cells!r}; expected a number or 'auto'")
+    require_integer("cells", cells, at_least=1)
+    if cells > MOST_CELLS:
+        raise ValueError(f"cells is {cells}; expected at most {MOST_CELLS}")
+
+
+def _validate_scatter(
+    lens: ThinLens, model: str, profile: str | None, algorithm: str, max_radius: float | None, cells: int | str | None
+) -> str:
+    """The kernels' name of the model and profile, or an error that names the culprit."""
+    require_disc(lens.aperture)
+    if algorithm == "fast":
+        raise ValueError("algorithm is 'fast'; expected 'auto', 'exact' or 'reference' with a scatter model")
+    if cells is not None:
+        raise ValueError(f"cells is {cells!r}, but model {model!r} has none; they are those of model 'subaperture'")
     if max_radius is not None:
         require_number("max_radius", max_radius)
         if not 0 < max_radius < 1 << 15:
@@ -91,7 +125,7 @@ def require_disc(aperture: Aperture) -> None:
     field = aperture.not_a_disc
     if field is not None:
         raise ValueError(
-            "aperture: scatter models render the disc only in this release; use trace for other shapes "
+            "aperture: scatter models render the disc only; use model 'subaperture' or trace for other shapes "
             f"({field} is {reprlib.repr(getattr(aperture, field))})"
         )
 
@@ -106,12 +140,28 @@ def refuse_forward_mode(*tensors: Tensor) -> None:
         raise RuntimeError("taichi_bokeh: forward-mode differentiation is not supported; use torch.autograd.grad")
 
 
-def _exact(layers: Layers, blur: Tensor, focus: Tensor, profile: str, max_radius: float | None) -> Tensor:
+def _radius(layers: Layers, blur: Tensor, focus: Tensor) -> Tensor:
+    """Signed radius of the circle of confusion in px, [B·L, H, W]."""
+    batch, count, height, width = layers.shape
+    per_layer = [value[:, None].expand(batch, count).reshape(-1) for value in (blur, focus)]
+    return ops.circle_of_confusion(layers.disparity.reshape(-1, height, width), *per_layer)
+
+
+def _subaperture(
+    layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture, cells: int | str, algorithm: str
+) -> Tensor:
+    radius = _radius(layers, blur, focus).reshape(layers.disparity.shape)[:, :, 0]
+    number = cells_for(layers, radius) if isinstance(cells, str) else cells
+    if algorithm == "reference":
+        return reference.subaperture(layers.rgb, layers.alpha, radius, aperture, number)
+    return subaperture(layers, radius, aperture, number, algorithm)
+
+
+def _scatter(layers: Layers, blur: Tensor, focus: Tensor, profile: str, max_radius: float | None) -> Tensor:
     batch, count, height, width = layers.shape
     rgb = layers.rgb.reshape(-1, 3, height, width)
     alpha, disparity = (value.reshape(-1, height, width) for value in (layers.alpha, layers.disparity))
-    per_layer = [value[:, None].expand(batch, count).reshape(-1) for value in (blur, focus)]
-    radius = ops.circle_of_confusion(disparity, *per_layer)
+    radius = _radius(layers, blur, focus)
     planes, spread, in_focus = ops.sources(rgb, alpha, radius, profile)
     border = "reflect" if profile == "official" else "replicate"
     sums = ops.scatter(planes, spread, disparity, in_focus, profile, float(max_radius or 0.0), border)

@@ -3,6 +3,17 @@
 from taichi_bokeh.ops.pointwise import circle_of_confusion, composite, resolve, resolve_official, sources
 from taichi_bokeh.ops.scatter import scatter
 from taichi_bokeh.ops.square_mean import square_mean
+from taichi_bokeh.ops.subaperture import subaperture
 from taichi_bokeh.ops.trace import trace
 
-__all__ = ["circle_of_confusion", "composite", "resolve", "resolve_official", "scatter", "sources", "square_mean", "trace"]
+__all__ = [
+    "circle_of_confusion",
+    "composite",
+    "resolve",
+    "resolve_official",
+    "scatter",
+    "sources",
+    "square_mean",
+    "subaperture",
+    "trace",
+]

@@ -119,6 +119,19 @@ class Aperture:
         points = lens_samples.polygon(disc, self.blades, self.roundness) if self.blades else disc
         return self._placed(points), lens_samples.ring_weights(disc, self.ring) / count
 
+    def transmission(self, points: Tensor) -> Tensor:
+        """Brightness of the opening at lens points u [..., 2] (x right, y down), ≥ 0, in any one scale, 0 outside; [...].
+
+        That of `samples` is this distribution. The cat-eye depends on the pixel as well, and is not included.
+        """
+        points = lens_samples.rotate(lens_samples.squeeze(points, self.squeeze, inverse=True), -self.rotation)
+        if self._image is not None:
+            return lens_samples.image_values(self._image, points)
+        if self.blades:
+            points = points / lens_samples.polygon_rim(points, self.blades, self.roundness)[..., None]
+        inside = points.square().sum(-1) <= 1
+        return torch.where(inside, lens_samples.ring_weights(points, self.ring), 0.0)
+
     def _placed(self, points: Tensor) -> Tensor:
         return lens_samples.squeeze(lens_samples.rotate(points, self.rotation), self.squeeze)
 

@@ -78,15 +78,32 @@ def polygon(points: Tensor, blades: int, roundness: float) -> Tensor:
     return torch.stack((radius * angle.cos(), radius * angle.sin()), -1)
 
 
+def polygon_rim(points: Tensor, blades: int, roundness: float) -> Tensor:
+    """How far from the middle the rim of `polygon` is, in the direction of each point [..., 2]; [...]."""
+    half = pi / blades
+    angle = torch.atan2(points[..., 1], points[..., 0])
+    side = angle - ((angle / (2 * half)).floor() + 0.5) * 2 * half
+    return (1 - roundness) * cos(half) / side.cos() + roundness
+
+
+def image_values(image: Tensor, points: Tensor) -> Tensor:
+    """The pixel of `image` [H, W] that each point [..., 2] of the square [−1, 1]² lies in, 0 outside; [...]."""
+    height, width = image.shape
+    column, row = ((points + 1) / 2 * points.new_tensor([width, height])).floor().long().unbind(-1)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    return torch.where(inside, image[row.clamp(0, height - 1), column.clamp(0, width - 1)], 0.0)
+
+
 def rotate(points: Tensor, degrees: float) -> Tensor:
     """Rotate clockwise as seen in the picture, from x (right) towards y (down)."""
     cosine, sine = cos(radians(degrees)), sin(radians(degrees))
     return points @ points.new_tensor([[cosine, sine], [-sine, cosine]])
 
 
-def squeeze(points: Tensor, height_over_width: float) -> Tensor:
+def squeeze(points: Tensor, height_over_width: float, inverse: bool = False) -> Tensor:
     """Shrink the width or the height, whichever makes the disc an ellipse of this ratio that stays within the disc."""
-    return points * points.new_tensor([min(1.0, 1 / height_over_width), min(1.0, height_over_width)])
+    factors = points.new_tensor([min(1.0, 1 / height_over_width), min(1.0, height_over_width)])
+    return points / factors if inverse else points * factors
 
 
 def ring_weights(points: Tensor, ring: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from taichi_bokeh.reference.profiles import disc_profile, logistic_profile
 from taichi_bokeh.reference.render import composite, render
+from taichi_bokeh.reference.subaperture import subaperture
 from taichi_bokeh.reference.trace import trace
 
-__all__ = ["composite", "disc_profile", "logistic_profile", "render", "trace"]
+__all__ = ["composite", "disc_profile", "logistic_profile", "render", "subaperture", "trace"]

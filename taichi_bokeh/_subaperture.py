@@ -1,0 +1,119 @@
+"""The sub-aperture model: layers seen through the cells of an aperture, one by one, and added up (docs/mathematics.md)."""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh import _runtime, ops
+from taichi_bokeh.layers import Layers
+from taichi_bokeh.ops.subaperture import FLAT_PX
+from taichi_bokeh.optics.aperture import Aperture
+
+MOST_CELLS = 1024  # a cell is then a sixteenth of the opening's raster wide
+ORDERS = {"auto": -1, "exact": 0, "fast": 2}
+_RIM_PX = 2.0  # how far the cat-eye's rim may move on a highlight between two views
+
+
+class View(NamedTuple):
+    """A part of the picture that is rendered with the opening as it is seen from one place of the field.
+
+    Attributes:
+        rows, columns: ends of the part, (first, last + 1).
+        weight: of the part in the picture, [rows, columns]; the weights of all views add up to 1.
+        field: the place, as of `cat_eye_transmission`.
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+    weight: Tensor
+    field: tuple[float, float]
+
+    @classmethod
+    def of_all(cls, height: int, width: int) -> "View":
+        """The whole picture at once."""
+        return cls((0, height), (0, width), torch.ones(1, 1), (0.0, 0.0))
+
+
+def subaperture(layers: Layers, radius: Tensor, aperture: Aperture, cells: int, algorithm: str) -> Tensor:
+    """Picture [B, 3, H, W]; radius [B, L, H, W] is the signed radius of the circle of confusion in px."""
+    textures = torch.cat([layers.alpha * layers.rgb, layers.alpha], 2)
+    order = ORDERS[algorithm]
+    if aperture.cat_eye == 0:
+        return _render(textures, radius, aperture, cells, View.of_all(layers.height, layers.width), order)
+    refuse_compilation("an aperture with cat_eye")
+    picture = torch.zeros_like(layers.rgb[:, 0])
+    views = list(cat_eye_views(layers.height, layers.width, float(radius.detach().abs().max()), aperture.cat_eye))
+    for k, view in enumerate(views):
+        with _runtime.nested_progress(k, len(views)):
+            part = _render(textures, radius, aperture, cells, view, order)
+        around = (view.columns[0], layers.width - view.columns[1], view.rows[0], layers.height - view.rows[1])
+        picture = picture + torch.nn.functional.pad(part * view.weight.to(part), around)
+    return picture
+
+
+def refuse_compilation(what: str) -> None:
+    """ValueError under torch.compile, for what depends on values."""
+    if torch.compiler.is_compiling():
+        raise ValueError(f"{what} depends on the values of tensors, which torch.compile does not know; render it outside")
+
+
+def cells_for(layers: Layers, radius: Tensor) -> int:
+    """How many cells a scene needs: what `cells="auto"` means.
+
+    One sees one flat layer right. Several hide parts of the lens from each other, the more finely the larger their blur: four
+    cells for up to 2 px, 16 for up to 40, and 64 beyond, or with more than eight layers.
+    """
+    refuse_compilation("cells 'auto'")
+    largest_px = float(radius.detach().abs().max())
+    if layers.count == 1 and float(radius.detach().max() - radius.detach().min()) <= FLAT_PX[radius.dtype]:
+        return 1
+    if largest_px <= 2:
+        return 4
+    return 16 if largest_px <= 40 and layers.count <= 8 else 64
+
+
+def cat_eye_views(height: int, width: int, largest_radius_px: float, cat_eye: float) -> Iterator[View]:
+    """Views on a grid, each weighted with a tent that ends at its neighbours.
+
+    The rim of a highlight of radius r moves by 2·cat_eye·r/(half the diagonal) px from pixel to pixel. From view to view it moves
+    by 2 px, or an eighth of the radius where that is more.
+    """
+    half_diagonal = math.hypot(height, width) / 2
+    per_px = 2 * cat_eye * largest_radius_px / half_diagonal
+    spacing = max(_RIM_PX, largest_radius_px / 8) / max(per_px, 1e-9)
+    rows, columns = (_tents(size, spacing) for size in (height, width))
+    for y, top, bottom, down in rows:
+        for x, left, right, across in columns:
+            field = ((x - width / 2) / half_diagonal, (y - height / 2) / half_diagonal)
+            yield View((top, bottom), (left, right), down[:, None] * across, field)
+
+
+def _tents(size: int, spacing: float) -> list[tuple[float, int, int, Tensor]]:
+    """Nodes of an axis: place, first and last + 1 pixel within the tent, and the tent there."""
+    count = max(1, math.ceil(size / spacing))
+    if count == 1:
+        return [(size / 2, 0, size, torch.ones(size, dtype=torch.float64))]
+    pixel = torch.arange(size, dtype=torch.float64) + 0.5
+    result = []
+    for k in range(count):
+        place = size * (k + 0.5) / count
+        tent = (1 - (pixel - place).abs() * count / size).clamp(min=0)
+        if k == 0:
+            tent = torch.where(pixel < place, 1.0, tent)
+        if k == count - 1:
+            tent = torch.where(pixel > place, 1.0, tent)
+        inside = tent.nonzero().flatten()
+        first, last = int(inside[0]), int(inside[-1]) + 1
+        result.append((place, first, last, tent[first:last]))
+    return result
+
+
+def _render(textures: Tensor, radius: Tensor, aperture: Aperture, cells: int, view: View, order: int) -> Tensor:
+    shape = [float(getattr(aperture, name)) for name in ("blades", "rotation", "roundness", "squeeze", "cat_eye", "ring")]
+    window = [*view.rows, *view.columns]
+    return ops.subaperture(
+        textures, radius, aperture.image, shape, cells, window, list(view.field), radius.requires_grad, order
+    )

@@ -1,0 +1,211 @@
+"""Sums of a layer over the taps of aperture cells, and the composite of the cells.
+
+A layer's textures t = (a·c, a) and weights h seen through cell m, whose kernel is k_m (optics/aperture_cells.py):
+
+    s_m(x) = Σ_δ k_m(δ)·t(x + δ)·h(x + δ),        w_m(x) = Σ_δ k_m(δ)·h(x + δ)
+
+The sum over δ runs over a list of taps. They are those of k_m itself; or those of its mixed difference, which is 0 wherever k_m
+is constant, applied to the integral image P of t·h (summation by parts in x and in y):
+
+    Σ_δ k(δ)·p(x + δ) = Σ_δ e(δ)·P(x + δ),        e(δ) = k(δ) − k(δ + x̂) − k(δ + ŷ) + k(δ + x̂ + ŷ),   P(x) = Σ_{y ≤ x} p(y)
+
+Adjoint: with the cotangents g_m, the same sum with the kernel mirrored, for one source pixel y:
+
+    ∂loss/∂(t·h)(y) = Σ_m Σ_δ k_m(δ)·g_m(y − δ)
+
+so `pull` reads integral images of g_m instead, and folds the weight in: h is the tent round a node of the radius, h = Λ(r/Δ − j).
+
+The composite adds up the cells, A_m the share of each, front to back, with (c, v) = s/w premultiplied colour and coverage:
+
+    B = Σ_m A_m·Σ_l T_{l,m}·c_{l,m},      T_{0,m} = 1,      T_{l+1,m} = T_{l,m}·(1 − v_{l,m})
+
+Its adjoint, with g = A_m·∂loss/∂B and S_l what lies behind layer l (as seen through this cell):
+
+    ∂loss/∂c_l = T_l·g,      ∂loss/∂v_l = −T_l·⟨g, S_l⟩,      S_{L−1} = 0,      S_{l−1} = c_l + (1 − v_l)·S_l
+    ∂loss/∂s = ∂loss/∂(c, v)/w,      ∂loss/∂w = −⟨∂loss/∂(c, v), (c, v)⟩/w
+"""
+
+from functools import cache
+from typing import Any
+
+from taichi_bokeh._runtime import ti
+from taichi_bokeh.kernels.arithmetic import REAL
+
+PIXELS = 4  # side by side in one vector: a processor's load of 16 numbers
+
+
+@cache
+def sums(channels: int, sparse: bool, source_dtype: str, dtype: str) -> Any:
+    """Adds the taps of every cell: for vectors of PIXELS pixels × channels; `sparse` skips where no source is in reach."""
+    real, source_real = REAL[dtype], REAL[source_dtype]
+    source_vector = ti.types.vector(PIXELS * channels, source_real)
+    vector = ti.types.vector(PIXELS * channels, real)
+    packed = ti.types.ndarray(dtype=source_vector, ndim=1)  # [positions]: a pixel and its neighbours to the right
+    results = ti.types.ndarray(dtype=vector, ndim=3)  # [M, H, W/PIXELS]
+    numbers = ti.types.ndarray(dtype=source_real, ndim=1)
+    indices = ti.types.ndarray(dtype=ti.i32, ndim=1)
+    indices2 = ti.types.ndarray(dtype=ti.i32, ndim=2)
+
+    @ti.kernel
+    def forward(
+        source: packed,
+        steps: indices,
+        weights: numbers,
+        first: indices,
+        boxes: indices2,
+        occupied: indices,
+        result: results,
+        row: ti.i32,
+        origin: ti.i32,
+    ):
+        """steps: from tap to tap, a cell's first from `origin` + the pixel; boxes [M, 4]: corner offsets into `occupied`."""
+        ti.loop_config(block_dim=64)
+        for m, y, block in ti.ndrange(result.shape[0], result.shape[1], result.shape[2]):
+            here = origin + y * row + block * PIXELS
+            wanted = 1
+            if ti.static(sparse):
+                there = occupied[here + boxes[m, 3]] - occupied[here + boxes[m, 1]]
+                wanted = there - occupied[here + boxes[m, 2]] + occupied[here + boxes[m, 0]]
+            if wanted != 0:
+                at = here
+                total = source_vector(0.0)
+                for tap in range(first[m], first[m + 1]):
+                    at += steps[tap]  # a chain, so that the compiler does not gather over taps instead of pixels
+                    total += weights[tap] * source[at]
+                result[m, y, block] = result[m, y, block] + ti.cast(total, real)
+
+    return forward
+
+
+@cache
+def pull(weighted: bool, dtype: str) -> Any:
+    """Adjoint of `sums` for one cell and one node: adds to the gradients of the textures and, if weighted, of the radius."""
+    real = REAL[dtype]
+    wide = ti.types.vector(4 * PIXELS, ti.f64)
+    narrow = ti.types.vector(PIXELS, ti.f64)
+    vec4 = ti.types.vector(4, real)
+    cotangents = ti.types.ndarray(dtype=wide, ndim=1)
+    weight_cotangents = ti.types.ndarray(dtype=narrow, ndim=1)
+    textures = ti.types.ndarray(dtype=vec4, ndim=2)  # [H, W]
+    planes = ti.types.ndarray(dtype=real, ndim=2)
+    numbers = ti.types.ndarray(dtype=ti.f64, ndim=1)
+    indices = ti.types.ndarray(dtype=ti.i32, ndim=1)
+
+    @ti.func
+    def tent(radius, node, spacing):
+        """Λ(r/Δ − j), and its derivative in r: at a node, where it has none, the mean of both sides."""
+        s = radius / spacing - node
+        value = ti.max(real(0.0), 1 - ti.abs(s))
+        slope = real(0.0)
+        if ti.abs(s) < 1:
+            slope = (real(s < 0) - real(s > 0)) / spacing
+        elif ti.abs(s) == 1:
+            slope = -s / (2 * spacing)
+        return value, slope
+
+    @ti.kernel
+    def adjoint(
+        d_sums: cotangents,
+        d_weights: weight_cotangents,
+        steps: indices,
+        weights: numbers,
+        first: ti.i32,
+        last: ti.i32,
+        texture: textures,
+        radius: planes,
+        node: real,
+        spacing: real,
+        d_texture: textures,
+        d_radius: planes,
+        row: ti.i32,
+        origin: ti.i32,
+    ):
+        ti.loop_config(block_dim=64)
+        for y, block in ti.ndrange(texture.shape[0], (texture.shape[1] + PIXELS - 1) // PIXELS):
+            wanted = 1
+            if ti.static(weighted):
+                wanted = 0
+                for i in ti.static(range(PIXELS)):
+                    x = ti.min(block * PIXELS + i, texture.shape[1] - 1)
+                    if ti.abs(radius[y, x] / spacing - node) <= 1:
+                        wanted = 1
+            if wanted != 0:
+                at = origin + y * row + block * PIXELS
+                total = wide(0.0)
+                total_weight = narrow(0.0)
+                for tap in range(first, last):
+                    at += steps[tap]
+                    total += weights[tap] * d_sums[at]
+                    if ti.static(weighted):
+                        total_weight += weights[tap] * d_weights[at]
+                for i in ti.static(range(PIXELS)):
+                    x = block * PIXELS + i
+                    if x < texture.shape[1]:
+                        pulled = vec4(0.0)
+                        for c in ti.static(range(4)):
+                            pulled[c] = ti.cast(total[4 * i + c], real)
+                        if ti.static(weighted):
+                            value, slope = tent(radius[y, x], node, spacing)
+                            d_texture[y, x] = d_texture[y, x] + value * pulled
+                            along = texture[y, x].dot(pulled) + ti.cast(total_weight[i], real)
+                            d_radius[y, x] = d_radius[y, x] + slope * along
+                        else:
+                            d_texture[y, x] = d_texture[y, x] + pulled
+
+    return adjoint
+
+
+@cache
+def composite(dtype: str) -> Any:
+    """Forward and adjoint of the composite; sums [L, M, H, W], weights [L, M, H, W], shares [M]."""
+    real = REAL[dtype]
+    vec3, vec4 = ti.types.vector(3, real), ti.types.vector(4, real)
+    layer_sums = ti.types.ndarray(dtype=vec4, ndim=4)
+    layer_weights = ti.types.ndarray(dtype=real, ndim=4)
+    cell_shares = ti.types.ndarray(dtype=real, ndim=1)
+    pictures = ti.types.ndarray(dtype=vec3, ndim=2)
+
+    @ti.kernel
+    def forward(sums_: layer_sums, weights: layer_weights, shares: cell_shares, picture: pictures):
+        for y, x in picture:
+            total = vec3(0.0)
+            for m in range(sums_.shape[1]):
+                transmittance = shares[m]
+                if transmittance > 0:
+                    for layer in range(sums_.shape[0]):
+                        colour = sums_[layer, m, y, x] / weights[layer, m, y, x]
+                        total += transmittance * colour.xyz
+                        transmittance *= 1 - colour.w
+            picture[y, x] = total
+
+    @ti.kernel
+    def adjoint(
+        sums_: layer_sums,
+        weights: layer_weights,
+        shares: cell_shares,
+        d_picture: pictures,
+        d_sums: layer_sums,
+        d_weights: layer_weights,
+    ):
+        for m, y, x in ti.ndrange(sums_.shape[1], sums_.shape[2], sums_.shape[3]):
+            transmittance = shares[m]
+            for layer in range(sums_.shape[0]):  # inverts: total += transmittance * colour
+                d_weights[layer, m, y, x] = transmittance  # kept until what lies behind is known
+                transmittance *= 1 - sums_[layer, m, y, x].w / ti.max(weights[layer, m, y, x], real(1e-30))
+            behind = vec3(0.0)
+            for back in range(sums_.shape[0]):  # inverts: transmittance *= 1 - colour.w
+                layer = sums_.shape[0] - 1 - back
+                weight = weights[layer, m, y, x]
+                through = d_weights[layer, m, y, x]
+                d_weights[layer, m, y, x] = real(0.0)
+                d_sums[layer, m, y, x] = vec4(0.0)
+                if weight > 0:
+                    colour = sums_[layer, m, y, x] / weight
+                    d_rgb = through * d_picture[y, x]
+                    d_coverage = -through * d_picture[y, x].dot(behind)
+                    d_colour = vec4(d_rgb, d_coverage)
+                    d_sums[layer, m, y, x] = d_colour / weight  # inverts: colour = sums / weights
+                    d_weights[layer, m, y, x] = -d_colour.dot(colour) / weight
+                    behind = colour.xyz + (1 - colour.w) * behind
+
+    return forward, adjoint

@@ -1,0 +1,353 @@
+"""The operator of the sub-aperture model (kernels/cells.py): a picture seen through the cells of an aperture, added up.
+
+The picture is rendered in bands of rows, so that the sums of all cells and layers of a band fit in memory. A flat layer has one
+kernel a cell. In another, the kernel of a source pixel is interpolated linearly between those of the nodes r = j·Δ on both sides
+of its radius: the layer is cut into one slice a node, weighted with the tents h = Λ(r/Δ − j), whose sum is 1.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh import _runtime
+from taichi_bokeh.kernels import cells as kernels
+from taichi_bokeh.kernels.cells import PIXELS
+from taichi_bokeh.ops._common import dtype_name, plain, refuse_double_backward
+from taichi_bokeh.ops._taps import Taps, make_taps, place
+from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.aperture_cells import NODE_SPACING_PX, Cells, divide, kernel_reach, nodes
+
+FLAT_PX = {torch.float32: 1e-4, torch.float64: 1e-11}  # a layer whose radii differ by less is flat
+PRIOR = 1e-3  # weight of what all cells see, so that a cell through which no source of a layer is seen has a colour
+_BAND_BYTES = 512 << 20  # what a band's sums may take
+
+
+class _Slice(NamedTuple):
+    """Part of a layer: the taps of one radius, and the number of its node, None for a flat layer."""
+
+    node: int | None
+    radius_px: float
+    taps: Taps
+
+
+class _Layer(NamedTuple):
+    """One layer of one picture."""
+
+    texture: Tensor  # [H, W, 4]: premultiplied rgb and alpha
+    radius: Tensor  # [H, W]
+    slices: list[_Slice]
+    pad: int
+
+    @property
+    def is_flat(self) -> bool:
+        return self.slices[0].node is None
+
+
+class _Window(NamedTuple):
+    """Rows top … bottom − 1 and columns left … right − 1 of the picture."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+class _Sums(NamedTuple):
+    """Sums and weights [..., M, rows, W', 4] and [..., M, rows, W'] of a window; W' is its width rounded up to PIXELS."""
+
+    values: Tensor
+    weights: Tensor
+
+
+# ---- layers and their slices
+
+
+def _slices(radius: Tensor, cells: Cells, lattice: bool, order: int | None, mirror: bool) -> list[_Slice]:
+    low, high = (float(v) for v in radius.aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
+    pixel_cost = 1.0 if radius.dtype == torch.float64 else 0.5
+    flat = high - low <= FLAT_PX[radius.dtype] and not lattice
+    radii: list[tuple[int | None, float]] = [(None, (low + high) / 2)] if flat else list(nodes(low, high))
+    slices = []
+    for node, radius_px in radii:
+        kernel = cells.kernels(radius_px)
+        slices.append(_Slice(node, radius_px, make_taps(kernel.flip(1, 2) if mirror else kernel, order, pixel_cost)))
+    return slices
+
+
+def _layers(textures: Tensor, radius: Tensor, cells: Cells, lattice: bool, order: int, mirror: bool = False) -> list[_Layer]:
+    """The layers of textures [L, 4, H, W]; `mirror` for the adjoint, whose kernels are point mirrors."""
+    result = []
+    for texture, plane in zip(plain(textures), plain(radius), strict=True):
+        slices = _slices(plane, cells, lattice, None if order < 0 else order, mirror)
+        pad = max(kernel_reach(part.radius_px, cells.extent) for part in slices) + 1
+        result.append(_Layer(texture.permute(1, 2, 0).contiguous(), plane, slices, pad))
+    return result
+
+
+def _tents(radius: Tensor, node: int) -> Tensor:
+    return (1 - (radius / NODE_SPACING_PX - node).abs()).clamp(min=0)
+
+
+def _packed(values: Tensor, order: int) -> Tensor:
+    """[H, W + PIXELS − 1, C] -> [H·W, PIXELS·C]: every pixel with its neighbours to the right; of the integral for order 2."""
+    if order == 2:
+        values = values.to(torch.float64).cumsum(0).cumsum_(1)
+    width = values.shape[1] - PIXELS + 1
+    return torch.cat([values[:, k : k + width] for k in range(PIXELS)], -1).flatten(0, 1)
+
+
+def _clamped(size: int, first: int, count: int, device: torch.device) -> Tensor:
+    """Indices first, first + 1, … with the edge replicated."""
+    return torch.arange(first, first + count, device=device).clamp_(0, size - 1)
+
+
+def _blocks(width: int) -> int:
+    return -(-width // PIXELS)
+
+
+# ---- forward
+
+
+def _layer_sums(layer: _Layer, cells: Cells, window: _Window) -> _Sums:
+    """[M, …] of one layer."""
+    height, width = layer.radius.shape
+    count, blocks, device = window.bottom - window.top, _blocks(window.right - window.left), layer.radius.device
+    row = blocks * PIXELS + 2 * layer.pad
+    rows = _clamped(height, window.top - layer.pad, count + 2 * layer.pad, device)
+    columns = _clamped(width, window.left - layer.pad, row + PIXELS - 1, device)
+    texture = layer.texture[rows][:, columns]
+    values = texture.new_zeros(cells.count, count, blocks, PIXELS * 4)
+    shares = cells.shares.to(values)
+    if layer.is_flat:
+        _add(layer.slices[0].taps, texture, None, values, row, layer.pad)
+        weights = shares[:, None, None].expand(-1, count, blocks * PIXELS)
+        return _Sums(values.view(cells.count, count, -1, 4), weights)
+    radius = layer.radius[rows][:, columns]
+    weights = texture.new_zeros(cells.count, count, blocks, PIXELS)
+    for part in layer.slices:
+        assert part.node is not None
+        tents = _tents(radius, part.node)[..., None]
+        if not bool(tents.any()):
+            continue
+        occupied = (tents[:, :row, 0] > 0).to(torch.int32).cumsum(0, dtype=torch.int32).cumsum_(1).flatten()
+        _add(part.taps, texture * tents, occupied, values, row, layer.pad)
+        _add(part.taps, tents, occupied, weights, row, layer.pad)
+    values, weights = values.view(cells.count, count, -1, 4), weights.view(cells.count, count, -1)
+    return _Sums(*(value + PRIOR * torch.einsum("m,...->m...", shares, value.sum(0)) for value in (values, weights)))
+
+
+def _add(taps: Taps, source: Tensor, occupied: Tensor | None, result: Tensor, row: int, pad: int) -> None:
+    packed = _packed(source, taps.order)
+    placed = place(taps, row, packed)
+    kernel = kernels.sums(source.shape[-1], occupied is not None, dtype_name(packed), dtype_name(result))
+    counts = placed.first if occupied is None else occupied  # any int32 tensor, where it is not read
+    _runtime.launch(kernel, packed, *placed, counts, result, row, pad * row + pad)
+
+
+def _stacked_sums(layers: list[_Layer], cells: Cells, window: _Window) -> _Sums:
+    """[L, M, …]."""
+    parts = [_layer_sums(layer, cells, window) for layer in layers]
+    return _Sums(torch.stack([part.values for part in parts]), torch.stack([part.weights for part in parts]))
+
+
+class _Composite(NamedTuple):
+    """The picture of the cells, and that of the groups of cells from which it is extrapolated."""
+
+    fine: Tensor  # [rows, W', 3]
+    coarse: Tensor
+    gain: float
+
+    @property
+    def picture(self) -> Tensor:
+        return torch.maximum(self.fine + self.gain * (self.fine - self.coarse), self.fine / 2)
+
+
+def _grouping(cells: Cells, like: Tensor) -> Tensor:
+    """[G, M] of 1 where the cell belongs to the group."""
+    groups = torch.tensor(cells.groups)
+    return torch.nn.functional.one_hot(groups).T.to(like)
+
+
+def _grouped(sums: _Sums, grouping: Tensor) -> _Sums:
+    return _Sums(*(torch.einsum("gm,lm...->lg...", grouping, value) for value in sums))
+
+
+def _composite(sums: _Sums, cells: Cells) -> _Composite:
+    shares, grouping = cells.shares.to(sums.values), _grouping(cells, sums.values)
+    kernel, _ = kernels.composite(dtype_name(sums.values))
+    pictures = []
+    for part, share in ((sums, shares), (_grouped(sums, grouping), grouping @ shares)):
+        pictures.append(sums.values.new_empty(*sums.weights.shape[2:], 3))
+        _runtime.launch(kernel, part.values.contiguous(), part.weights.contiguous(), share, pictures[-1])
+    return _Composite(*pictures, cells.gain)
+
+
+def _windows(view: _Window, layers: int, cells: int, element_size: int) -> Iterator[_Window]:
+    """Bands of the view whose sums fit in memory."""
+    row_bytes = _blocks(view.right - view.left) * PIXELS * layers * cells * 5 * element_size
+    height = view.bottom - view.top
+    step = min(max(16, _BAND_BYTES // row_bytes), height)
+    step = -(-height // -(-height // step))  # equal parts
+    for top in range(view.top, view.bottom, step):
+        yield view._replace(top=top, bottom=min(view.bottom, top + step))
+
+
+def _cells(shape: list[float], image: Tensor | None, cells: int, field: list[float]) -> Cells:
+    blades, rotation, roundness, squeeze, cat_eye, ring = shape
+    aperture = Aperture(int(blades), rotation, roundness, squeeze, cat_eye, ring, image)
+    whole = divide(aperture, cells)
+    return whole if cat_eye == 0 else whole.seen_from((field[0], field[1]), cat_eye)
+
+
+@torch.library.custom_op("taichi_bokeh::subaperture", mutates_args=())
+def subaperture(
+    textures: Tensor,
+    radius: Tensor,
+    image: Tensor | None,
+    shape: list[float],
+    cells: int,
+    view: list[int],
+    field: list[float],
+    lattice: bool,
+    order: int,
+) -> Tensor:
+    """Part of the picture, [B, 3, bottom − top, right − left].
+
+    textures [B, L, 4, H, W]: premultiplied rgb and alpha; radius [B, L, H, W], signed px; shape: blades, rotation, roundness,
+    squeeze, cat-eye and ring, and image, of the aperture; view: top, bottom, left, right; field: the place whose cat-eye holds
+    for all of the view; lattice: interpolate between nodes even where a layer is flat; order of the taps 0, 2, or −1 for the
+    cheaper.
+    """
+    parts, whole = _cells(shape, image, cells, field), _Window(*view)
+    batch, count = textures.shape[:2]
+    picture = textures.new_empty(batch, 3, whole.bottom - whole.top, whole.right - whole.left)
+    windows = list(_windows(whole, count, parts.count, textures.element_size()))
+    for b in range(batch):
+        layers = _layers(textures[b], radius[b], parts, lattice, order)
+        for k, window in enumerate(windows):
+            part = _composite(_stacked_sums(layers, parts, window), parts).picture
+            rows = slice(window.top - whole.top, window.bottom - whole.top)
+            picture[b, :, rows] = part[:, : picture.shape[3]].permute(2, 0, 1)
+            _runtime.report(b * len(windows) + k + 1, batch * len(windows))
+    return picture
+
+
+# ---- backward
+
+
+def _composite_adjoint(d_picture: Tensor, sums: _Sums, cells: Cells) -> _Sums:
+    """Cotangents of the sums from that of the window's picture, [rows, W', 3]."""
+    shares, grouping = cells.shares.to(sums.values), _grouping(cells, sums.values)
+    both = _composite(sums, cells)
+    limited = both.fine + both.gain * (both.fine - both.coarse) < both.fine / 2
+    d_fine = torch.where(limited, d_picture / 2, (1 + both.gain) * d_picture)
+    d_coarse = torch.where(limited, 0.0, -both.gain * d_picture)
+    _, adjoint = kernels.composite(dtype_name(sums.values))
+    result = []
+    for part, share, d_part in ((sums, shares, d_fine), (_grouped(sums, grouping), grouping @ shares, d_coarse)):
+        d_sums = _Sums(*(torch.empty_like(value, memory_format=torch.contiguous_format) for value in part))
+        _runtime.launch(adjoint, part.values.contiguous(), part.weights.contiguous(), share, d_part.contiguous(), *d_sums)
+        result.append(d_sums)
+    of_groups = _grouped(result[1], grouping.T)
+    return _Sums(result[0].values + of_groups.values, result[0].weights + of_groups.weights)
+
+
+def _pull(layer: _Layer, mirrored: _Layer, d_sums: _Sums, window: _Window, d_texture: Tensor, d_radius: Tensor) -> None:
+    """Add to the gradients of a layer, [H, W, 4] and [H, W], what the cotangents [M, …] of a window's sums give them."""
+    height, width = layer.radius.shape
+    pad, device = layer.pad, layer.radius.device
+    size = (window.bottom - window.top, window.right - window.left)
+    rows = _clamped(height, window.top - pad, size[0] + 2 * pad, device)
+    columns = _clamped(width, window.left - pad, size[1] + 2 * pad, device)
+    texture, radius = (value[rows][:, columns].contiguous() for value in (layer.texture, layer.radius))
+    into_texture, into_radius = torch.zeros_like(texture), torch.zeros_like(radius)
+    row = _blocks(len(columns)) * PIXELS + 2 * pad
+    shape = (len(rows) + 2 * pad, row + PIXELS - 1)
+    inside = (slice(2 * pad, 2 * pad + size[0]), slice(2 * pad, 2 * pad + size[1]))
+    kernel = kernels.pull(not layer.is_flat, dtype_name(texture))
+    placed = [place(part.taps, row, texture.new_empty(0, dtype=torch.float64)) for part in mirrored.slices]
+    for m in range(d_sums.values.shape[0]):
+        of_order: dict[int, list[Tensor]] = {}
+        for part, taps in zip(mirrored.slices, placed, strict=True):
+            order = part.taps.order
+            if order not in of_order:
+                both = d_sums.values[m], d_sums.weights[m][..., None]
+                of_order[order] = [_packed_cotangent(value, shape, inside, order) for value in both]
+            first, last = (int(part.taps.first[m + k]) for k in (0, 1))
+            if first < last:
+                source = (*of_order[order], taps.steps, taps.weights, first, last)
+                node = (float(part.node or 0), NODE_SPACING_PX)
+                _runtime.launch(kernel, *source, texture, radius, *node, into_texture, into_radius, row, pad * row + pad)
+    for total, part_of_it in ((d_texture, into_texture), (d_radius, into_radius)):
+        narrow = part_of_it.new_zeros(len(rows), width, *total.shape[2:]).index_add_(1, columns, part_of_it)
+        total.index_add_(0, rows, narrow)
+
+
+def _packed_cotangent(values: Tensor, shape: tuple[int, int], inside: tuple[slice, slice], order: int) -> Tensor:
+    padded = values.new_zeros(*shape, values.shape[-1], dtype=torch.float64)
+    padded[inside] = values[:, : inside[1].stop - inside[1].start].to(torch.float64)
+    return _packed(padded, order)
+
+
+@torch.library.custom_op("taichi_bokeh::subaperture_backward", mutates_args=())
+def _subaperture_backward(
+    grad: Tensor,
+    textures: Tensor,
+    radius: Tensor,
+    image: Tensor | None,
+    shape: list[float],
+    cells: int,
+    view: list[int],
+    field: list[float],
+    lattice: bool,
+    order: int,
+) -> tuple[Tensor, Tensor]:
+    parts, whole = _cells(shape, image, cells, field), _Window(*view)
+    batch, count, _, height, width = textures.shape
+    d_textures = textures.new_zeros(batch, count, height, width, 4)
+    d_radius = torch.zeros_like(radius, memory_format=torch.contiguous_format)
+    for b in range(batch):
+        layers = _layers(textures[b], radius[b], parts, lattice, order)
+        mirrored = _layers(textures[b], radius[b], parts, lattice, order, mirror=True)
+        for window in _windows(whole, count, parts.count, 3 * textures.element_size()):
+            sums = _stacked_sums(layers, parts, window)
+            rows = slice(window.top - whole.top, window.bottom - whole.top)
+            d_picture = grad.new_zeros(*sums.weights.shape[2:], 3)
+            d_picture[:, : grad.shape[3]] = grad[b, :, rows].permute(1, 2, 0)
+            d_sums = _composite_adjoint(d_picture, sums, parts)
+            for k, layer in enumerate(layers):
+                part = _Sums(d_sums.values[k], d_sums.weights[k])
+                if not layer.is_flat:
+                    part = _prior_adjoint(part, parts.shares.to(part.values))
+                _pull(layer, mirrored[k], part, window, d_textures[b, k], d_radius[b, k])
+    return d_textures.permute(0, 1, 4, 2, 3).contiguous(), d_radius
+
+
+def _prior_adjoint(d_sums: _Sums, shares: Tensor) -> _Sums:
+    return _Sums(*(value + PRIOR * torch.einsum("m,m...->...", shares, value) for value in d_sums))
+
+
+def _save(ctx: Any, inputs: Any, output: Any) -> None:
+    ctx.save_for_backward(*inputs[:3])
+    ctx.settings = inputs[3:]
+
+
+subaperture.register_fake(
+    lambda textures, radius, image, shape, cells, view, *rest: textures.new_empty(
+        textures.shape[0], 3, view[1] - view[0], view[3] - view[2]
+    )
+)
+_subaperture_backward.register_fake(
+    lambda grad, textures, radius, *rest: tuple(
+        torch.empty_like(t, memory_format=torch.contiguous_format) for t in (textures, radius)
+    )
+)
+subaperture.register_autograd(
+    lambda ctx, grad: (*_subaperture_backward(grad, *ctx.saved_tensors, *ctx.settings), *[None] * 7), setup_context=_save
+)
+refuse_double_backward(_subaperture_backward, "subaperture")

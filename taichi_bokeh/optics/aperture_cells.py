@@ -1,0 +1,233 @@
+"""The aperture cut into cells, and the picture that a point of light makes through each of them.
+
+The opening is a raster t of N × N samples on the square [−E, E]², E its extent. A cell is a rectangle of samples; cells hold
+about equal shares A_m of the light. Through cell m a source whose circle of confusion has the signed radius r lights the pixel at
+δ from it by
+
+    k_m(δ) = Σ_{u ∈ m} t(u)·⟨Λ(δ_x − r·u_x)⟩·⟨Λ(δ_y − r·u_y)⟩ / Σ_u t(u)
+
+where Λ(s) = max(0, 1 − |s|) is the tent of bilinear interpolation and ⟨·⟩ the mean over the sample's width r·2E/N, in closed form.
+So k_m is the cell at the scale r, convolved with the tent: it sums to A_m, tends to a single pixel as r → 0, and is constant
+between the edges of an evenly lit cell.
+
+A source whose radius varies from pixel to pixel gets a kernel that is linear between nodes r = j·Δ (`nodes`).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.lens_samples import cat_eye_transmission
+
+SAMPLES = 512  # across the opening: 6 a pixel at a radius of 40 px
+NODE_SPACING_PX = 0.5  # Δ
+
+
+class Box(NamedTuple):
+    """A rectangle of samples: rows top … bottom − 1, columns left … right − 1."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """A raster of the opening and its division.
+
+    Attributes:
+        transmission: [N, N], float64 on the CPU, row 0 at the top (y = −extent).
+        extent: half the width of the square that the raster spans, in units of the opening's radius.
+        boxes: the M cells.
+        groups: for each cell, which group of three to five neighbours it belongs to; G groups, numbered from 0.
+    """
+
+    transmission: Tensor
+    extent: float
+    boxes: tuple[Box, ...]
+    groups: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """Number of cells, M."""
+        return len(self.boxes)
+
+    @property
+    def gain(self) -> float:
+        """Factor of the extrapolation from G groups to M cells: the error falls as 1/cells, so 1/(M/G − 1); 0 without groups."""
+        ratio = self.count / (max(self.groups) + 1)
+        return 1 / (ratio - 1) if ratio >= 3 else 0.0
+
+    @property
+    def shares(self) -> Tensor:
+        """A_m, the part of the light that passes each cell, [M]; their sum is 1."""
+        light = torch.stack([self.transmission[b.top : b.bottom, b.left : b.right].sum() for b in self.boxes])
+        return light / light.sum()
+
+    def seen_from(self, field: tuple[float, float], cat_eye: float) -> "Cells":
+        """The same cells behind the rim of the lens (`cat_eye_transmission`); some may be shut."""
+        points = sample_points(self.transmission.shape[0], self.extent)
+        open_ = cat_eye_transmission(points, points.new_tensor(field), cat_eye)
+        return Cells(self.transmission * open_, self.extent, self.boxes, self.groups)
+
+    def kernels(self, radius_px: float) -> Tensor:
+        """k_m(δ), [M, D, D] with D odd and δ = 0 in the middle; a cell that is shut has zeros.
+
+        Args:
+            radius_px: signed radius of the circle of confusion.
+        """
+        size = self.transmission.shape[0]
+        reach = kernel_reach(radius_px, self.extent)
+        spread = _tent_means(radius_px * self.extent, size, reach)
+        kernels = self.transmission.new_zeros(len(self.boxes), 2 * reach + 1, 2 * reach + 1)
+        for kernel, box in zip(kernels, self.boxes, strict=True):
+            rows, columns = (_lit(spread, *ends) for ends in ((box.top, box.bottom), (box.left, box.right)))
+            through = self.transmission[box.top : box.bottom, box.left : box.right]
+            kernel[rows.at, columns.at] = rows.spread @ through @ columns.spread.T
+        return kernels / self.transmission.sum()
+
+
+def kernel_reach(radius_px: float, extent: float) -> int:
+    """How many pixels from its middle a kernel of this radius may differ from 0."""
+    return int(abs(radius_px) * extent) + 1
+
+
+def nodes(low_px: float, high_px: float) -> Iterator[tuple[int, float]]:
+    """Number j and radius j·Δ of the nodes that radii from `low_px` to `high_px` lie between."""
+    for node in range(math.floor(low_px / NODE_SPACING_PX), math.ceil(high_px / NODE_SPACING_PX) + 1):
+        yield node, node * NODE_SPACING_PX
+
+
+def divide(aperture: Aperture, cells: int) -> Cells:
+    """Raster the opening, without its cat-eye, and divide it: each part again and again across its longer side.
+
+    "Longer" is by the spread of the light, and a part that holds c cells is cut where its light divides as ⌊c/2⌋ : ⌈c/2⌉.
+    A cell holds at least one row or column of samples.
+    """
+    return _divided(_Key(aperture), cells)
+
+
+class _Key:
+    """An aperture as the key of a cache; one with an image by the image's values."""
+
+    def __init__(self, aperture: Aperture) -> None:
+        self.aperture = aperture
+        image = aperture.image
+        self._image = None if image is None else np.asarray(image).tobytes()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Key) and self.aperture == other.aperture
+
+    def __hash__(self) -> int:
+        return hash(self._image) if self._image is not None else hash(self.aperture)
+
+
+@lru_cache(maxsize=16)
+def _divided(key: _Key, cells: int) -> Cells:
+    with torch.inference_mode(False):
+        transmission = raster(key.aperture, SAMPLES)
+        boxes: list[Box] = []
+        groups: list[int] = []
+        _divide(transmission, Box(0, SAMPLES, 0, SAMPLES), cells, boxes, groups)
+        return Cells(transmission, key.aperture.extent, tuple(boxes), tuple(groups))
+
+
+def raster(aperture: Aperture, size: int) -> Tensor:
+    """Transmission of the opening, without its cat-eye, as means over size × size squares of [−extent, extent]²."""
+    extent = aperture.extent
+    corners = aperture.transmission(sample_points(size, extent, corners=True))
+    quads = torch.stack([corners[:-1, :-1], corners[:-1, 1:], corners[1:, :-1], corners[1:, 1:]])
+    centres = sample_points(size, extent)
+    values = aperture.transmission(centres)
+    # Only squares that an edge crosses need more than their middle.
+    everything = torch.cat([quads, values[None]])
+    crossed = everything.amax(0) - everything.amin(0) > 0.02
+    fine = 16
+    offsets = sample_points(fine, extent / size).reshape(-1, 2)
+    for part in crossed.nonzero().split(4096):
+        rows, columns = part.unbind(1)
+        points = centres[rows, columns][:, None] + offsets
+        values[rows, columns] = aperture.transmission(points).mean(1)
+    return values
+
+
+def sample_points(size: int, extent: float, corners: bool = False) -> Tensor:
+    """Centres (or corners) of the squares of [−extent, extent]², x right and y down, [size (+ 1), size (+ 1), 2]."""
+    steps = torch.arange(size + 1, dtype=torch.float64) if corners else torch.arange(size, dtype=torch.float64) + 0.5
+    line = (2 * steps / size - 1) * extent
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    return torch.stack([x, y], -1)
+
+
+def _divide(transmission: Tensor, box: Box, cells: int, boxes: list[Box], groups: list[int], group: int = -1) -> None:
+    """Append the cells of `box` to `boxes`, and the group of each, a new one where none is given, to `groups`."""
+    if group < 0 and cells <= 5:
+        group = max(groups, default=-1) + 1
+    if cells == 1:
+        boxes.append(box)
+        groups.append(group)
+        return
+    part = transmission[box.top : box.bottom, box.left : box.right]
+    by_row, by_column = part.sum(1), part.sum(0)
+    across_rows = _spread(by_row) > _spread(by_column)
+    if len(by_row if across_rows else by_column) < 2:
+        across_rows = not across_rows
+    first = cells // 2
+    at = _cut(by_row if across_rows else by_column, first / cells)
+    if across_rows:
+        halves = box._replace(bottom=box.top + at), box._replace(top=box.top + at)
+    else:
+        halves = box._replace(right=box.left + at), box._replace(left=box.left + at)
+    for half, count in zip(halves, (first, cells - first), strict=True):
+        _divide(transmission, half, count, boxes, groups, group)
+
+
+class _Lit(NamedTuple):
+    at: slice  # which pixels of an axis some samples reach
+    spread: Tensor  # [pixels, samples]
+
+
+def _lit(spread: Tensor, first: int, last: int) -> _Lit:
+    part = spread[:, first:last]
+    reached = (part.sum(1) > 0).nonzero().flatten()
+    at = slice(int(reached[0]), int(reached[-1]) + 1)
+    return _Lit(at, part[at])
+
+
+def _spread(light: Tensor) -> float:
+    """Variance of the place, in samples², of light [N] along a line."""
+    place = torch.arange(light.shape[0], dtype=light.dtype)
+    total = light.sum().clamp(min=torch.finfo(light.dtype).tiny)
+    mean = (light * place).sum() / total
+    return float((light * (place - mean) ** 2).sum() / total)
+
+
+def _cut(light: Tensor, share: float) -> int:
+    """How many samples from the beginning hold this share of the light, at least 1 and not all."""
+    sums = light.cumsum(0)
+    return int((sums[:-1] - share * sums[-1]).abs().argmin()) + 1
+
+
+def _tent_means(radius_px: float, size: int, reach: int) -> Tensor:
+    """Mean of Λ(δ − s) over the s that each sample covers at this scale, [2·reach + 1, size]."""
+    delta = torch.arange(-reach, reach + 1, dtype=torch.float64)[:, None]
+    edges = (2 * torch.arange(size + 1, dtype=torch.float64) / size - 1) * radius_px
+    width = edges[1] - edges[0]
+    if abs(width) < 1e-6:
+        return (1 - (delta - (edges[:-1] + edges[1:]) / 2).abs()).clamp(min=0)
+    below = _tent_integral(edges - delta)
+    return (below[:, 1:] - below[:, :-1]) / width
+
+
+def _tent_integral(s: Tensor) -> Tensor:
+    """∫_{−∞}^s Λ."""
+    s = s.clamp(-1, 1)
+    return 0.5 + s - 0.5 * s * s.abs()

@@ -1,0 +1,58 @@
+"""The sub-aperture model, straight from its equations (docs/mathematics.md): every cell, every layer, every node, whole pictures."""
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.aperture_cells import NODE_SPACING_PX, Cells, divide, nodes
+from taichi_bokeh.reference.render import composite
+
+PRIOR = 1e-3
+_FLAT_PX = {torch.float32: 1e-4, torch.float64: 1e-11}
+
+
+def _convolved(planes: Tensor, kernels: Tensor) -> Tensor:
+    """Σ_δ k_m(δ)·p(x + δ) with replicated edges: planes [C, H, W] and kernels [M, D, D] to [M, C, H, W]."""
+    reach = kernels.shape[-1] // 2
+    height, width = planes.shape[-2:]
+    rows, columns = (torch.arange(-reach, size + reach).clamp(0, size - 1) for size in (height, width))
+    padded = planes[:, rows][:, :, columns]
+    return torch.nn.functional.conv2d(padded[:, None], kernels[:, None].to(planes)).movedim(1, 0)
+
+
+def _sums(texture: Tensor, radius: Tensor, cells: Cells, lattice: bool) -> Tensor:
+    """Texture and weight through every cell, [M, 5, H, W]; texture [4, H, W], radius [H, W]."""
+    planes = torch.cat([texture, torch.ones_like(radius)[None]])
+    low, high = (float(value) for value in radius.detach().aminmax())
+    if not lattice and high - low <= _FLAT_PX[radius.dtype]:
+        return _convolved(planes, cells.kernels((low + high) / 2))
+    total = torch.zeros(())
+    for node, radius_px in nodes(low, high):
+        tent = (1 - (radius / NODE_SPACING_PX - node).abs()).clamp(min=0)
+        total = total + _convolved(planes * tent, cells.kernels(radius_px))
+    shares = cells.shares.to(radius)[:, None, None, None]
+    return total + PRIOR * shares * total.sum(0)
+
+
+def _cells_added(sums: Tensor, shares: Tensor) -> Tensor:
+    """Σ_m A_m·composite of cell m, [3, H, W]; sums [L, M, 5, H, W], shares [M]."""
+    open_ = shares > 0
+    mean = (sums[:, open_, :4] / sums[:, open_, 4:]).transpose(0, 1)
+    return (shares[open_, None, None, None] * composite(mean[:, :, :3], mean[:, :, 3])).sum(0)
+
+
+def subaperture(rgb: Tensor, alpha: Tensor, radius: Tensor, aperture: Aperture, count: int) -> Tensor:
+    """Picture [B, 3, H, W] of rgb [B, L, 3, H, W], alpha [B, L, 1, H, W] and signed radius [B, L, H, W] in px; no cat-eye."""
+    cells = divide(aperture, count)
+    lattice = radius.requires_grad  # its gradient is that of the tents
+    grouping = torch.nn.functional.one_hot(torch.tensor(cells.groups)).T.to(rgb)
+    shares = cells.shares.to(rgb)
+    textures = torch.cat([alpha * rgb, alpha], 2)
+    pictures = []
+    for texture, plane in zip(textures, radius, strict=True):
+        sums = torch.stack([_sums(one, r, cells, lattice) for one, r in zip(texture, plane, strict=True)])
+        fine = _cells_added(sums, shares)
+        coarse = _cells_added(torch.einsum("gm,lm...->lg...", grouping, sums), grouping @ shares)
+        extrapolated = fine + cells.gain * (fine - coarse)
+        pictures.append(torch.maximum(extrapolated, fine / 2))
+    return torch.stack(pictures)
