@@ -28,10 +28,13 @@ def speaker(quiet: bool) -> Say:
 
 
 @contextmanager
-def progress_bar(title: str, quiet: bool, unit: str = "", per_step: float = 1.0) -> Iterator[Callable[[int, int], None] | None]:
+def progress_bar(
+    title: str, quiet: bool, unit: str = "", per_step: float = 1.0, speed_over_s: float = 30.0
+) -> Iterator[Callable[[int, int], None] | None]:
     """A callback (done, total) that moves a bar on stderr; None where that is no terminal.
 
-    With a `unit`, of which every step done makes `per_step`, the bar also shows how many are made in a second.
+    With a `unit`, of which every step done makes `per_step`, the bar also shows how many are made in a second. The time left
+    follows from the speed over the last `speed_over_s` seconds, which must hold some steps.
     """
     if quiet or not sys.stderr.isatty():
         yield None
@@ -45,7 +48,8 @@ def progress_bar(title: str, quiet: bool, unit: str = "", per_step: float = 1.0)
             return Text("" if task.speed is None else f"{task.speed * per_step:.3g} {unit}/s")
 
     columns = (*Progress.get_default_columns(), *([Rate()] if unit else []))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, speed_estimate_period=speed_over_s) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
 

@@ -1,0 +1,142 @@
+"""``taichi-bokeh benchmark``: methods against ray-traced truth."""
+
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from taichi_bokeh.apps.common import Say, progress_bar, speaker
+from taichi_bokeh.benchmark import methods, report, runner, tables
+from taichi_bokeh.benchmark.results import Summary, load_all, summarise
+from taichi_bokeh.benchmark.runner import Benchmark
+from taichi_bokeh.benchmark.scenes import SceneSettings
+
+_OF_A_RUN = ("scenes", "seed", "size", "hdr", "rays", "foregrounds", "backgrounds", "methods", "external", "shard", "workers")
+_SPEED_OVER_S = 900.0  # a unit may take minutes
+_ALL_COLUMNS_FROM = 180  # characters a line
+_FIRST_COLUMNS = ("PSNR", "worst PSNR", "PSNR at best blur", "best blur")
+
+
+def benchmark(arguments: Namespace) -> None:
+    """Run the command; see ``taichi-bokeh benchmark --help``.
+
+    Raises:
+        ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
+        KeyboardInterrupt: with what was done, and how to go on.
+    """
+    say = speaker(arguments.quiet)
+    if arguments.merge or arguments.report_only or arguments.list_methods:
+        _refuse_options_of_a_run(arguments)
+    if arguments.list_methods:
+        _list_methods(say)
+        return
+    if arguments.out is None:
+        raise ValueError("--out DIR is missing: the folder of the results")
+    folder = Path(arguments.out)
+    if arguments.merge:
+        runner.merge([Path(part) for part in arguments.merge], folder)
+    elif not arguments.report_only:
+        _run(arguments, folder, say)
+    page = report.write_report(folder)
+    if not arguments.quiet:
+        _print_summary(summarise(load_all(folder)))
+    say(f"written: {page}, and tables beside it")
+
+
+def _run(arguments: Namespace, folder: Path, say: Say) -> None:
+    asked = _benchmark(arguments)
+    processes = arguments.workers or 1
+    before = runner.count(asked, folder)
+    if before.done:
+        say(f"going on in {folder}: {before.done} of {before.total} units are done")
+    try:
+        with progress_bar("benchmark", arguments.quiet, speed_over_s=_SPEED_OVER_S) as progress:
+            runner.run(asked, folder, processes, progress)
+    except KeyboardInterrupt:
+        done, total = runner.count(asked, folder)
+        raise KeyboardInterrupt(f"{done} of {total} units are in {folder}; the same command goes on from there") from None
+
+
+def _benchmark(arguments: Namespace) -> Benchmark:
+    chosen = methods.DEFAULT if arguments.methods is None else tuple(filter(None, arguments.methods.split(",")))
+    if not chosen:
+        raise ValueError("--methods names none; give names with commas between them, see --list-methods")
+    return Benchmark(
+        scenes=arguments.scenes or 100,
+        settings=SceneSettings(**_given(arguments, "size", "seed"), hdr=bool(arguments.hdr)),
+        methods=chosen,
+        external=_external(arguments.external or []),
+        foregrounds=_folder("--foregrounds", arguments.foregrounds),
+        backgrounds=_folder("--backgrounds", arguments.backgrounds),
+        shard=_shard(arguments.shard or "1/1"),
+        **_given(arguments, "rays"),
+    )
+
+
+def _given(arguments: Namespace, *names: str) -> dict[str, int]:
+    """The options that were given; the others have the library's defaults."""
+    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
+
+
+def _refuse_options_of_a_run(arguments: Namespace) -> None:
+    given = next((name for name in _OF_A_RUN if getattr(arguments, name) is not None), None)
+    if given is not None:
+        instead = next(name for name in ("merge", "report_only", "list_methods") if getattr(arguments, name))
+        raise ValueError(f"--{given} has no meaning with --{instead.replace('_', '-')}, which runs nothing")
+
+
+def _external(texts: Sequence[str]) -> dict[str, Path]:
+    folders: dict[str, Path] = {}
+    for text in texts:
+        name, equals, path = text.partition("=")
+        if not (name and equals and path):
+            raise ValueError(f"--external {text!r} is not NAME=DIR")
+        if name in folders:
+            raise ValueError(f"--external names {name!r} twice")
+        folders[name] = _existing("--external", Path(path))
+    return folders
+
+
+def _folder(option: str, text: str | None) -> Path | None:
+    return None if text is None else _existing(option, Path(text))
+
+
+def _existing(option: str, folder: Path) -> Path:
+    if not folder.is_dir():
+        raise ValueError(f"{option} {folder} is not a folder")
+    return folder.absolute()
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if match is None:
+        raise ValueError(f"--shard {text!r} is not I/N, as in 1/2")
+    return int(match[1]), int(match[2])
+
+
+def _list_methods(say: Say) -> None:
+    listed = methods.build(methods.DEFAULT, {})
+    width = max(len(method.name) for method in listed) + 2
+    for method in listed:
+        say(f"{method.name:{width}}{method.title}")
+    families = [name for name in methods.names() if name.endswith("-N")]
+    say(f"also with other numbers N: {', '.join(families)}")
+
+
+def _print_summary(summaries: Sequence[Summary]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    is_terminal = sys.stdout.isatty()
+    console = Console(width=None if is_terminal else _ALL_COLUMNS_FROM, highlight=False)
+    has_room = console.width >= _ALL_COLUMNS_FROM
+    columns = [column for column in tables.ACCURACY if has_room or column.title in _FIRST_COLUMNS] + [tables.TIMING[0]]
+    table = Table()
+    table.add_column("method", no_wrap=has_room)
+    for title in ("scenes", *(column.short for column in columns)):
+        table.add_column(title, justify="right", no_wrap=True)
+    for summary in summaries:
+        table.add_row(Text(summary.title), str(summary.scenes), *(column.text(summary) for column in columns))
+    console.print(table)

@@ -1,0 +1,1 @@
+"""Lens blur measured against ray-traced truth: scenes, methods, metrics, and the report."""

@@ -1,0 +1,36 @@
+"""The released Dr.Bokeh with its occlusion terms taken out."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh import ops
+from taichi_bokeh.benchmark.scene import Scene
+
+
+@dataclass(frozen=True)
+class ScatterNoOcclusion:
+    """Dr.Bokeh "without occlusion", as in its authors' ablation (their Table 2) and released code.
+
+    The all-in-focus picture with its disparity map, as a single opaque layer (so there is no non-focal occlusion), goes
+    through the released variant of the scatter model with O = 1 (so there is no on-focal one either):
+
+        B(x) = Σ_y c(y)·S(y, x)/r(y)² / Σ_y S(y, x)/r(y)²,   r = K·|d| + 1,   S the released soft edge
+
+    Next to "scatter-official" it shows what occlusion brings; next to "classical" what the soft edge costs.
+    """
+
+    name: str = "scatter-no-occlusion"
+    title: str = "Dr.Bokeh without occlusion"
+    searchable: bool = True
+
+    def render(self, scene: Scene, scale: float) -> Tensor:
+        """The picture [3, H, W] with `scale` times the true blur."""
+        picture, disparity = scene.all_in_focus[None], scene.disparity_map[None]
+        opaque = torch.ones_like(disparity)
+        radius_px = scene.blur * scale * (disparity - scene.focus)
+        planes, spread, in_focus = ops.sources(picture, opaque, radius_px, "official")
+        nothing_in_focus = torch.zeros_like(in_focus)  # O = 1 + e·(…) with e = 0
+        sums = ops.scatter(planes, spread, disparity, nothing_in_focus, "official", 0.0, "reflect")
+        return ops.resolve_official(sums, opaque)[0]

@@ -1,0 +1,115 @@
+"""The pictures of a run: as the run keeps them, and as the report shows them.
+
+Of each unit two 8-bit files are kept: the picture, and its error in linear light, which 8 bits of the picture would no
+longer show where the method is good; the error file's values are square roots, so that errors from 1.5e-5 up are there.
+"""
+
+import base64
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from taichi_bokeh.io import write_atomically, write_image
+
+Array = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+FOLDER = "pictures"
+SHOWN_PX = 384  # pictures that are larger are shown smaller
+WINDOW_PX = 48  # side of the zooms
+THUMBNAIL_PX = 64
+#: Colours of the error map; between two of them it is linear in sRGB. The first and the last one stand for the range's ends.
+HEAT = ((4, 4, 10), (45, 18, 100), (120, 30, 120), (200, 55, 85), (245, 135, 45), (255, 215, 110), (255, 255, 245))
+HEAT_RANGE = (1e-3, 1.0)  # |error| in linear light: 60 dB to 0 dB
+
+
+def picture_path(folder: Path, method: str, scene: str) -> Path:
+    """The file of a method's picture at true blur."""
+    return folder / FOLDER / method / f"{scene}.png"
+
+
+def error_path(folder: Path, method: str, scene: str) -> Path:
+    """The file of its error."""
+    return folder / FOLDER / method / f"{scene}.error.png"
+
+
+def save_picture(folder: Path, method: str, scene: str, picture: Tensor, truth: Tensor) -> None:
+    """Keep a picture and its error, both [3, H, W], linear light."""
+    path = picture_path(folder, method, scene)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_image(path, picture.permute(1, 2, 0).numpy(), overwrite=True)
+    error = (picture - truth).abs().amax(0).clamp(max=1).sqrt().numpy()
+    buffer = io.BytesIO()
+    Image.fromarray((error * 255 + 0.5).astype(np.uint8)).save(buffer, "PNG")
+    write_atomically(error_path(folder, method, scene), buffer.getvalue(), overwrite=True)
+
+
+def load_picture(path: Path) -> Bytes:
+    """[H, W, 3], sRGB.
+
+    Raises:
+        OSError: it is not there, or is no picture.
+    """
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def load_error(path: Path) -> Array:
+    """The largest |error| of the three channels, linear light, up to 1, [H, W].
+
+    Raises:
+        OSError: it is not there, or is no picture.
+    """
+    with Image.open(path) as image:
+        root = np.asarray(image.convert("L"), np.float32) / np.float32(255)
+    return np.square(root)
+
+
+def heat_map(error: Array) -> Bytes:
+    """Errors [H, W] → colours [H, W, 3], evenly spaced over the logarithms of `HEAT_RANGE`."""
+    low, high = (math.log10(end) for end in HEAT_RANGE)
+    logarithm = np.log10(np.maximum(error, HEAT_RANGE[0]))
+    place = np.clip((logarithm - low) / (high - low), 0, 1) * (len(HEAT) - 1)
+    channels = [np.interp(place, np.arange(len(HEAT)), [colour[c] for colour in HEAT]) for c in range(3)]
+    return (np.stack(channels, -1) + 0.5).astype(np.uint8)
+
+
+def worst_window(error: Array, size: int = WINDOW_PX) -> tuple[slice, slice]:
+    """Rows and columns of the square in which the mean squared error is largest; the first one, if there are several."""
+    height, width = error.shape
+    rows, columns = min(size, height), min(size, width)
+    sums = np.zeros((height + 1, width + 1))
+    sums[1:, 1:] = np.square(error, dtype=np.float64).cumsum(0).cumsum(1)
+    inside = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns] + sums[:-rows, :-columns]
+    top, left = np.unravel_index(int(inside.argmax()), inside.shape)
+    return slice(int(top), int(top) + rows), slice(int(left), int(left) + columns)
+
+
+def jpeg_url(picture: Bytes, largest_px: int = SHOWN_PX) -> str:
+    """A data URL of the picture, made smaller where its longer side is more than `largest_px`."""
+    return _url(_smaller(picture, largest_px), "JPEG", quality=80, subsampling=2, optimize=True)
+
+
+def png_url(picture: Bytes) -> str:
+    """A data URL that keeps every pixel."""
+    return _url(Image.fromarray(np.ascontiguousarray(picture)), "PNG", optimize=True)
+
+
+def _smaller(picture: Bytes, largest_px: int) -> Image.Image:
+    image = Image.fromarray(picture)
+    factor = largest_px / max(image.size)
+    if factor >= 1:
+        return image
+    width, height = (max(1, round(factor * side)) for side in image.size)
+    return image.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _url(image: Image.Image, kind: str, **options: int | bool) -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -1,0 +1,140 @@
+"""Jobs spread over processes.
+
+The processes are spawned, as Taichi does not survive a fork; each takes its part of the cores. Parent and worker talk
+through one pipe each, so that a worker which dies is seen at once, and none waits for a lock that a dead one holds.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, NamedTuple
+
+import torch
+
+Start = Callable[[], Callable[[Any], Iterator[object]]]
+
+_PATIENCE_S = 5.0  # for a worker to come to a place where it can stop
+
+
+class _Worker(NamedTuple):
+    process: SpawnProcess
+    connection: Connection
+
+
+def in_processes(start: Start, jobs: Sequence[object], count: int) -> Iterator[object]:
+    """Do the jobs in `count` processes; yields what they yield, as it comes.
+
+    Leaving the iterator early, by an exception such as KeyboardInterrupt too, ends the processes.
+
+    Args:
+        start: is called once in each process, and returns what does a job; it is pickled, as the jobs are.
+        jobs: what to do, in this order as far as processes are free.
+        count: of processes; no more are started than there are jobs.
+
+    Raises:
+        ChildProcessError: a worker died; the message names its job.
+        Exception: what a job raised.
+    """
+    left = list(reversed(jobs))
+    workers: list[_Worker] = []
+    doing: dict[int, object] = {}
+    try:
+        _spawn(start, min(count, len(jobs)), workers)
+        for place, worker in enumerate(workers):
+            doing[place] = left.pop()
+            worker.connection.send(doing[place])
+        while doing:
+            ready = wait([workers[place].connection for place in doing])
+            for place in [place for place in doing if workers[place].connection in ready]:
+                kind, value = _receive(workers[place], doing[place])
+                if kind == "yielded":
+                    yield value
+                elif kind == "raised":
+                    raise value
+                elif left:
+                    doing[place] = left.pop()
+                    workers[place].connection.send(doing[place])
+                else:
+                    del doing[place]
+    finally:
+        _end(workers)
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _spawn(start: Start, count: int, workers: list[_Worker]) -> None:
+    context = get_context("spawn")
+    threads = max(1, cores() // max(1, count))
+    with _interrupts_ignored():
+        for _ in range(count):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_work, args=(start, theirs, threads), daemon=True)
+            process.start()
+            theirs.close()  # so that the pipe ends when the worker does
+            workers.append(_Worker(process, ours))
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started here take no notice of Ctrl-C, not even while they start; it is the parent that ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _receive(worker: _Worker, job: object) -> tuple[str, Any]:
+    try:
+        message: tuple[str, Any] = worker.connection.recv()
+    except (EOFError, ConnectionError):
+        worker.process.join(_PATIENCE_S)
+        code = worker.process.exitcode
+        raise ChildProcessError(f"the worker at {job} died (exit code {code}); it may have run out of memory") from None
+    return message
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    """End all; one that is at work stops where it is, and leaves no part of a file behind."""
+    for worker in workers:
+        worker.connection.close()
+        worker.process.terminate()
+    for worker in workers:
+        worker.process.join(_PATIENCE_S)
+        if worker.process.is_alive():
+            worker.process.kill()
+            worker.process.join()
+        worker.process.close()
+
+
+def _work(start: Start, connection: Connection, threads: int) -> None:
+    """The life of a worker; it ends when the parent closes the pipe, or tells it to."""
+    signal.signal(signal.SIGTERM, _stop)
+    os.environ["TI_CPU_MAX_NUM_THREADS"] = str(threads)  # Taichi reads it when it starts, which it has not done yet
+    torch.set_num_threads(threads)
+    with contextlib.suppress(EOFError, ConnectionError):
+        try:
+            do = start()
+            while True:
+                for value in do(connection.recv()):
+                    connection.send(("yielded", value))
+                connection.send(("idle", None))
+        except (EOFError, ConnectionError):
+            raise
+        except Exception as error:
+            connection.send(("raised", error))
+
+
+def _stop(*_: object) -> None:
+    raise SystemExit
