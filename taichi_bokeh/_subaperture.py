@@ -78,8 +78,8 @@ def cells_for(layers: Layers, radius: Tensor) -> int:
 def cat_eye_views(height: int, width: int, largest_radius_px: float, cat_eye: float) -> Iterator[View]:
     """Views on a grid, each weighted with a tent that ends at its neighbours.
 
-    The rim of a highlight of radius r moves by 2·cat_eye·r/(half the diagonal) px from pixel to pixel. From view to view it moves
-    by 2 px, or an eighth of the radius where that is more.
+    From pixel to pixel the rim of a highlight of radius r moves by 2·cat_eye·r/(half the diagonal) px; from view to view by
+    2 px, or an eighth of the radius where that is more.
     """
     half_diagonal = math.hypot(height, width) / 2
     per_px = 2 * cat_eye * largest_radius_px / half_diagonal

@@ -147,9 +147,7 @@ def _radius(layers: Layers, blur: Tensor, focus: Tensor) -> Tensor:
     return ops.circle_of_confusion(layers.disparity.reshape(-1, height, width), *per_layer)
 
 
-def _subaperture(
-    layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture, cells: int | str, algorithm: str
-) -> Tensor:
+def _subaperture(layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture, cells: int | str, algorithm: str) -> Tensor:
     radius = _radius(layers, blur, focus).reshape(layers.disparity.shape)[:, :, 0]
     number = cells_for(layers, radius) if isinstance(cells, str) else cells
     if algorithm == "reference":

@@ -13,7 +13,7 @@ Adjoint: with the cotangents g_m, the same sum with the kernel mirrored, for one
 
     ∂loss/∂(t·h)(y) = Σ_m Σ_δ k_m(δ)·g_m(y − δ)
 
-so `pull` reads integral images of g_m instead, and folds the weight in: h is the tent round a node of the radius, h = Λ(r/Δ − j).
+so `pull` reads integral images of g_m instead, and folds the weight in: the tent round a node of the radius, h = Λ(r/Δ − j).
 
 The composite adds up the cells, A_m the share of each, front to back, with (c, v) = s/w premultiplied colour and coverage:
 
@@ -31,12 +31,13 @@ from typing import Any
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 
+STRETCH = 16  # pixels of a row for which one thread goes through all cells: what it reads of each lies side by side
 PIXELS = 4  # side by side in one vector: a processor's load of 16 numbers
 
 
 @cache
 def sums(channels: int, sparse: bool, source_dtype: str, dtype: str) -> Any:
-    """Adds the taps of every cell: for vectors of PIXELS pixels × channels; `sparse` skips where no source is in reach."""
+    """The taps of every cell, PIXELS pixels × channels at once; `sparse` adds, and passes over where no source is in reach."""
     real, source_real = REAL[dtype], REAL[source_dtype]
     source_vector = ti.types.vector(PIXELS * channels, source_real)
     vector = ti.types.vector(PIXELS * channels, real)
@@ -72,7 +73,10 @@ def sums(channels: int, sparse: bool, source_dtype: str, dtype: str) -> Any:
                 for tap in range(first[m], first[m + 1]):
                     at += steps[tap]  # a chain, so that the compiler does not gather over taps instead of pixels
                     total += weights[tap] * source[at]
-                result[m, y, block] = result[m, y, block] + ti.cast(total, real)
+                if ti.static(sparse):
+                    result[m, y, block] = result[m, y, block] + ti.cast(total, real)
+                else:
+                    result[m, y, block] = ti.cast(total, real)
 
     return forward
 
@@ -156,8 +160,8 @@ def pull(weighted: bool, dtype: str) -> Any:
 
 
 @cache
-def composite(dtype: str) -> Any:
-    """Forward and adjoint of the composite; sums [L, M, H, W], weights [L, M, H, W], shares [M]."""
+def composite(layers: int, dtype: str) -> Any:
+    """Forward and adjoint of the composite; sums and weights [L, M, H, W], shares [M]."""
     real = REAL[dtype]
     vec3, vec4 = ti.types.vector(3, real), ti.types.vector(4, real)
     layer_sums = ti.types.ndarray(dtype=vec4, ndim=4)
@@ -166,17 +170,44 @@ def composite(dtype: str) -> Any:
     pictures = ti.types.ndarray(dtype=vec3, ndim=2)
 
     @ti.kernel
-    def forward(sums_: layer_sums, weights: layer_weights, shares: cell_shares, picture: pictures):
-        for y, x in picture:
-            total = vec3(0.0)
-            for m in range(sums_.shape[1]):
-                transmittance = shares[m]
-                if transmittance > 0:
-                    for layer in range(sums_.shape[0]):
-                        colour = sums_[layer, m, y, x] / weights[layer, m, y, x]
-                        total += transmittance * colour.xyz
-                        transmittance *= 1 - colour.w
-            picture[y, x] = total
+    def forward(
+        sums_: layer_sums,
+        weights: layer_weights,
+        shares: cell_shares,
+        first: ti.types.ndarray(dtype=ti.i32, ndim=1),
+        fine: pictures,
+        coarse: pictures,
+    ):
+        """Adds the picture of all cells, and that of groups of cells, group g of the cells first[g] … first[g + 1] − 1."""
+        ti.loop_config(block_dim=8)
+        for y, block in ti.ndrange(fine.shape[0], (fine.shape[1] + STRETCH - 1) // STRETCH):
+            last = ti.min(fine.shape[1], (block + 1) * STRETCH)
+            for group in range(first.shape[0] - 1):
+                share_of_group = real(0.0)
+                for m in range(first[group], first[group + 1]):
+                    share_of_group += shares[m]
+                    if shares[m] > 0:
+                        for x in range(block * STRETCH, last):
+                            transmittance = shares[m]
+                            total = fine[y, x]
+                            for layer in ti.static(range(layers)):
+                                colour = sums_[layer, m, y, x] * (1 / weights[layer, m, y, x])
+                                total += transmittance * colour.xyz
+                                transmittance *= 1 - colour.w
+                            fine[y, x] = total
+                if share_of_group > 0:
+                    for x in range(block * STRETCH, last):
+                        transmittance = share_of_group
+                        total = coarse[y, x]
+                        for layer in ti.static(range(layers)):
+                            mean, weight = vec4(0.0), real(0.0)
+                            for m in range(first[group], first[group + 1]):
+                                mean += sums_[layer, m, y, x]
+                                weight += weights[layer, m, y, x]
+                            mean *= 1 / weight
+                            total += transmittance * mean.xyz
+                            transmittance *= 1 - mean.w
+                        coarse[y, x] = total
 
     @ti.kernel
     def adjoint(

@@ -36,8 +36,8 @@ class PlacedTaps(NamedTuple):
         steps: [T] int32, from tap to tap; a cell's first from the pixel.
         weights: [T], of the array's dtype.
         first: [M + 1] int32.
-        boxes: [M, 4] int32, from the pixel to the corners of what PIXELS pixels side by side can see, as an integral image wants
-            them: above and left of it; above it at its right end; left of its last row; its last corner.
+        boxes: [M, 4] int32, from the pixel to the corners of what PIXELS pixels side by side can see, as an integral image
+            wants them: above and left of it; above it at its right end; left of its last row; its last corner.
     """
 
     steps: Tensor

@@ -1,8 +1,8 @@
 """The operator of the sub-aperture model (kernels/cells.py): a picture seen through the cells of an aperture, added up.
 
-The picture is rendered in bands of rows, so that the sums of all cells and layers of a band fit in memory. A flat layer has one
-kernel a cell. In another, the kernel of a source pixel is interpolated linearly between those of the nodes r = j·Δ on both sides
-of its radius: the layer is cut into one slice a node, weighted with the tents h = Λ(r/Δ − j), whose sum is 1.
+The picture is rendered in bands of rows, so that the sums of all cells and layers of a band fit in memory. A flat layer has
+one kernel a cell. In another, the kernel of a source pixel is interpolated linearly between those of the nodes r = j·Δ on both
+sides of its radius: the layer is cut into one slice a node, weighted with the tents h = Λ(r/Δ − j), whose sum is 1.
 """
 
 import math
@@ -22,7 +22,7 @@ from taichi_bokeh.optics.aperture_cells import NODE_SPACING_PX, Cells, divide, k
 
 FLAT_PX = {torch.float32: 1e-4, torch.float64: 1e-11}  # a layer whose radii differ by less is flat
 PRIOR = 1e-3  # weight of what all cells see, so that a cell through which no source of a layer is seen has a colour
-_BAND_BYTES = 512 << 20  # what a band's sums may take
+_BAND_BYTES = 30 << 20  # what a band's sums may take: memory that the allocator keeps, and that stays close to the processor
 
 
 class _Slice(NamedTuple):
@@ -113,22 +113,25 @@ def _blocks(width: int) -> int:
 # ---- forward
 
 
-def _layer_sums(layer: _Layer, cells: Cells, window: _Window) -> _Sums:
-    """[M, …] of one layer."""
+def _layer_sums(layer: _Layer, cells: Cells, window: _Window, result: _Sums) -> None:
+    """Write the sums [M, …] of one layer."""
     height, width = layer.radius.shape
-    count, blocks, device = window.bottom - window.top, _blocks(window.right - window.left), layer.radius.device
-    row = blocks * PIXELS + 2 * layer.pad
+    device = layer.radius.device
+    count, padded_width = result.weights.shape[1:]
+    row = padded_width + 2 * layer.pad
     rows = _clamped(height, window.top - layer.pad, count + 2 * layer.pad, device)
     columns = _clamped(width, window.left - layer.pad, row + PIXELS - 1, device)
     texture = layer.texture[rows][:, columns]
-    values = texture.new_zeros(cells.count, count, blocks, PIXELS * 4)
+    values = result.values.view(cells.count, count, padded_width // PIXELS, 4 * PIXELS)
     shares = cells.shares.to(values)
     if layer.is_flat:
         _add(layer.slices[0].taps, texture, None, values, row, layer.pad)
-        weights = shares[:, None, None].expand(-1, count, blocks * PIXELS)
-        return _Sums(values.view(cells.count, count, -1, 4), weights)
+        result.weights[:] = shares[:, None, None]
+        return
+    weights = result.weights.view(cells.count, count, padded_width // PIXELS, PIXELS)
+    values.zero_()
+    weights.zero_()
     radius = layer.radius[rows][:, columns]
-    weights = texture.new_zeros(cells.count, count, blocks, PIXELS)
     for part in layer.slices:
         assert part.node is not None
         tents = _tents(radius, part.node)[..., None]
@@ -137,8 +140,8 @@ def _layer_sums(layer: _Layer, cells: Cells, window: _Window) -> _Sums:
         occupied = (tents[:, :row, 0] > 0).to(torch.int32).cumsum(0, dtype=torch.int32).cumsum_(1).flatten()
         _add(part.taps, texture * tents, occupied, values, row, layer.pad)
         _add(part.taps, tents, occupied, weights, row, layer.pad)
-    values, weights = values.view(cells.count, count, -1, 4), weights.view(cells.count, count, -1)
-    return _Sums(*(value + PRIOR * torch.einsum("m,...->m...", shares, value.sum(0)) for value in (values, weights)))
+    for value in (values, weights):
+        value += PRIOR * torch.einsum("m,...->m...", shares, value.sum(0))
 
 
 def _add(taps: Taps, source: Tensor, occupied: Tensor | None, result: Tensor, row: int, pad: int) -> None:
@@ -149,10 +152,14 @@ def _add(taps: Taps, source: Tensor, occupied: Tensor | None, result: Tensor, ro
     _runtime.launch(kernel, packed, *placed, counts, result, row, pad * row + pad)
 
 
-def _stacked_sums(layers: list[_Layer], cells: Cells, window: _Window) -> _Sums:
+def _sums(layers: list[_Layer], cells: Cells, window: _Window) -> _Sums:
     """[L, M, …]."""
-    parts = [_layer_sums(layer, cells, window) for layer in layers]
-    return _Sums(torch.stack([part.values for part in parts]), torch.stack([part.weights for part in parts]))
+    like = layers[0].texture
+    shape = (len(layers), cells.count, window.bottom - window.top, _blocks(window.right - window.left) * PIXELS)
+    result = _Sums(like.new_empty(*shape, 4), like.new_empty(shape))
+    for layer, values, weights in zip(layers, *result, strict=True):
+        _layer_sums(layer, cells, window, _Sums(values, weights))
+    return result
 
 
 class _Composite(NamedTuple):
@@ -167,24 +174,13 @@ class _Composite(NamedTuple):
         return torch.maximum(self.fine + self.gain * (self.fine - self.coarse), self.fine / 2)
 
 
-def _grouping(cells: Cells, like: Tensor) -> Tensor:
-    """[G, M] of 1 where the cell belongs to the group."""
-    groups = torch.tensor(cells.groups)
-    return torch.nn.functional.one_hot(groups).T.to(like)
-
-
-def _grouped(sums: _Sums, grouping: Tensor) -> _Sums:
-    return _Sums(*(torch.einsum("gm,lm...->lg...", grouping, value) for value in sums))
-
-
 def _composite(sums: _Sums, cells: Cells) -> _Composite:
-    shares, grouping = cells.shares.to(sums.values), _grouping(cells, sums.values)
-    kernel, _ = kernels.composite(dtype_name(sums.values))
-    pictures = []
-    for part, share in ((sums, shares), (_grouped(sums, grouping), grouping @ shares)):
-        pictures.append(sums.values.new_empty(*sums.weights.shape[2:], 3))
-        _runtime.launch(kernel, part.values.contiguous(), part.weights.contiguous(), share, pictures[-1])
-    return _Composite(*pictures, cells.gain)
+    kernel, _ = kernels.composite(sums.values.shape[0], dtype_name(sums.values))
+    fine, coarse = (sums.values.new_zeros(*sums.weights.shape[2:], 3) for _ in range(2))
+    sizes = torch.bincount(torch.tensor(cells.groups))
+    first = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]).to(fine.device, torch.int32)
+    _runtime.launch(kernel, *sums, cells.shares.to(fine), first, fine, coarse)
+    return _Composite(fine, coarse, cells.gain)
 
 
 def _windows(view: _Window, layers: int, cells: int, element_size: int) -> Iterator[_Window]:
@@ -230,7 +226,7 @@ def subaperture(
     for b in range(batch):
         layers = _layers(textures[b], radius[b], parts, lattice, order)
         for k, window in enumerate(windows):
-            part = _composite(_stacked_sums(layers, parts, window), parts).picture
+            part = _composite(_sums(layers, parts, window), parts).picture
             rows = slice(window.top - whole.top, window.bottom - whole.top)
             picture[b, :, rows] = part[:, : picture.shape[3]].permute(2, 0, 1)
             _runtime.report(b * len(windows) + k + 1, batch * len(windows))
@@ -240,6 +236,15 @@ def subaperture(
 # ---- backward
 
 
+def _grouping(cells: Cells, like: Tensor) -> Tensor:
+    """[G, M] of 1 where the cell belongs to the group."""
+    return torch.nn.functional.one_hot(torch.tensor(cells.groups)).T.to(like)
+
+
+def _grouped(sums: _Sums, grouping: Tensor) -> _Sums:
+    return _Sums(*(torch.einsum("gm,lm...->lg...", grouping, value).contiguous() for value in sums))
+
+
 def _composite_adjoint(d_picture: Tensor, sums: _Sums, cells: Cells) -> _Sums:
     """Cotangents of the sums from that of the window's picture, [rows, W', 3]."""
     shares, grouping = cells.shares.to(sums.values), _grouping(cells, sums.values)
@@ -247,11 +252,11 @@ def _composite_adjoint(d_picture: Tensor, sums: _Sums, cells: Cells) -> _Sums:
     limited = both.fine + both.gain * (both.fine - both.coarse) < both.fine / 2
     d_fine = torch.where(limited, d_picture / 2, (1 + both.gain) * d_picture)
     d_coarse = torch.where(limited, 0.0, -both.gain * d_picture)
-    _, adjoint = kernels.composite(dtype_name(sums.values))
+    _, adjoint = kernels.composite(sums.values.shape[0], dtype_name(sums.values))
     result = []
     for part, share, d_part in ((sums, shares, d_fine), (_grouped(sums, grouping), grouping @ shares, d_coarse)):
-        d_sums = _Sums(*(torch.empty_like(value, memory_format=torch.contiguous_format) for value in part))
-        _runtime.launch(adjoint, part.values.contiguous(), part.weights.contiguous(), share, d_part.contiguous(), *d_sums)
+        d_sums = _Sums(*map(torch.empty_like, part))
+        _runtime.launch(adjoint, *part, share, d_part, *d_sums)
         result.append(d_sums)
     of_groups = _grouped(result[1], grouping.T)
     return _Sums(result[0].values + of_groups.values, result[0].weights + of_groups.weights)
@@ -315,7 +320,7 @@ def _subaperture_backward(
         layers = _layers(textures[b], radius[b], parts, lattice, order)
         mirrored = _layers(textures[b], radius[b], parts, lattice, order, mirror=True)
         for window in _windows(whole, count, parts.count, 3 * textures.element_size()):
-            sums = _stacked_sums(layers, parts, window)
+            sums = _sums(layers, parts, window)
             rows = slice(window.top - whole.top, window.bottom - whole.top)
             d_picture = grad.new_zeros(*sums.weights.shape[2:], 3)
             d_picture[:, : grad.shape[3]] = grad[b, :, rows].permute(1, 2, 0)

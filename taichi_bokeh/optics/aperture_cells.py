@@ -1,14 +1,14 @@
 """The aperture cut into cells, and the picture that a point of light makes through each of them.
 
 The opening is a raster t of N × N samples on the square [−E, E]², E its extent. A cell is a rectangle of samples; cells hold
-about equal shares A_m of the light. Through cell m a source whose circle of confusion has the signed radius r lights the pixel at
-δ from it by
+about equal shares A_m of the light. Where the circle of confusion has the signed radius r, the rays of a pixel through cell m
+meet the layer at δ from the pixel, with the weights
 
     k_m(δ) = Σ_{u ∈ m} t(u)·⟨Λ(δ_x − r·u_x)⟩·⟨Λ(δ_y − r·u_y)⟩ / Σ_u t(u)
 
-where Λ(s) = max(0, 1 − |s|) is the tent of bilinear interpolation and ⟨·⟩ the mean over the sample's width r·2E/N, in closed form.
-So k_m is the cell at the scale r, convolved with the tent: it sums to A_m, tends to a single pixel as r → 0, and is constant
-between the edges of an evenly lit cell.
+where Λ(s) = max(0, 1 − |s|) is the tent of bilinear interpolation and ⟨·⟩ the mean over the sample's width r·2E/N. So k_m is
+the cell at the scale r, convolved with the tent: it sums to A_m, tends to a single pixel as r → 0, and is constant between the
+edges of an evenly lit cell.
 
 A source whose radius varies from pixel to pixel gets a kernel that is linear between nodes r = j·Δ (`nodes`).
 """
@@ -62,7 +62,7 @@ class Cells:
 
     @property
     def gain(self) -> float:
-        """Factor of the extrapolation from G groups to M cells: the error falls as 1/cells, so 1/(M/G − 1); 0 without groups."""
+        """Factor of the extrapolation from G groups to M cells, 1/(M/G − 1): the error falls as 1/cells. 0 with few cells."""
         ratio = self.count / (max(self.groups) + 1)
         return 1 / (ratio - 1) if ratio >= 3 else 0.0
 

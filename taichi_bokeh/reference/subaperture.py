@@ -1,4 +1,4 @@
-"""The sub-aperture model, straight from its equations (docs/mathematics.md): every cell, every layer, every node, whole pictures."""
+"""The sub-aperture model, straight from its equations (docs/mathematics.md), one cell, layer and node after the other."""
 
 import torch
 from torch import Tensor
