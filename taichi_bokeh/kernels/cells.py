@@ -13,7 +13,8 @@ Adjoint: with the cotangents g_m, the same sum with the kernel mirrored, for one
 
     ∂loss/∂(t·h)(y) = Σ_m Σ_δ k_m(δ)·g_m(y − δ)
 
-so `pull` reads integral images of g_m instead, and folds the weight in: the tent round a node of the radius, h = Λ(r/Δ − j).
+so `pull` reads integral images of g_m instead, and folds the weight in: h = Λ(s − j), the
+tent round node j of the places s of the radii (optics/aperture_cells.py).
 
 The composite adds up the cells, A_m the share of each, front to back, with (c, v) = s/w premultiplied colour and coverage:
 
@@ -83,7 +84,7 @@ def sums(channels: int, sparse: bool, source_dtype: str, dtype: str) -> Any:
 
 @cache
 def pull(weighted: bool, dtype: str) -> Any:
-    """Adjoint of `sums` for one cell and one node: adds to the gradients of the textures and, if weighted, of the radius."""
+    """Adjoint of `sums` for one cell and one node: adds to the gradients of the textures and, if weighted, of the place."""
     real = REAL[dtype]
     wide = ti.types.vector(4 * PIXELS, ti.f64)
     narrow = ti.types.vector(PIXELS, ti.f64)
@@ -96,16 +97,14 @@ def pull(weighted: bool, dtype: str) -> Any:
     indices = ti.types.ndarray(dtype=ti.i32, ndim=1)
 
     @ti.func
-    def tent(radius, node, spacing):
-        """Λ(r/Δ − j), and its derivative in r: at a node, where it has none, the mean of both sides."""
-        s = radius / spacing - node
-        value = ti.max(real(0.0), 1 - ti.abs(s))
+    def tent(s):
+        """Λ(s) and its slope: at a node, where it has none, the mean of both sides."""
         slope = real(0.0)
         if ti.abs(s) < 1:
-            slope = (real(s < 0) - real(s > 0)) / spacing
+            slope = real(s < 0) - real(s > 0)
         elif ti.abs(s) == 1:
-            slope = -s / (2 * spacing)
-        return value, slope
+            slope = -s / 2
+        return ti.max(real(0.0), 1 - ti.abs(s)), slope
 
     @ti.kernel
     def adjoint(
@@ -116,11 +115,10 @@ def pull(weighted: bool, dtype: str) -> Any:
         first: ti.i32,
         last: ti.i32,
         texture: textures,
-        radius: planes,
+        place: planes,
         node: real,
-        spacing: real,
         d_texture: textures,
-        d_radius: planes,
+        d_place: planes,
         row: ti.i32,
         origin: ti.i32,
     ):
@@ -131,7 +129,7 @@ def pull(weighted: bool, dtype: str) -> Any:
                 wanted = 0
                 for i in ti.static(range(PIXELS)):
                     x = ti.min(block * PIXELS + i, texture.shape[1] - 1)
-                    if ti.abs(radius[y, x] / spacing - node) <= 1:
+                    if ti.abs(place[y, x] - node) <= 1:
                         wanted = 1
             if wanted != 0:
                 at = origin + y * row + block * PIXELS
@@ -149,10 +147,10 @@ def pull(weighted: bool, dtype: str) -> Any:
                         for c in ti.static(range(4)):
                             pulled[c] = ti.cast(total[4 * i + c], real)
                         if ti.static(weighted):
-                            value, slope = tent(radius[y, x], node, spacing)
+                            value, slope = tent(place[y, x] - node)
                             d_texture[y, x] = d_texture[y, x] + value * pulled
                             along = texture[y, x].dot(pulled) + ti.cast(total_weight[i], real)
-                            d_radius[y, x] = d_radius[y, x] + slope * along
+                            d_place[y, x] = d_place[y, x] + slope * along
                         else:
                             d_texture[y, x] = d_texture[y, x] + pulled
 

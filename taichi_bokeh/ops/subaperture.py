@@ -1,8 +1,8 @@
 """The operator of the sub-aperture model (kernels/cells.py): a picture seen through the cells of an aperture, added up.
 
 The picture is rendered in bands of rows, so that the sums of all cells and layers of a band fit in memory. A flat layer has
-one kernel a cell. In another, the kernel of a source pixel is interpolated linearly between those of the nodes r = j·Δ on both
-sides of its radius: the layer is cut into one slice a node, weighted with the tents h = Λ(r/Δ − j), whose sum is 1.
+one kernel a cell. In another, the kernel of a source pixel is interpolated linearly between those of the nodes on both
+sides of its radius: the layer is cut into one slice a node, weighted with tents round the nodes, whose sum is 1.
 """
 
 import math
@@ -18,11 +18,11 @@ from taichi_bokeh.kernels.cells import PIXELS
 from taichi_bokeh.ops._common import dtype_name, plain, refuse_double_backward
 from taichi_bokeh.ops._taps import Taps, make_taps, place
 from taichi_bokeh.optics.aperture import Aperture
-from taichi_bokeh.optics.aperture_cells import NODE_SPACING_PX, Cells, divide, kernel_reach, nodes
+from taichi_bokeh.optics.aperture_cells import Cells, divide, kernel_reach, nodes, place_among_nodes
 
 FLAT_PX = {torch.float32: 1e-4, torch.float64: 1e-11}  # a layer whose radii differ by less is flat
 PRIOR = 1e-3  # weight of what all cells see, so that a cell through which no source of a layer is seen has a colour
-_BAND_BYTES = 30 << 20  # what a band's sums may take: memory that the allocator keeps, and that stays close to the processor
+_BAND_BYTES = 128 << 20  # what a band's sums may take
 
 
 class _Slice(NamedTuple):
@@ -37,7 +37,8 @@ class _Layer(NamedTuple):
     """One layer of one picture."""
 
     texture: Tensor  # [H, W, 4]: premultiplied rgb and alpha
-    radius: Tensor  # [H, W]
+    place: Tensor  # [H, W], of the radius among the nodes
+    slope: Tensor  # [H, W], of the place along the radius
     slices: list[_Slice]
     pad: int
 
@@ -85,12 +86,12 @@ def _layers(textures: Tensor, radius: Tensor, cells: Cells, lattice: bool, order
     for texture, plane in zip(plain(textures), plain(radius), strict=True):
         slices = _slices(plane, cells, lattice, None if order < 0 else order, mirror)
         pad = max(kernel_reach(part.radius_px, cells.extent) for part in slices) + 1
-        result.append(_Layer(texture.permute(1, 2, 0).contiguous(), plane, slices, pad))
+        result.append(_Layer(texture.permute(1, 2, 0).contiguous(), *place_among_nodes(plane), slices, pad))
     return result
 
 
-def _tents(radius: Tensor, node: int) -> Tensor:
-    return (1 - (radius / NODE_SPACING_PX - node).abs()).clamp(min=0)
+def _tents(place: Tensor, node: int) -> Tensor:
+    return (1 - (place - node).abs()).clamp_(min=0)
 
 
 def _packed(values: Tensor, order: int) -> Tensor:
@@ -115,8 +116,8 @@ def _blocks(width: int) -> int:
 
 def _layer_sums(layer: _Layer, cells: Cells, window: _Window, result: _Sums) -> None:
     """Write the sums [M, …] of one layer."""
-    height, width = layer.radius.shape
-    device = layer.radius.device
+    height, width = layer.place.shape
+    device = layer.place.device
     count, padded_width = result.weights.shape[1:]
     row = padded_width + 2 * layer.pad
     rows = _clamped(height, window.top - layer.pad, count + 2 * layer.pad, device)
@@ -131,10 +132,10 @@ def _layer_sums(layer: _Layer, cells: Cells, window: _Window, result: _Sums) -> 
     weights = result.weights.view(cells.count, count, padded_width // PIXELS, PIXELS)
     values.zero_()
     weights.zero_()
-    radius = layer.radius[rows][:, columns]
+    place_ = layer.place[rows][:, columns]
     for part in layer.slices:
         assert part.node is not None
-        tents = _tents(radius, part.node)[..., None]
+        tents = _tents(place_, part.node)[..., None]
         if not bool(tents.any()):
             continue
         occupied = (tents[:, :row, 0] > 0).to(torch.int32).cumsum(0, dtype=torch.int32).cumsum_(1).flatten()
@@ -262,15 +263,15 @@ def _composite_adjoint(d_picture: Tensor, sums: _Sums, cells: Cells) -> _Sums:
     return _Sums(result[0].values + of_groups.values, result[0].weights + of_groups.weights)
 
 
-def _pull(layer: _Layer, mirrored: _Layer, d_sums: _Sums, window: _Window, d_texture: Tensor, d_radius: Tensor) -> None:
-    """Add to the gradients of a layer, [H, W, 4] and [H, W], what the cotangents [M, …] of a window's sums give them."""
-    height, width = layer.radius.shape
-    pad, device = layer.pad, layer.radius.device
+def _pull(layer: _Layer, mirrored: _Layer, d_sums: _Sums, window: _Window, d_texture: Tensor, d_place: Tensor) -> None:
+    """Add to the gradients of a layer's texture [H, W, 4] and place [H, W] what cotangents [M, …] of a window's sums give."""
+    height, width = layer.place.shape
+    pad, device = layer.pad, layer.place.device
     size = (window.bottom - window.top, window.right - window.left)
     rows = _clamped(height, window.top - pad, size[0] + 2 * pad, device)
     columns = _clamped(width, window.left - pad, size[1] + 2 * pad, device)
-    texture, radius = (value[rows][:, columns].contiguous() for value in (layer.texture, layer.radius))
-    into_texture, into_radius = torch.zeros_like(texture), torch.zeros_like(radius)
+    texture, place_ = (value[rows][:, columns].contiguous() for value in (layer.texture, layer.place))
+    into_texture, into_place = torch.zeros_like(texture), torch.zeros_like(place_)
     row = _blocks(len(columns)) * PIXELS + 2 * pad
     shape = (len(rows) + 2 * pad, row + PIXELS - 1)
     inside = (slice(2 * pad, 2 * pad + size[0]), slice(2 * pad, 2 * pad + size[1]))
@@ -286,9 +287,9 @@ def _pull(layer: _Layer, mirrored: _Layer, d_sums: _Sums, window: _Window, d_tex
             first, last = (int(part.taps.first[m + k]) for k in (0, 1))
             if first < last:
                 source = (*of_order[order], taps.steps, taps.weights, first, last)
-                node = (float(part.node or 0), NODE_SPACING_PX)
-                _runtime.launch(kernel, *source, texture, radius, *node, into_texture, into_radius, row, pad * row + pad)
-    for total, part_of_it in ((d_texture, into_texture), (d_radius, into_radius)):
+                node = float(part.node or 0)
+                _runtime.launch(kernel, *source, texture, place_, node, into_texture, into_place, row, pad * row + pad)
+    for total, part_of_it in ((d_texture, into_texture), (d_place, into_place)):
         narrow = part_of_it.new_zeros(len(rows), width, *total.shape[2:]).index_add_(1, columns, part_of_it)
         total.index_add_(0, rows, narrow)
 
@@ -330,6 +331,7 @@ def _subaperture_backward(
                 if not layer.is_flat:
                     part = _prior_adjoint(part, parts.shares.to(part.values))
                 _pull(layer, mirrored[k], part, window, d_textures[b, k], d_radius[b, k])
+        d_radius[b] *= torch.stack([layer.slope for layer in layers])  # until here the gradient of the place
     return d_textures.permute(0, 1, 4, 2, 3).contiguous(), d_radius
 
 

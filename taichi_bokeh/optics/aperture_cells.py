@@ -10,11 +10,11 @@ where Λ(s) = max(0, 1 − |s|) is the tent of bilinear interpolation and ⟨·�
 the cell at the scale r, convolved with the tent: it sums to A_m, tends to a single pixel as r → 0, and is constant between the
 edges of an evenly lit cell.
 
-A source whose radius varies from pixel to pixel gets a kernel that is linear between nodes r = j·Δ (`nodes`).
+Where the radius varies from pixel to pixel, a pixel's kernel is interpolated linearly between those of radii on both sides, the
+nodes (`node_radius_px`).
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -27,7 +27,7 @@ from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.lens_samples import cat_eye_transmission
 
 SAMPLES = 512  # across the opening: 6 a pixel at a radius of 40 px
-NODE_SPACING_PX = 0.5  # Δ
+EVEN_SPACING_PX, EVEN_NODES = 0.5, 8  # of the nodes up to 4 px
 
 
 class Box(NamedTuple):
@@ -100,10 +100,28 @@ def kernel_reach(radius_px: float, extent: float) -> int:
     return int(abs(radius_px) * extent) + 1
 
 
-def nodes(low_px: float, high_px: float) -> Iterator[tuple[int, float]]:
-    """Number j and radius j·Δ of the nodes that radii from `low_px` to `high_px` lie between."""
-    for node in range(math.floor(low_px / NODE_SPACING_PX), math.ceil(high_px / NODE_SPACING_PX) + 1):
-        yield node, node * NODE_SPACING_PX
+def node_radius_px(node: Tensor) -> Tensor:
+    """Radius of nodes j: steps of ½ px up to 4 px, of about an eighth of the radius beyond; odd in j."""
+    beyond = (node.abs() - EVEN_NODES).clamp(min=0)
+    size = EVEN_SPACING_PX * node.abs().clamp(max=EVEN_NODES) * (beyond / EVEN_NODES).exp()
+    return size.copysign(node)
+
+
+def place_among_nodes(radius_px: Tensor) -> tuple[Tensor, Tensor]:
+    """Where radii lie: at j on node j and linear in between, and the slope of that in 1/px; both like the radii."""
+    size = radius_px.abs() / EVEN_SPACING_PX
+    beyond = EVEN_NODES * (1 + (size.clamp(min=EVEN_NODES) / EVEN_NODES).log())
+    below = torch.where(size > EVEN_NODES, beyond, size).copysign(radius_px).floor()
+    first = node_radius_px(below)
+    slope = 1 / (node_radius_px(below + 1) - first)
+    return below + (radius_px - first) * slope, slope
+
+
+def nodes(low_px: float, high_px: float) -> list[tuple[int, float]]:
+    """Number and radius of the nodes that radii from `low_px` to `high_px` lie between."""
+    low, high = place_among_nodes(torch.tensor([low_px, high_px], dtype=torch.float64))[0].tolist()
+    numbers = torch.arange(math.floor(low - 1e-3), math.ceil(high + 1e-3) + 1)
+    return list(zip(numbers.tolist(), node_radius_px(numbers.double()).tolist(), strict=True))
 
 
 def divide(aperture: Aperture, cells: int) -> Cells:

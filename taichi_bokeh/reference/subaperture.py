@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh.optics.aperture import Aperture
-from taichi_bokeh.optics.aperture_cells import NODE_SPACING_PX, Cells, divide, nodes
+from taichi_bokeh.optics.aperture_cells import Cells, divide, nodes, place_among_nodes
 from taichi_bokeh.reference.render import composite
 
 PRIOR = 1e-3
@@ -27,8 +27,9 @@ def _sums(texture: Tensor, radius: Tensor, cells: Cells, lattice: bool) -> Tenso
     if not lattice and high - low <= _FLAT_PX[radius.dtype]:
         return _convolved(planes, cells.kernels((low + high) / 2))
     total = torch.zeros(())
+    place, _ = place_among_nodes(radius)
     for node, radius_px in nodes(low, high):
-        tent = (1 - (radius / NODE_SPACING_PX - node).abs()).clamp(min=0)
+        tent = (1 - (place - node).abs()).clamp(min=0)
         total = total + _convolved(planes * tent, cells.kernels(radius_px))
     shares = cells.shares.to(radius)[:, None, None, None]
     return total + PRIOR * shares * total.sum(0)
