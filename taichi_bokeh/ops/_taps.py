@@ -1,11 +1,14 @@
-"""Kernels of aperture cells as lists of taps, in the form that kernels/cells.py reads."""
+"""Kernels as lists of taps, in the form that kernels/cells.py reads, and pictures correlated with them."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from taichi_bokeh import _runtime
+from taichi_bokeh.kernels import cells as kernels
 from taichi_bokeh.kernels.cells import PIXELS
+from taichi_bokeh.ops._common import dtype_name
 
 _INTEGRAL_COST = 40  # of an integral image, in taps
 
@@ -46,21 +49,21 @@ class PlacedTaps(NamedTuple):
     boxes: Tensor
 
 
-def make_taps(kernels: Tensor, order: int | None, pixel_cost: float) -> Taps:
-    """Taps of kernels [M, D, D], δ = 0 in the middle; without an order the one that costs less.
+def make_taps(dense: Tensor, order: int | None, pixel_cost: float) -> Taps:
+    """Taps of M kernels [M, D, D], δ = 0 in the middle; without an order the one that costs less.
 
     Args:
-        kernels: float64.
+        dense: float64.
         order: 0, 2 or None.
         pixel_cost: cost of a tap on a pixel, where one on the integral image costs 1.
     """
-    middle = kernels.shape[1] // 2
-    direct = _listed(kernels, kernels, 0, middle)
+    middle = dense.shape[1] // 2
+    direct = _listed(dense, dense, 0, middle)
     if order == 0:
         return direct
-    wide = torch.nn.functional.pad(kernels, (1, 1, 1, 1))
+    wide = torch.nn.functional.pad(dense, (1, 1, 1, 1))
     mixed = wide[:, :-1, :-1] - wide[:, 1:, :-1] - wide[:, :-1, 1:] + wide[:, 1:, 1:]
-    integral = _listed(mixed, kernels, 2, middle + 1)
+    integral = _listed(mixed, dense, 2, middle + 1)
     if order is None and len(direct.weight) * pixel_cost <= len(integral.weight) + _INTEGRAL_COST:
         return direct
     return integral
@@ -81,13 +84,39 @@ def place(taps: Taps, row: int, like: Tensor) -> PlacedTaps:
     return PlacedTaps(steps, taps.weight.to(like), first, boxes)
 
 
-def _listed(values: Tensor, kernels: Tensor, order: int, offset: int) -> Taps:
+def packed(values: Tensor, order: int) -> Tensor:
+    """[H, W + PIXELS − 1, C] -> [H·W, PIXELS·C]: every pixel with its neighbours to the right; of the integral for order 2."""
+    if order == 2:
+        values = values.to(torch.float64).cumsum(0).cumsum_(1)
+    width = values.shape[1] - PIXELS + 1
+    return torch.cat([values[:, k : k + width] for k in range(PIXELS)], -1).flatten(0, 1)
+
+
+def correlate(taps: Taps, source: Tensor, occupied: Tensor | None, result: Tensor, pad: int) -> None:
+    """Write Σ_δ k_m(δ)·source(x + δ) to `result`, or add it there where `occupied` is given.
+
+    Args:
+        taps: those of M kernels.
+        source: [H + 2·pad, W + 2·pad + PIXELS − 1, C]; W is a multiple of PIXELS.
+        occupied: int32 integral image of where the source is not 0, [(H + 2·pad)·(W + 2·pad)].
+        result: [M, H, W/PIXELS, PIXELS·C].
+        pad: more than the reach of the kernels.
+    """
+    row = source.shape[1] - PIXELS + 1
+    values = packed(source, taps.order)
+    placed = place(taps, row, values)
+    kernel = kernels.sums(source.shape[-1], occupied is not None, dtype_name(values), dtype_name(result))
+    counts = placed.first if occupied is None else occupied  # any int32 tensor, where it is not read
+    _runtime.launch(kernel, values, *placed, counts, result, row, pad * row + pad)
+
+
+def _listed(values: Tensor, dense: Tensor, order: int, offset: int) -> Taps:
     """The entries of `values` that are not rounding errors; entry (dy + offset, dx + offset) is that of (dy, dx)."""
-    least = 1e-13 * kernels.amax((1, 2), keepdim=True)
+    least = 1e-13 * dense.amax((1, 2), keepdim=True)
     cell, row, column = (values.abs() > least).nonzero().unbind(1)
     count = torch.bincount(cell, minlength=values.shape[0])
     first = torch.cat([count.new_zeros(1), count.cumsum(0)])
-    bounds = torch.stack([_bounds(kernel) for kernel in kernels])
+    bounds = torch.stack([_bounds(kernel) for kernel in dense])
     return Taps(order, row - offset, column - offset, values[cell, row, column], first, bounds)
 
 

@@ -1,7 +1,6 @@
 """The operator of the scatter sums: pads, culls, launches the kernels of kernels/scatter.py, and folds gradients back."""
 
 import math
-from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -9,12 +8,14 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
+from taichi_bokeh.kernels.cells import PIXELS
 from taichi_bokeh.kernels.culling import TILE, culling
 from taichi_bokeh.kernels.disc_table import disc_table
 from taichi_bokeh.kernels.profile import profile as profile_of
-from taichi_bokeh.kernels.scatter import LANES
+from taichi_bokeh.kernels.scatter import LANES, PLANES
 from taichi_bokeh.kernels.scatter import scatter as scatter_kernels
 from taichi_bokeh.ops._common import GradientOnly, dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
+from taichi_bokeh.ops._taps import correlate, make_taps
 
 _PIXELS_AT_ONCE = 1 << 20  # layers are taken together up to this many pixels, else one by one: bounds the memory
 
@@ -47,19 +48,24 @@ def _table(name: str, farthest: float, like: Tensor) -> Tensor:
         return _disc_table(size, like.dtype, like.device)
 
 
-def _prepare(inputs: tuple[Tensor, ...], name: str, max_radius: float, border: str) -> _Prepared:
-    planes, spread, disparity, in_focus = inputs
-    dtype = dtype_name(planes)
+def _farthest(spread: Tensor, name: str, limit: float) -> float:
+    """How far a source may count, in px."""
     largest = float(spread.max())
     if not math.isfinite(largest):
         raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
+    return min(largest + profile_of(name, dtype_name(spread)).margin_px, limit)
+
+
+def _prepare(inputs: tuple[Tensor, ...], name: str, max_radius: float, border: str) -> _Prepared:
+    planes, spread, disparity, in_focus = inputs
+    dtype = dtype_name(planes)
     limit = max_radius if max_radius > 0 else 1e9
-    farthest = min(largest + profile_of(name, dtype).margin_px, limit)
+    farthest = _farthest(spread, name, limit)
     pad = TILE * math.ceil((farthest + LANES) / TILE)
     if planes.shape[-1] + planes.shape[-2] + 4 * pad > 1 << 15:
         raise ValueError(
-            f"the largest blur radius is {largest:.0f} px, too much for pictures of {planes.shape[-1]}x{planes.shape[-2]} px: "
-            "lower blur, or set max_radius"
+            f"the largest blur radius is {float(spread.max()):.0f} px, too much for pictures of "
+            f"{planes.shape[-1]}x{planes.shape[-2]} px: lower blur, or set max_radius"
         )
     source = pad_planes(torch.cat([planes, spread[:, None], disparity[:, None]], 1), pad, border)
     focus = planes.new_zeros(planes.shape[0], 2, planes.shape[2], planes.shape[3] + LANES)
@@ -80,11 +86,9 @@ def _reach(source: Tensor, pad: int, limit: float, name: str) -> Tensor:
     return reach
 
 
-def _slices(planes: Tensor) -> Iterator[slice]:
-    count, _, height, width = planes.shape
-    step = max(1, _PIXELS_AT_ONCE // (height * width))
-    for first in range(0, count, step):
-        yield slice(first, min(count, first + step))
+def _at_once(planes: Tensor) -> int:
+    """How many pictures."""
+    return max(1, _PIXELS_AT_ONCE // (planes.shape[2] * planes.shape[3]))
 
 
 @torch.library.custom_op("taichi_bokeh::scatter", mutates_args=())
@@ -98,14 +102,54 @@ def scatter(
     """
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     sums = torch.empty_like(inputs[0])
-    parts = list(_slices(planes))
+    spread_, disparity_, in_focus_ = inputs[1:]
+    flat = _flat(spread_, disparity_, in_focus_, profile, max_radius)
+    parts = [part for part in (*flat.nonzero(), *(~flat).nonzero()[:, 0].split(_at_once(planes))) if len(part)]
     for k, part in enumerate(parts):
         with _runtime.nested_progress(k, len(parts)):
-            p = _prepare(tuple(value[part] for value in inputs), profile, max_radius, border)
-            padded = p.source.new_empty((*sums[part].shape[:3], sums.shape[3] + LANES))
-            scatter_kernels(profile, dtype_name(planes)).sums(*_arguments(p, padded))
-        sums[part] = padded[..., :-LANES]
+            chosen = tuple(value[part] for value in inputs)
+            if flat[part[0]]:
+                sums[part] = _flat_sums(chosen, profile, max_radius, border)
+                _runtime.report(1, 1)
+            else:
+                sums[part] = _sums(_prepare(chosen, profile, max_radius, border), profile)
     return sums
+
+
+def _sums(p: _Prepared, profile: str) -> Tensor:
+    count, _, height, width = p.focus.shape
+    sums = p.source.new_empty(count, PLANES, height, width)
+    scatter_kernels(profile, dtype_name(sums)).sums(*_arguments(p, sums))
+    return sums[..., :-LANES]
+
+
+def _flat(spread: Tensor, disparity: Tensor, in_focus: Tensor, profile: str, max_radius: float) -> Tensor:
+    """Which pictures [N] have one radius and one disparity, and are not small beside their blur."""
+    lows, highs = zip(*(value.flatten(1).aminmax(dim=1) for value in (spread, disparity, in_focus)), strict=True)
+    same = (torch.stack(lows) == torch.stack(highs)).all(0).cpu()
+    limit = max_radius if max_radius > 0 else 1e9
+    sizes = torch.tensor([2 * _farthest(high, profile, limit) for high in highs[0]])
+    return same & (sizes * sizes < 4 * spread.shape[1] * spread.shape[2])
+
+
+def _flat_sums(inputs: tuple[Tensor, ...], profile: str, max_radius: float, border: str) -> Tensor:
+    """Sums of one flat picture: round every pixel the weights are the same, those with which a point of light is seen."""
+    planes, *others = inputs
+    reach = math.ceil(_farthest(others[0], profile, max_radius if max_radius > 0 else 1e9))
+    size = 2 * reach + 1
+    point = planes.new_zeros(1, PLANES, size, size)
+    point[..., reach, reach] = 1
+    lit = _prepare((point, *(value[:, :1, :1].expand(-1, size, size) for value in others)), profile, max_radius, border)
+    weights = _sums(lit, profile)[:, 0].double().cpu()
+    taps = make_taps(weights, None, 1.0 if planes.dtype == torch.float64 else 0.5)
+    height, width = planes.shape[-2:]
+    blocks, pad = -(-width // PIXELS), reach + 1
+    source = pad_planes(planes[0, :4], pad, border)
+    source = torch.nn.functional.pad(source, (0, blocks * PIXELS - width + PIXELS - 1)).permute(1, 2, 0)
+    result = planes.new_empty(1, height, blocks, 4 * PIXELS)
+    correlate(taps, source, None, result, pad)
+    density = planes[:, 4:] * weights.sum()
+    return torch.cat([result.view(1, height, -1, 4)[:, :, :width].permute(0, 3, 1, 2), density.to(planes)], 1)
 
 
 def _arguments(p: _Prepared, sums: Tensor | GradientOnly) -> tuple[Any, ...]:
@@ -125,7 +169,7 @@ def _scatter_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     grads = tuple(torch.empty_like(value) for value in inputs)
-    for part in _slices(planes):
+    for part in torch.arange(planes.shape[0]).split(_at_once(planes)):
         p = _prepare(tuple(value[part] for value in inputs), profile, max_radius, border)
         sums = GradientOnly(torch.nn.functional.pad(plain(grad[part]), (0, LANES)))
         p.source.grad, p.focus.grad = torch.zeros_like(p.source), torch.zeros_like(p.focus)

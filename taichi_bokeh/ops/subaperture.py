@@ -16,7 +16,7 @@ from taichi_bokeh import _runtime
 from taichi_bokeh.kernels import cells as kernels
 from taichi_bokeh.kernels.cells import PIXELS
 from taichi_bokeh.ops._common import dtype_name, plain, refuse_double_backward
-from taichi_bokeh.ops._taps import Taps, make_taps, place
+from taichi_bokeh.ops._taps import Taps, correlate, make_taps, packed, place
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.aperture_cells import Cells, divide, kernel_reach, nodes, place_among_nodes
 
@@ -94,14 +94,6 @@ def _tents(place: Tensor, node: int) -> Tensor:
     return (1 - (place - node).abs()).clamp_(min=0)
 
 
-def _packed(values: Tensor, order: int) -> Tensor:
-    """[H, W + PIXELS − 1, C] -> [H·W, PIXELS·C]: every pixel with its neighbours to the right; of the integral for order 2."""
-    if order == 2:
-        values = values.to(torch.float64).cumsum(0).cumsum_(1)
-    width = values.shape[1] - PIXELS + 1
-    return torch.cat([values[:, k : k + width] for k in range(PIXELS)], -1).flatten(0, 1)
-
-
 def _clamped(size: int, first: int, count: int, device: torch.device) -> Tensor:
     """Indices first, first + 1, … with the edge replicated."""
     return torch.arange(first, first + count, device=device).clamp_(0, size - 1)
@@ -126,7 +118,7 @@ def _layer_sums(layer: _Layer, cells: Cells, window: _Window, result: _Sums) -> 
     values = result.values.view(cells.count, count, padded_width // PIXELS, 4 * PIXELS)
     shares = cells.shares.to(values)
     if layer.is_flat:
-        _add(layer.slices[0].taps, texture, None, values, row, layer.pad)
+        correlate(layer.slices[0].taps, texture, None, values, layer.pad)
         result.weights[:] = shares[:, None, None]
         return
     weights = result.weights.view(cells.count, count, padded_width // PIXELS, PIXELS)
@@ -139,18 +131,10 @@ def _layer_sums(layer: _Layer, cells: Cells, window: _Window, result: _Sums) -> 
         if not bool(tents.any()):
             continue
         occupied = (tents[:, :row, 0] > 0).to(torch.int32).cumsum(0, dtype=torch.int32).cumsum_(1).flatten()
-        _add(part.taps, texture * tents, occupied, values, row, layer.pad)
-        _add(part.taps, tents, occupied, weights, row, layer.pad)
+        correlate(part.taps, texture * tents, occupied, values, layer.pad)
+        correlate(part.taps, tents, occupied, weights, layer.pad)
     for value in (values, weights):
         value += PRIOR * torch.einsum("m,...->m...", shares, value.sum(0))
-
-
-def _add(taps: Taps, source: Tensor, occupied: Tensor | None, result: Tensor, row: int, pad: int) -> None:
-    packed = _packed(source, taps.order)
-    placed = place(taps, row, packed)
-    kernel = kernels.sums(source.shape[-1], occupied is not None, dtype_name(packed), dtype_name(result))
-    counts = placed.first if occupied is None else occupied  # any int32 tensor, where it is not read
-    _runtime.launch(kernel, packed, *placed, counts, result, row, pad * row + pad)
 
 
 def _sums(layers: list[_Layer], cells: Cells, window: _Window) -> _Sums:
@@ -297,7 +281,7 @@ def _pull(layer: _Layer, mirrored: _Layer, d_sums: _Sums, window: _Window, d_tex
 def _packed_cotangent(values: Tensor, shape: tuple[int, int], inside: tuple[slice, slice], order: int) -> Tensor:
     padded = values.new_zeros(*shape, values.shape[-1], dtype=torch.float64)
     padded[inside] = values[:, : inside[1].stop - inside[1].start].to(torch.float64)
-    return _packed(padded, order)
+    return packed(padded, order)
 
 
 @torch.library.custom_op("taichi_bokeh::subaperture_backward", mutates_args=())
