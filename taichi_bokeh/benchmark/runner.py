@@ -275,7 +275,9 @@ class _Bench:
         picture = method.render(scene, 1.0)
         wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
         at_true = measure(picture, truth, band)
-        searched = best_scale(lambda scale: method.render(scene, scale), truth) if method.searchable else None
+        searched = None
+        if method.searchable:
+            searched = best_scale(lambda scale: picture if scale == 1 else method.render(scene, scale), truth)
         report_pictures.save_picture(self._folder, method.name, scene.name, picture, truth)
         return Record(
             scene=scene.name,
