@@ -29,7 +29,7 @@ Its adjoint, with g = A_m·∂loss/∂B and S_l what lies behind layer l (as see
 from functools import cache
 from typing import Any
 
-from taichi_bokeh._runtime import ti
+from taichi_bokeh._runtime import launch, ti
 from taichi_bokeh.kernels.arithmetic import REAL
 
 STRETCH = 16  # pixels of a row for which one thread goes through all cells: what it reads of each lies side by side
@@ -159,24 +159,32 @@ def pull(weighted: bool, dtype: str) -> Any:
 
 @cache
 def composite(layers: int, dtype: str) -> Any:
-    """Forward and adjoint of the composite; sums and weights [L, M, H, W], shares [M]."""
+    """Adds to two pictures: called with sums, weights [L, M, H, W], shares [M], first [G + 1], fine and coarse [H, W].
+
+    `fine` is the picture of all cells; `coarse` that of groups of cells, group g of the cells first[g] … first[g + 1] − 1. Its
+    `.grad` writes to sums.grad and weights.grad what fine.grad and coarse.grad give them.
+    """
     real = REAL[dtype]
     vec3, vec4 = ti.types.vector(3, real), ti.types.vector(4, real)
     layer_sums = ti.types.ndarray(dtype=vec4, ndim=4)
     layer_weights = ti.types.ndarray(dtype=real, ndim=4)
     cell_shares = ti.types.ndarray(dtype=real, ndim=1)
+    group_ends = ti.types.ndarray(dtype=ti.i32, ndim=1)
     pictures = ti.types.ndarray(dtype=vec3, ndim=2)
+
+    @ti.func
+    def group_mean(sums: ti.template(), weights: ti.template(), layer: ti.template(), m0, m1, y, x):
+        """(c, v) of a layer seen through the cells m0 … m1 − 1 together, and its weight."""
+        total, weight = vec4(0.0), real(0.0)
+        for m in range(m0, m1):
+            total += sums[layer, m, y, x]
+            weight += weights[layer, m, y, x]
+        return total * (1 / weight), weight
 
     @ti.kernel
     def forward(
-        sums_: layer_sums,
-        weights: layer_weights,
-        shares: cell_shares,
-        first: ti.types.ndarray(dtype=ti.i32, ndim=1),
-        fine: pictures,
-        coarse: pictures,
+        sums: layer_sums, weights: layer_weights, shares: cell_shares, first: group_ends, fine: pictures, coarse: pictures
     ):
-        """Adds the picture of all cells, and that of groups of cells, group g of the cells first[g] … first[g + 1] − 1."""
         ti.loop_config(block_dim=8)
         for y, block in ti.ndrange(fine.shape[0], (fine.shape[1] + STRETCH - 1) // STRETCH):
             last = ti.min(fine.shape[1], (block + 1) * STRETCH)
@@ -189,7 +197,7 @@ def composite(layers: int, dtype: str) -> Any:
                             transmittance = shares[m]
                             total = fine[y, x]
                             for layer in ti.static(range(layers)):
-                                colour = sums_[layer, m, y, x] * (1 / weights[layer, m, y, x])
+                                colour = sums[layer, m, y, x] * (1 / weights[layer, m, y, x])
                                 total += transmittance * colour.xyz
                                 transmittance *= 1 - colour.w
                             fine[y, x] = total
@@ -198,43 +206,83 @@ def composite(layers: int, dtype: str) -> Any:
                         transmittance = share_of_group
                         total = coarse[y, x]
                         for layer in ti.static(range(layers)):
-                            mean, weight = vec4(0.0), real(0.0)
-                            for m in range(first[group], first[group + 1]):
-                                mean += sums_[layer, m, y, x]
-                                weight += weights[layer, m, y, x]
-                            mean *= 1 / weight
+                            mean, _ = group_mean(sums, weights, layer, first[group], first[group + 1], y, x)
                             total += transmittance * mean.xyz
                             transmittance *= 1 - mean.w
                         coarse[y, x] = total
 
+    @ti.func
+    def pull_layers(colours: ti.template(), share, d_picture, d_colours: ti.template()):
+        """Cotangents of the (c, v) of all layers, from that of their composite times `share`."""
+        through = ti.Vector.zero(real, layers)
+        transmittance = share
+        for layer in ti.static(range(layers)):  # inverts: total += transmittance * colour
+            through[layer] = transmittance
+            transmittance *= 1 - colours[layer, 3]
+        behind = vec3(0.0)
+        for layer in ti.static(range(layers - 1, -1, -1)):  # inverts: transmittance *= 1 - colour.w
+            colour = vec3(colours[layer, 0], colours[layer, 1], colours[layer, 2])
+            for c in ti.static(range(3)):
+                d_colours[layer, c] = through[layer] * d_picture[c]
+            d_colours[layer, 3] = -through[layer] * d_picture.dot(behind)
+            behind = colour + (1 - colours[layer, 3]) * behind
+
     @ti.kernel
     def adjoint(
-        sums_: layer_sums,
+        sums: layer_sums,
         weights: layer_weights,
         shares: cell_shares,
-        d_picture: pictures,
+        first: group_ends,
+        d_fine: pictures,
+        d_coarse: pictures,
         d_sums: layer_sums,
         d_weights: layer_weights,
     ):
-        for m, y, x in ti.ndrange(sums_.shape[1], sums_.shape[2], sums_.shape[3]):
-            transmittance = shares[m]
-            for layer in range(sums_.shape[0]):  # inverts: total += transmittance * colour
-                d_weights[layer, m, y, x] = transmittance  # kept until what lies behind is known
-                transmittance *= 1 - sums_[layer, m, y, x].w / ti.max(weights[layer, m, y, x], real(1e-30))
-            behind = vec3(0.0)
-            for back in range(sums_.shape[0]):  # inverts: transmittance *= 1 - colour.w
-                layer = sums_.shape[0] - 1 - back
-                weight = weights[layer, m, y, x]
-                through = d_weights[layer, m, y, x]
-                d_weights[layer, m, y, x] = real(0.0)
-                d_sums[layer, m, y, x] = vec4(0.0)
-                if weight > 0:
-                    colour = sums_[layer, m, y, x] / weight
-                    d_rgb = through * d_picture[y, x]
-                    d_coverage = -through * d_picture[y, x].dot(behind)
-                    d_colour = vec4(d_rgb, d_coverage)
-                    d_sums[layer, m, y, x] = d_colour / weight  # inverts: colour = sums / weights
-                    d_weights[layer, m, y, x] = -d_colour.dot(colour) / weight
-                    behind = colour.xyz + (1 - colour.w) * behind
+        for y, x in d_fine:
+            for group in range(first.shape[0] - 1):
+                colours, d_colours = ti.Matrix.zero(real, layers, 4), ti.Matrix.zero(real, layers, 4)
+                share_of_group = real(0.0)
+                for m in range(first[group], first[group + 1]):
+                    share_of_group += shares[m]
+                    for layer in ti.static(range(layers)):
+                        inverse = real(0.0)
+                        if shares[m] > 0:
+                            inverse = 1 / weights[layer, m, y, x]
+                        for c in ti.static(range(4)):
+                            colours[layer, c] = sums[layer, m, y, x][c] * inverse
+                    pull_layers(colours, shares[m], d_fine[y, x], d_colours)
+                    for layer in ti.static(range(layers)):  # inverts: colour = sums / weights
+                        inverse, along = real(0.0), real(0.0)
+                        if shares[m] > 0:
+                            inverse = 1 / weights[layer, m, y, x]
+                        for c in ti.static(range(4)):
+                            d_sums[layer, m, y, x][c] = inverse * d_colours[layer, c]
+                            along += d_colours[layer, c] * colours[layer, c]
+                        d_weights[layer, m, y, x] = -inverse * along
+                if share_of_group > 0:
+                    total_weights = ti.Vector.zero(real, layers)
+                    for layer in ti.static(range(layers)):
+                        mean, weight = group_mean(sums, weights, layer, first[group], first[group + 1], y, x)
+                        total_weights[layer] = weight
+                        for c in ti.static(range(4)):
+                            colours[layer, c] = mean[c]
+                    pull_layers(colours, share_of_group, d_coarse[y, x], d_colours)
+                    for layer in ti.static(range(layers)):  # inverts: mean = total / weight
+                        inverse, along = 1 / total_weights[layer], real(0.0)
+                        d_total = vec4(0.0)
+                        for c in ti.static(range(4)):
+                            d_total[c] = inverse * d_colours[layer, c]
+                            along += d_colours[layer, c] * colours[layer, c]
+                        for m in range(first[group], first[group + 1]):
+                            d_sums[layer, m, y, x] = d_sums[layer, m, y, x] + d_total
+                            d_weights[layer, m, y, x] = d_weights[layer, m, y, x] - inverse * along
 
-    return forward, adjoint
+    @ti.ad.grad_replaced
+    def composite_cells(sums, weights, shares, first, fine, coarse):
+        launch(forward, sums, weights, shares, first, fine, coarse)
+
+    @ti.ad.grad_for(composite_cells)
+    def composite_adjoint(sums, weights, shares, first, fine, coarse):
+        launch(adjoint, sums, weights, shares, first, fine.grad, coarse.grad, sums.grad, weights.grad)
+
+    return composite_cells

@@ -102,8 +102,7 @@ def scatter(
     """
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     sums = torch.empty_like(inputs[0])
-    spread_, disparity_, in_focus_ = inputs[1:]
-    flat = _flat(spread_, disparity_, in_focus_, profile, max_radius)
+    flat = _flat(inputs, profile, max_radius)
     parts = [part for part in (*flat.nonzero(), *(~flat).nonzero()[:, 0].split(_at_once(planes))) if len(part)]
     for k, part in enumerate(parts):
         with _runtime.nested_progress(k, len(parts)):
@@ -123,9 +122,11 @@ def _sums(p: _Prepared, profile: str) -> Tensor:
     return sums[..., :-LANES]
 
 
-def _flat(spread: Tensor, disparity: Tensor, in_focus: Tensor, profile: str, max_radius: float) -> Tensor:
-    """Which pictures [N] have one radius and one disparity, and are not small beside their blur."""
-    lows, highs = zip(*(value.flatten(1).aminmax(dim=1) for value in (spread, disparity, in_focus)), strict=True)
+def _flat(inputs: tuple[Tensor, ...], profile: str, max_radius: float) -> Tensor:
+    """Which pictures [N] have one radius, one disparity and one density, and are not small beside their blur."""
+    planes, spread, *others = inputs
+    constant = (spread, planes[:, 4], *others)
+    lows, highs = zip(*(value.flatten(1).aminmax(dim=1) for value in constant), strict=True)
     same = (torch.stack(lows) == torch.stack(highs)).all(0).cpu()
     limit = max_radius if max_radius > 0 else 1e9
     sizes = torch.tensor([2 * _farthest(high, profile, limit) for high in highs[0]])

@@ -159,12 +159,16 @@ class _Composite(NamedTuple):
         return torch.maximum(self.fine + self.gain * (self.fine - self.coarse), self.fine / 2)
 
 
-def _composite(sums: _Sums, cells: Cells) -> _Composite:
-    kernel, _ = kernels.composite(sums.values.shape[0], dtype_name(sums.values))
-    fine, coarse = (sums.values.new_zeros(*sums.weights.shape[2:], 3) for _ in range(2))
+def _group_ends(cells: Cells, device: torch.device) -> Tensor:
+    """[G + 1], the number of each group's first cell, and M."""
     sizes = torch.bincount(torch.tensor(cells.groups))
-    first = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]).to(fine.device, torch.int32)
-    _runtime.launch(kernel, *sums, cells.shares.to(fine), first, fine, coarse)
+    return torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]).to(device, torch.int32)
+
+
+def _composite(sums: _Sums, cells: Cells) -> _Composite:
+    fine, coarse = (sums.values.new_zeros(*sums.weights.shape[2:], 3) for _ in range(2))
+    composite = kernels.composite(sums.values.shape[0], dtype_name(fine))
+    composite(*sums, cells.shares.to(fine), _group_ends(cells, fine.device), fine, coarse)
     return _Composite(fine, coarse, cells.gain)
 
 
@@ -221,30 +225,19 @@ def subaperture(
 # ---- backward
 
 
-def _grouping(cells: Cells, like: Tensor) -> Tensor:
-    """[G, M] of 1 where the cell belongs to the group."""
-    return torch.nn.functional.one_hot(torch.tensor(cells.groups)).T.to(like)
-
-
-def _grouped(sums: _Sums, grouping: Tensor) -> _Sums:
-    return _Sums(*(torch.einsum("gm,lm...->lg...", grouping, value).contiguous() for value in sums))
-
-
 def _composite_adjoint(d_picture: Tensor, sums: _Sums, cells: Cells) -> _Sums:
     """Cotangents of the sums from that of the window's picture, [rows, W', 3]."""
-    shares, grouping = cells.shares.to(sums.values), _grouping(cells, sums.values)
     both = _composite(sums, cells)
     limited = both.fine + both.gain * (both.fine - both.coarse) < both.fine / 2
-    d_fine = torch.where(limited, d_picture / 2, (1 + both.gain) * d_picture)
-    d_coarse = torch.where(limited, 0.0, -both.gain * d_picture)
-    _, adjoint = kernels.composite(sums.values.shape[0], dtype_name(sums.values))
-    result = []
-    for part, share, d_part in ((sums, shares, d_fine), (_grouped(sums, grouping), grouping @ shares, d_coarse)):
-        d_sums = _Sums(*map(torch.empty_like, part))
-        _runtime.launch(adjoint, *part, share, d_part, *d_sums)
-        result.append(d_sums)
-    of_groups = _grouped(result[1], grouping.T)
-    return _Sums(result[0].values + of_groups.values, result[0].weights + of_groups.weights)
+    both.fine.grad = torch.where(limited, d_picture / 2, (1 + both.gain) * d_picture)
+    both.coarse.grad = torch.where(limited, 0.0, -both.gain * d_picture)
+    for value in sums:
+        value.grad = torch.empty_like(value)
+    composite = kernels.composite(sums.values.shape[0], dtype_name(d_picture))
+    composite.grad(*sums, cells.shares.to(d_picture), _group_ends(cells, d_picture.device), both.fine, both.coarse)
+    assert sums.values.grad is not None
+    assert sums.weights.grad is not None
+    return _Sums(sums.values.grad, sums.weights.grad)
 
 
 def _pull(layer: _Layer, mirrored: _Layer, d_sums: _Sums, window: _Window, d_texture: Tensor, d_place: Tensor) -> None:

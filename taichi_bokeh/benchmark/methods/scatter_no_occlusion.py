@@ -27,10 +27,12 @@ class ScatterNoOcclusion:
 
     def render(self, scene: Scene, scale: float) -> Tensor:
         """The picture [3, H, W] with `scale` times the true blur."""
-        picture, disparity = scene.all_in_focus[None], scene.disparity_map[None]
-        opaque = torch.ones_like(disparity)
-        radius_px = scene.blur * scale * (disparity - scene.focus)
-        planes, spread, in_focus = ops.sources(picture, opaque, radius_px, "official")
+        picture, disparity = scene.all_in_focus, scene.disparity_map
+        # One flat picture for each disparity, dark where the others are: the sums are linear, and flat pictures are fast.
+        places = torch.stack([disparity == value for value in scene.disparities]).to(picture)
+        radius_px = torch.tensor(scene.radii_px).to(picture) * scale
+        radii = radius_px[:, None, None].expand_as(places).contiguous()
+        planes, spread, in_focus = ops.sources(picture.expand(len(places), 3, *disparity.shape), places, radii, "official")
         nothing_in_focus = torch.zeros_like(in_focus)  # O = 1 + e·(…) with e = 0
-        sums = ops.scatter(planes, spread, disparity, nothing_in_focus, "official", 0.0, "reflect")
-        return ops.resolve_official(sums, opaque)[0]
+        sums = ops.scatter(planes, spread, radii, nothing_in_focus, "official", 0.0, "reflect").sum(0, keepdim=True)
+        return ops.resolve_official(sums, torch.ones_like(sums[:, 0]))[0]
