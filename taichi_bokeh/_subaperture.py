@@ -11,6 +11,7 @@ from taichi_bokeh import _runtime, ops
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.ops.subaperture import FLAT_PX
 from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.aperture_cells import kernel_reach
 
 MOST_CELLS = 1024  # a cell is then a sixteenth of the opening's raster wide
 ORDERS = {"auto": -1, "exact": 0, "fast": 2}
@@ -48,7 +49,7 @@ def subaperture(layers: Layers, radius: Tensor, aperture: Aperture, cells: int, 
     views = list(cat_eye_views(layers.height, layers.width, float(radius.detach().abs().max()), aperture.cat_eye))
     for k, view in enumerate(views):
         with _runtime.nested_progress(k, len(views)):
-            part = _render(textures, radius, aperture, cells, view, order)
+            part = _render_view(textures, radius, aperture, cells, view, order)
         around = (view.columns[0], layers.width - view.columns[1], view.rows[0], layers.height - view.rows[1])
         picture = picture + torch.nn.functional.pad(part * view.weight.to(part), around)
     return picture
@@ -67,7 +68,8 @@ def cells_for(layers: Layers, radius: Tensor) -> int:
     cells for up to 2 px, 16 for up to 40, and 64 beyond, or with more than eight layers.
     """
     refuse_compilation("cells 'auto'")
-    largest_px = float(radius.detach().abs().max())
+    visible = radius.detach().abs()[layers.alpha[:, :, 0] > 0]
+    largest_px = float(visible.max()) if len(visible) else 0.0
     if layers.count == 1 and float(radius.detach().max() - radius.detach().min()) <= FLAT_PX[radius.dtype]:
         return 1
     if largest_px <= 2:
@@ -109,6 +111,18 @@ def _tents(size: int, spacing: float) -> list[tuple[float, int, int, Tensor]]:
         first, last = int(inside[0]), int(inside[-1]) + 1
         result.append((place, first, last, tent[first:last]))
     return result
+
+
+def _render_view(textures: Tensor, radius: Tensor, aperture: Aperture, cells: int, view: View, order: int) -> Tensor:
+    """From no more of the layers than the view can see."""
+    pad = kernel_reach(float(radius.detach().abs().max()), aperture.extent) + 1
+    ends, seen = [], []
+    for (first, last), size in ((view.rows, radius.shape[2]), (view.columns, radius.shape[3])):
+        start, stop = max(0, first - pad), min(size, last + pad)
+        ends.append((first - start, last - start))
+        seen.append(slice(start, stop))
+    near = view._replace(rows=ends[0], columns=ends[1])
+    return _render(textures[..., seen[0], seen[1]], radius[..., seen[0], seen[1]], aperture, cells, near, order)
 
 
 def _render(textures: Tensor, radius: Tensor, aperture: Aperture, cells: int, view: View, order: int) -> Tensor:

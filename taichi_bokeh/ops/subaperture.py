@@ -86,7 +86,8 @@ def _layers(textures: Tensor, radius: Tensor, cells: Cells, lattice: bool, order
     for texture, plane in zip(plain(textures), plain(radius), strict=True):
         slices = _slices(plane, cells, lattice, None if order < 0 else order, mirror)
         pad = max(kernel_reach(part.radius_px, cells.extent) for part in slices) + 1
-        result.append(_Layer(texture.permute(1, 2, 0).contiguous(), *place_among_nodes(plane), slices, pad))
+        place, slope = (plane, plane) if slices[0].node is None else place_among_nodes(plane)  # not read of a flat layer
+        result.append(_Layer(texture.permute(1, 2, 0).contiguous(), place, slope, slices, pad))
     return result
 
 
@@ -308,7 +309,8 @@ def _subaperture_backward(
                 if not layer.is_flat:
                     part = _prior_adjoint(part, parts.shares.to(part.values))
                 _pull(layer, mirrored[k], part, window, d_textures[b, k], d_radius[b, k])
-        d_radius[b] *= torch.stack([layer.slope for layer in layers])  # until here the gradient of the place
+        for k, layer in enumerate(layers):
+            d_radius[b, k] *= layer.slope  # until here the gradient of the place
     return d_textures.permute(0, 1, 4, 2, 3).contiguous(), d_radius
 
 

@@ -16,7 +16,7 @@ nodes (`node_radius_px`).
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -66,11 +66,15 @@ class Cells:
         ratio = self.count / (max(self.groups) + 1)
         return 1 / (ratio - 1) if ratio >= 3 else 0.0
 
-    @property
+    @cached_property
     def shares(self) -> Tensor:
         """A_m, the part of the light that passes each cell, [M]; their sum is 1."""
         light = torch.stack([self.transmission[b.top : b.bottom, b.left : b.right].sum() for b in self.boxes])
-        return light / light.sum()
+        return light / self._light
+
+    @cached_property
+    def _light(self) -> Tensor:
+        return self.transmission.sum()
 
     def seen_from(self, field: tuple[float, float], cat_eye: float) -> "Cells":
         """The same cells behind the rim of the lens (`cat_eye_transmission`); some may be shut."""
@@ -88,11 +92,13 @@ class Cells:
         reach = kernel_reach(radius_px, self.extent)
         spread = _tent_means(radius_px * self.extent, size, reach)
         kernels = self.transmission.new_zeros(len(self.boxes), 2 * reach + 1, 2 * reach + 1)
-        for kernel, box in zip(kernels, self.boxes, strict=True):
+        for kernel, box, share in zip(kernels, self.boxes, self.shares, strict=True):
+            if share == 0:
+                continue
             rows, columns = (_lit(spread, *ends) for ends in ((box.top, box.bottom), (box.left, box.right)))
             through = self.transmission[box.top : box.bottom, box.left : box.right]
             kernel[rows.at, columns.at] = rows.spread @ through @ columns.spread.T
-        return kernels / self.transmission.sum()
+        return kernels / self._light
 
 
 def kernel_reach(radius_px: float, extent: float) -> int:
@@ -177,6 +183,7 @@ def raster(aperture: Aperture, size: int) -> Tensor:
     return values
 
 
+@lru_cache(maxsize=4)
 def sample_points(size: int, extent: float, corners: bool = False) -> Tensor:
     """Centres (or corners) of the squares of [−extent, extent]², x right and y down, [size (+ 1), size (+ 1), 2]."""
     steps = torch.arange(size + 1, dtype=torch.float64) if corners else torch.arange(size, dtype=torch.float64) + 0.5
