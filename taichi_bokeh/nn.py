@@ -17,8 +17,8 @@ class BokehRenderer(torch.nn.Module):
     Args:
         blur, focus: number, tensor [] or [B]; a `torch.nn.Parameter` is registered as one and so can be learned, another
             tensor as a buffer, so that it moves with the module.
-        aperture: shape of the lens opening.
-        settings: `model`, `profile`, `algorithm` and `max_radius`, as of `render`.
+        aperture: shape of the lens opening; for a scatter model, the disc.
+        settings: `model`, `profile`, `algorithm`, `max_radius` and `cells`, as of `render`.
     """
 
     blur: float | Tensor
@@ -28,11 +28,12 @@ class BokehRenderer(torch.nn.Module):
         self, blur: float | Tensor, focus: float | Tensor, *, aperture: Aperture | None = None, **settings: Any
     ) -> None:
         super().__init__()
-        unknown = set(settings) - {"model", "profile", "algorithm", "max_radius"}
+        unknown = set(settings) - {"model", "profile", "algorithm", "max_radius", "cells"}
         if unknown:
             raise TypeError(f"{', '.join(sorted(unknown))}: not an argument of BokehRenderer")
         self.aperture = ThinLens(blur, focus, aperture or Aperture()).aperture  # refuses a bad lens here, not in forward
-        require_disc(self.aperture)
+        if settings.get("model") != "subaperture":
+            require_disc(self.aperture)
         self.settings = settings
         for name, value in (("blur", blur), ("focus", focus)):
             if isinstance(value, Tensor) and not isinstance(value, torch.nn.Parameter):

@@ -12,6 +12,23 @@ def test_module_renders_as_the_function():
     assert torch.equal(module(layers.rgb, layers.alpha, layers.disparity), expected)
 
 
+def test_the_subaperture_model_takes_cells_and_any_aperture():
+    layers = random_layers(height=12, width=14)
+    aperture = tb.Aperture(blades=5, roundness=0.0, ring=0.4)
+    module = tb.BokehRenderer(3.0, 0.4, aperture=aperture, model="subaperture", cells=4)
+    expected = tb.render(layers, tb.ThinLens(3.0, 0.4, aperture), model="subaperture", cells=4)
+    assert torch.equal(module(layers.rgb, layers.alpha, layers.disparity), expected)
+    shown = repr(module)
+    assert "model=subaperture, cells=4" in shown
+    assert "Aperture(blades=5" in shown
+
+
+@pytest.mark.parametrize("settings", [{}, {"model": "scatter"}, {"model": "scatter-official"}])
+def test_a_scatter_model_refuses_other_openings_at_once(settings):
+    with pytest.raises(ValueError, match="squeeze is 2"):
+        tb.BokehRenderer(3.0, 0.4, aperture=tb.Aperture(squeeze=2.0), **settings)
+
+
 def test_parameters_are_learned_and_tensors_move_with_the_module():
     module = tb.BokehRenderer(blur=torch.nn.Parameter(torch.tensor(6.0)), focus=torch.tensor(0.4))
     assert [name for name, _ in module.named_parameters()] == ["blur"]

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from typing import Literal
 
 BLUR_HELP = "strength of the blur: the radius of the blur disc in pixels, per unit of disparity"
 
@@ -14,6 +15,20 @@ def add_scene(command: argparse.ArgumentParser) -> None:
     scene.add_argument("--depth", action="store_true", help="the disparity file holds depth: take 1/depth")
     scene.add_argument("--alpha", metavar="FILE", help="matte of the foreground (grey, or an alpha channel)")
     scene.add_argument("--layers", metavar="N", type=whole, help="layers to split into (3; with --alpha 2)")
+
+
+def add_aperture(command: argparse.ArgumentParser) -> None:
+    """The group that describes the opening; read by apps/camera.py."""
+    aperture = command.add_argument_group("aperture")
+    aperture.add_argument("--blades", metavar="N", type=whole_from_0, help="straight blades, at least 3 (0: a disc)")
+    aperture.add_argument(
+        "--rotation", metavar="DEGREES", type=finite, help="angle of a corner, or of the image, clockwise from the right (0)"
+    )
+    aperture.add_argument("--roundness", metavar="R", type=finite, help="bulge of the blades: 0 a polygon (default), 1 a disc")
+    aperture.add_argument("--squeeze", metavar="S", type=positive, help="height over width (1)")
+    aperture.add_argument("--cat-eye", metavar="C", type=finite, help="how much of it is cut off in the corners, 0 to 1 (0)")
+    aperture.add_argument("--ring", metavar="R", type=finite, help="how much brighter its rim is than its mean, -1 to 1 (0)")
+    aperture.add_argument("--aperture-image", metavar="FILE", help="a picture of the opening instead: grey, or alpha channel")
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
@@ -65,6 +80,16 @@ def whole_from_0(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 up")
     return int(text)
+
+
+def whole_or_auto(text: str) -> int | Literal["auto"]:
+    """A whole number from 1 up, or the word auto."""
+    if text == "auto":
+        return "auto"
+    try:
+        return whole(text)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"{error}, nor 'auto'") from None
 
 
 def pixel(text: str) -> tuple[int, int]:

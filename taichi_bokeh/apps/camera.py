@@ -1,4 +1,4 @@
-"""The lens that the arguments of ``taichi-bokeh trace`` describe."""
+"""The lens and its opening that the arguments of ``taichi-bokeh trace`` and ``render`` describe."""
 
 from argparse import Namespace
 

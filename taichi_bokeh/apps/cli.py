@@ -9,6 +9,7 @@ from typing import NoReturn
 from taichi_bokeh._version import __version__
 from taichi_bokeh.apps.arguments import (
     BLUR_HELP,
+    add_aperture,
     add_output,
     add_scene,
     finite,
@@ -17,6 +18,7 @@ from taichi_bokeh.apps.arguments import (
     positive,
     whole,
     whole_from_0,
+    whole_or_auto,
 )
 
 _PROG = "taichi-bokeh"
@@ -112,7 +114,7 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
 _RENDER_EXAMPLES = """\
 examples:
   taichi-bokeh render photo.jpg --disparity photo.png --blur 30 --focus-at 640,360 -o out.png
-  taichi-bokeh render photo.png --disparity depth.npy --depth --blur 80 --focus 0.5 -o out.tif
+  taichi-bokeh render photo.png --disparity depth.npy --depth --blur 80 --focus 0.5 --blades 6 --rotation 15 -o out.tif
   taichi-bokeh render photo.png --disparity d.npz --alpha matte.png --blur 40 --focus 0.8 -o out.jpg --save-layers parts
 
 A pixel's blur radius is  K · |disparity − focus|  pixels. Disparity is 1/depth, larger is nearer, in any unit; 8- and
@@ -134,9 +136,21 @@ def _add_render(commands: "argparse._SubParsersAction[_Parser]") -> None:
     focus = lens.add_mutually_exclusive_group(required=True)
     focus.add_argument("--focus", metavar="F", type=finite, help="the disparity in focus")
     focus.add_argument("--focus-at", metavar="X,Y", type=pixel, help="the pixel in focus: column, row, from 0 at top left")
-    lens.add_argument("--model", choices=("scatter", "scatter-official"), default="scatter", help="blur model (%(default)s)")
-    lens.add_argument("--profile", choices=("disc", "soft"), help="edge of the blur disc, for scatter (disc)")
-    lens.add_argument("--max-radius", metavar="R", type=whole, help="look no further than R pixels (as far as needed)")
+    add_aperture(render)
+    model = render.add_argument_group("model")
+    model.add_argument(
+        "--model",
+        choices=("subaperture", "scatter", "scatter-official"),
+        default="subaperture",
+        help="how layers are blurred and put together (%(default)s); the scatter models know the disc only",
+    )
+    model.add_argument(
+        "--cells", metavar="N|auto", type=whole_or_auto, help="cells of the aperture, for subaperture: more are finer (16)"
+    )
+    model.add_argument("--profile", choices=("disc", "soft"), help="edge of the blur disc, for scatter (disc)")
+    model.add_argument(
+        "--max-radius", metavar="R", type=whole, help="look no further than R pixels, for scatter models (as far as needed)"
+    )
     add_output(render)
 
 
@@ -161,7 +175,7 @@ def _add_trace(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     add_scene(trace)
     _add_lens(trace)
-    _add_aperture(trace)
+    add_aperture(trace)
     work = trace.add_argument_group("work")
     work.add_argument("--rays", metavar="N", type=whole, default=1024, help="rays a pixel (%(default)s)")
     work.add_argument("--seed", metavar="N", type=whole_from_0, default=0, help="turns the pattern of the rays (%(default)s)")
@@ -183,19 +197,6 @@ def _add_lens(trace: argparse.ArgumentParser) -> None:
     focus.add_argument("--focus-at", metavar="X,Y", type=pixel, help="the pixel in focus: column, row, from 0 at top left")
     lens.add_argument("--refractive-index", metavar="N", type=positive, help="of the glass of a biconvex lens (1.5)")
     lens.add_argument("--abbe", metavar="V", type=positive, help="its Abbe number, to focus colours apart (they are not)")
-
-
-def _add_aperture(trace: argparse.ArgumentParser) -> None:
-    aperture = trace.add_argument_group("aperture")
-    aperture.add_argument("--blades", metavar="N", type=whole_from_0, help="straight blades, at least 3 (0: a disc)")
-    aperture.add_argument(
-        "--rotation", metavar="DEGREES", type=finite, help="angle of a corner, or of the image, clockwise from the right (0)"
-    )
-    aperture.add_argument("--roundness", metavar="R", type=finite, help="bulge of the blades: 0 a polygon (default), 1 a disc")
-    aperture.add_argument("--squeeze", metavar="S", type=positive, help="height over width (1)")
-    aperture.add_argument("--cat-eye", metavar="C", type=finite, help="how much of it is cut off in the corners, 0 to 1 (0)")
-    aperture.add_argument("--ring", metavar="R", type=finite, help="how much brighter its rim is than its mean, -1 to 1 (0)")
-    aperture.add_argument("--aperture-image", metavar="FILE", help="a picture of the opening instead: grey, or alpha channel")
 
 
 _BENCHMARK_EXAMPLES = """\

@@ -70,4 +70,5 @@ def _focused_at(layers: Layers, disparity: Array, xy: tuple[int, int], arguments
     radius_px = largest_radius_px(layers, arguments.blur, focus)
     speaker(arguments.quiet)(f"{name} focus: disparity {focus:.3f}, largest blur radius {radius_px:.1f} px")
     with progress_bar(f"{name} focus", arguments.quiet) as progress:
-        return to_picture(render(layers, ThinLens(blur=arguments.blur, focus=focus), progress=progress))
+        lens = ThinLens(blur=arguments.blur, focus=focus)
+        return to_picture(render(layers, lens, model="subaperture", progress=progress))

@@ -1,11 +1,17 @@
 """``taichi-bokeh render``: one photograph with its disparity, refocused."""
 
 from argparse import Namespace
+from typing import Any
 
+from taichi_bokeh._subaperture import MOST_CELLS, cells_for
+from taichi_bokeh.apps.camera import aperture_of
 from taichi_bokeh.apps.common import largest_radius_px, progress_bar, speaker
 from taichi_bokeh.apps.scene import check_before_work, disparity_at, read_photo, split, write_result
+from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.render import render
+from taichi_bokeh.render import render, require_disc
+
+_CELLS = 16
 
 
 def render_photo(arguments: Namespace) -> None:
@@ -15,17 +21,49 @@ def render_photo(arguments: Namespace) -> None:
         ValueError, OSError: what is wrong with an argument or a file, in one line.
     """
     say = speaker(arguments.quiet)
-    if arguments.model == "scatter-official" and arguments.profile is not None:
-        raise ValueError("--profile is for --model scatter: scatter-official has a profile of its own")
+    _check_model(arguments)
     check_before_work(arguments)
+    aperture = aperture_of(arguments)
+    if arguments.model != "subaperture":
+        require_disc(aperture)
     photo = read_photo(arguments, say)
     disparity = photo.disparity
     focus = arguments.focus if arguments.focus_at is None else disparity_at(disparity, *arguments.focus_at)
     say(f"disparity: {disparity.min():.4g} to {disparity.max():.4g}, in focus: {focus:.4g}")
     layers = split(photo, arguments)
-    say(f"layers: {layers.count}, largest blur radius: {largest_radius_px(layers, arguments.blur, focus):.1f} px")
-    lens = ThinLens(blur=arguments.blur, focus=focus)
-    options = {} if arguments.profile is None else {"profile": arguments.profile}
+    lens = ThinLens(arguments.blur, focus, aperture)
+    options = _options(arguments, layers, focus)
+    cells = f" with {options['cells']} cells" if "cells" in options else ""
+    radius_px = largest_radius_px(layers, arguments.blur, focus)
+    say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px, model: {arguments.model}{cells}")
     with progress_bar("rendering", arguments.quiet) as progress:
-        image = render(layers, lens, model=arguments.model, max_radius=arguments.max_radius, progress=progress, **options)
+        image = render(layers, lens, model=arguments.model, progress=progress, **options)
     write_result(layers, image, arguments, say)
+
+
+def _check_model(arguments: Namespace) -> None:
+    """Refuse an option that the model has not.
+
+    Raises:
+        ValueError: which, in one line.
+    """
+    model, cells = arguments.model, arguments.cells
+    if arguments.profile is not None and model != "scatter":
+        raise ValueError(f"--profile is for --model scatter: the blur discs of {model} have no other edge")
+    if model == "subaperture":
+        if arguments.max_radius is not None:
+            raise ValueError("--max-radius is for the scatter models: give --model scatter or scatter-official with it")
+        if isinstance(cells, int) and cells > MOST_CELLS:
+            raise ValueError(f"--cells is {cells}, and must be at most {MOST_CELLS}")
+    elif cells is not None:
+        raise ValueError(f"--cells is for --model subaperture: {model} does not divide the aperture")
+
+
+def _options(arguments: Namespace, layers: Layers, focus: float) -> dict[str, Any]:
+    """What `render` takes for this model."""
+    if arguments.model != "subaperture":
+        given = {"profile": arguments.profile, "max_radius": arguments.max_radius}
+        return {name: value for name, value in given.items() if value is not None}
+    if arguments.cells == "auto":
+        return {"cells": cells_for(layers, arguments.blur * (layers.disparity - focus))}
+    return {"cells": arguments.cells or _CELLS}

@@ -7,10 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from taichi_bokeh.apps import cli
 from taichi_bokeh.apps import scene as photo_scene
 from taichi_bokeh.io import read_image, srgb_encode, write_image
+from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.photo import to_layers
+from taichi_bokeh.render import render
 
 HEIGHT, WIDTH = 36, 48
 
@@ -28,6 +33,7 @@ def scene(tmp_path: Path) -> Path:
     np.save(tmp_path / "depth.npy", 1 / disparity)
     np.save(tmp_path / "matte.npy", square.astype(np.float32))
     np.save(tmp_path / "small.npy", disparity[:10])
+    np.save(tmp_path / "opening.npy", np.eye(4, dtype=np.float32))
     return tmp_path
 
 
@@ -50,8 +56,48 @@ def test_rendering_keeps_the_focus_sharp_and_blurs_the_rest(scene, capsys):
     assert after[:, :6].std() < 0.3 * before[:, :6].std()
     printed = capsys.readouterr()
     assert "disparity: 0.2 to 0.8" in printed.out
-    assert "largest blur radius: 6.0 px" in printed.out
+    assert "layers: 2, largest blur radius: 6.0 px, model: subaperture with 16 cells\n" in printed.out
     assert printed.err == ""
+
+
+def _directly(scene: Path, aperture: Aperture = Aperture(), **settings: object) -> np.ndarray:
+    """What the library makes of the scene."""
+    layers = to_layers(read_image(scene / "photo.png").rgb, np.load(scene / "disparity.npy"), None, None)
+    return render(layers, ThinLens(10.0, 0.8, aperture), **settings)[0].permute(1, 2, 0).numpy()
+
+
+@pytest.mark.parametrize(
+    ("options", "settings", "named"),
+    [
+        ((), {"model": "subaperture", "cells": 16}, "subaperture with 16 cells"),
+        (("--cells", "5"), {"model": "subaperture", "cells": 5}, "subaperture with 5 cells"),
+        (("--cells", "auto", "--blur", "1"), {"model": "subaperture", "cells": "auto"}, "subaperture with 4 cells"),
+        (("--cells", "auto"), {"model": "subaperture", "cells": "auto"}, "subaperture with 16 cells"),
+        (("--model", "scatter", "--profile", "soft"), {"model": "scatter", "profile": "soft"}, "scatter"),
+        (("--model", "scatter", "--max-radius", "3"), {"model": "scatter", "max_radius": 3}, "scatter"),
+        (("--model", "scatter-official"), {"model": "scatter-official"}, "scatter-official"),
+    ],
+)
+def test_the_model_is_the_librarys_and_is_named(scene, capsys, options, settings, named):
+    blur = {"blur": None} if "--blur" in options else {}
+    assert _render(scene, *options, output="out.npy", **blur) == 0
+    if not blur:
+        np.testing.assert_array_equal(np.load(scene / "out.npy"), _directly(scene, **settings))
+    assert f" px, model: {named}\n" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "aperture"),
+    [
+        (("--blades", "6", "--rotation", "10"), Aperture(blades=6, rotation=10, roundness=0)),
+        (("--blades", "5", "--roundness", "0.5", "--ring", "-0.3"), Aperture(blades=5, roundness=0.5, ring=-0.3)),
+        (("--squeeze", "1.5", "--cat-eye", "0.2"), Aperture(squeeze=1.5, cat_eye=0.2)),
+        (("--aperture-image", "{}/opening.npy"), Aperture(image=torch.eye(4))),
+    ],
+)
+def test_the_aperture_is_as_described(scene, options, aperture):
+    assert _render(scene, "--quiet", *(option.format(scene) for option in options), output="out.npy") == 0
+    np.testing.assert_array_equal(np.load(scene / "out.npy"), _directly(scene, aperture, model="subaperture"))
 
 
 def test_focus_at_depth_matte_and_layers(scene, capsys):
@@ -115,7 +161,20 @@ def _write(name: str, content: bytes) -> Callable[[Path], None]:
         (None, ("--layers", "1"), {"alpha": "matte.npy"}, "--layers"),
         (None, ("--max-radius", "0"), {}, "--max-radius"),
         (None, ("--model", "pinhole"), {}, "pinhole"),
-        (None, ("--model", "scatter-official", "--profile", "disc"), {}, "--profile"),
+        (None, ("--model", "scatter-official", "--profile", "disc"), {}, "--profile is for --model scatter"),
+        (None, ("--profile", "soft"), {}, "--profile is for --model scatter"),
+        (None, ("--max-radius", "9"), {}, "--max-radius is for the scatter models"),
+        (None, ("--model", "scatter", "--cells", "16"), {}, "--cells is for --model subaperture"),
+        (None, ("--model", "scatter-official", "--cells", "auto"), {}, "--cells is for --model subaperture"),
+        (None, ("--cells", "1025"), {}, "--cells is 1025, and must be at most 1024"),
+        (None, ("--cells", "0"), {}, "argument --cells: '0' is not a whole number from 1 up, nor 'auto'"),
+        (None, ("--cells", "many"), {}, "argument --cells: 'many' is not a whole number"),
+        (None, ("--model", "scatter", "--blades", "6"), {}, "scatter models render the disc only"),
+        (None, ("--model", "scatter-official", "--aperture-image", "{}/opening.npy"), {}, "render the disc only"),
+        (None, ("--blades", "2"), {}, "blades is 2"),
+        (None, ("--cat-eye", "1.5"), {}, "cat_eye is 1.5"),
+        (None, ("--aperture-image", "{}/missing.npy"), {}, "missing.npy does not exist"),
+        (None, ("--aperture-image", "{}/opening.npy", "--blades", "6"), {}, "blades is 6"),
         (_write("parts", b""), ("--save-layers", "{}/parts"), {}, "parts is a file"),
         (None, ("--save-layers", "{}/nowhere/parts"), {}, "nowhere"),
     ],
@@ -156,6 +215,24 @@ def test_help_is_printed(words, capsys):
         cli.main(words)
     assert caught.value.code == 0
     assert "taichi-bokeh" in capsys.readouterr().out
+
+
+def test_what_model_and_aperture_do_not_go_together_is_said_before_any_work(scene, monkeypatch, capsys):
+    monkeypatch.setattr(photo_scene, "read_image", lambda *_: pytest.fail("the photograph was read"))
+    scatter = ("--model", "scatter")
+    for options in (("--profile", "soft"), ("--max-radius", "9"), (*scatter, "--cells", "4"), (*scatter, "--ring", "1")):
+        assert _render(scene, *options) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 4
+
+
+def test_help_names_every_control(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["render", "--help"])
+    printed = capsys.readouterr().out
+    for name in ("model", "cells", "blades", "rotation", "roundness", "squeeze", "cat-eye", "ring", "aperture-image"):
+        assert f"--{name} " in printed
 
 
 def test_help_waits_for_nothing_that_only_a_command_needs():
