@@ -8,14 +8,10 @@ is a Taichi kernel too, takes its rows from the same scene, and is timed on ever
 
 import argparse
 import platform
-import resource
-import threading
-import time
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import torch
+from measuring import measure, peak_growth
 
 import taichi_bokeh as tb
 from taichi_bokeh._runtime import launch, ti
@@ -70,38 +66,6 @@ def scene(height: int, width: int, seed: int = 0) -> tuple[np.ndarray, np.ndarra
     lights = max(6, height * width // 15000)
     rgb[rng.integers(0, height, lights), rng.integers(0, width, lights)] = rng.uniform(3, 50, (lights, 1))
     return np.ascontiguousarray(rgb, dtype=np.float32), d.astype(np.float32)
-
-
-def measure(run: Callable[[], object], repeats: int = 2) -> tuple[float, float]:
-    """Least CPU seconds (user and system, all threads) and wall seconds of `repeats` runs, after one to compile."""
-    run()
-    best = (float("inf"), float("inf"))
-    for _ in range(repeats):
-        usage, wall = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
-        run()
-        after = resource.getrusage(resource.RUSAGE_SELF)
-        cpu = after.ru_utime + after.ru_stime - usage.ru_utime - usage.ru_stime
-        best = min(best, (cpu, time.perf_counter() - wall))
-    return best
-
-
-def peak_growth(run: Callable[[], object]) -> int:
-    """Bytes by which the resident set grows at most while `run` runs (sampled every 2 ms)."""
-    statm, page = Path("/proc/self/statm"), resource.getpagesize()
-    resident = lambda: int(statm.read_text().split()[1]) * page  # noqa: E731
-    start, peak, stop = resident(), 0, threading.Event()
-
-    def watch() -> None:
-        nonlocal peak
-        while not stop.wait(0.002):
-            peak = max(peak, resident())
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    run()
-    stop.set()
-    watcher.join()
-    return max(0, peak - start)
 
 
 def compare_naive(flat: torch.Tensor, radius: int, every: int) -> float:

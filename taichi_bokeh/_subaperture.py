@@ -15,7 +15,7 @@ from taichi_bokeh.optics.aperture_cells import kernel_reach
 
 MOST_CELLS = 1024  # a cell is then a sixteenth of the opening's raster wide
 ORDERS = {"auto": -1, "exact": 0, "fast": 2}
-_RIM_PX = 2.0  # how far the cat-eye's rim may move on a highlight between two views
+_RIM_PX = 0.5  # how far the cat-eye's rim may move on a highlight between two views, or an eighth of its radius
 
 
 class View(NamedTuple):
@@ -81,7 +81,7 @@ def cat_eye_views(height: int, width: int, largest_radius_px: float, cat_eye: fl
     """Views on a grid, each weighted with a tent that ends at its neighbours.
 
     From pixel to pixel the rim of a highlight of radius r moves by 2·cat_eye·r/(half the diagonal) px; from view to view by
-    2 px, or an eighth of the radius where that is more.
+    half a px, or an eighth of the radius where that is more.
     """
     half_diagonal = math.hypot(height, width) / 2
     per_px = 2 * cat_eye * largest_radius_px / half_diagonal

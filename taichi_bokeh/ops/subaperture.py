@@ -23,6 +23,7 @@ from taichi_bokeh.optics.aperture_cells import Cells, divide, kernel_reach, node
 FLAT_PX = {torch.float32: 1e-4, torch.float64: 1e-11}  # a layer whose radii differ by less is flat
 PRIOR = 1e-3  # weight of what all cells see, so that a cell through which no source of a layer is seen has a colour
 _BAND_BYTES = 128 << 20  # what a band's sums may take
+_MOST_WEIGHTS = 1 << 27  # of the kernels of all cells: 1 GiB
 
 
 class _Slice(NamedTuple):
@@ -70,6 +71,7 @@ def _slices(radius: Tensor, cells: Cells, lattice: bool, order: int | None, mirr
     low, high = (float(v) for v in radius.aminmax())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
+    _refuse_too_large(max(-low, high), cells)
     pixel_cost = 1.0 if radius.dtype == torch.float64 else 0.5
     flat = high - low <= FLAT_PX[radius.dtype] and not lattice
     radii: list[tuple[int | None, float]] = [(None, (low + high) / 2)] if flat else list(nodes(low, high))
@@ -78,6 +80,13 @@ def _slices(radius: Tensor, cells: Cells, lattice: bool, order: int | None, mirr
         kernel = cells.kernels(radius_px)
         slices.append(_Slice(node, radius_px, make_taps(kernel.flip(1, 2) if mirror else kernel, order, pixel_cost)))
     return slices
+
+
+def _refuse_too_large(radius_px: float, cells: Cells) -> None:
+    if cells.count * (2 * kernel_reach(radius_px, cells.extent) + 1) ** 2 > _MOST_WEIGHTS:
+        raise ValueError(
+            f"the largest blur radius is {radius_px:.0f} px, too much for {cells.count} cells: lower blur, or take fewer cells"
+        )
 
 
 def _layers(textures: Tensor, radius: Tensor, cells: Cells, lattice: bool, order: int, mirror: bool = False) -> list[_Layer]:

@@ -134,7 +134,7 @@ def divide(aperture: Aperture, cells: int) -> Cells:
     """Raster the opening, without its cat-eye, and divide it: each part again and again across its longer side.
 
     "Longer" is by the spread of the light, and a part that holds c cells is cut where its light divides as ⌊c/2⌋ : ⌈c/2⌉.
-    A cell holds at least one row or column of samples.
+    An opening of too few samples has fewer cells than were asked for.
     """
     return _divided(_Key(aperture), cells)
 
@@ -196,7 +196,7 @@ def _divide(transmission: Tensor, box: Box, cells: int, boxes: list[Box], groups
     """Append the cells of `box` to `boxes`, and the group of each, a new one where none is given, to `groups`."""
     if group < 0 and cells <= 5:
         group = max(groups, default=-1) + 1
-    if cells == 1:
+    if cells == 1 or (box.bottom - box.top) * (box.right - box.left) == 1:
         boxes.append(box)
         groups.append(group)
         return

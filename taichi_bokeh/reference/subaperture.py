@@ -44,6 +44,8 @@ def _cells_added(sums: Tensor, shares: Tensor) -> Tensor:
 
 def subaperture(rgb: Tensor, alpha: Tensor, radius: Tensor, aperture: Aperture, count: int) -> Tensor:
     """Picture [B, 3, H, W] of rgb [B, L, 3, H, W], alpha [B, L, 1, H, W] and signed radius [B, L, H, W] in px; no cat-eye."""
+    if not bool(radius.isfinite().all()):
+        raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
     cells = divide(aperture, count)
     lattice = radius.requires_grad  # its gradient is that of the tents
     grouping = torch.nn.functional.one_hot(torch.tensor(cells.groups)).T.to(rgb)
