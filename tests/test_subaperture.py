@@ -1,0 +1,535 @@
+"""`render` with model "subaperture": rungs 2 to 8 of the ladder (docs/design.md)."""
+
+import itertools
+import math
+import sys
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+import taichi_bokeh as tb
+from taichi_bokeh import ops, reference
+from taichi_bokeh._subaperture import cells_for
+from tests.scenes import DEVICES, Tolerance, flat_layers, leaves, random_layers, relative_error
+
+#: Kernel against reference. In float64 both are the same sums in another order, on integral images (algorithm "fast") with
+#: the rounding of larger ones; in float32 a pixel adds up a hundred taps, and blur and focus the gradients of all pixels.
+TOLERANCE = {torch.float64: Tolerance(1e-11, 1e-10), torch.float32: Tolerance(2e-6, 1e-4)}
+DTYPES = list(TOLERANCE)
+DISC = tb.Aperture()
+APERTURES = {
+    "disc": DISC,
+    "blades": tb.Aperture(blades=6, roundness=0.2, rotation=10.0, ring=0.6),
+    "image": tb.Aperture(image=torch.tensor([[1.0, 0.0, 2.0], [0.0, 3.0, 0.5]])),
+}
+every_aperture = pytest.mark.parametrize("aperture", APERTURES.values(), ids=APERTURES)
+every_algorithm = pytest.mark.parametrize("algorithm", ["exact", "fast", "auto"])
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Pictures as small as these take longer on several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def run(layers: tb.Layers, blur: float = 3.0, focus: float = 0.4, aperture: tb.Aperture = DISC, **how: object) -> Tensor:
+    return tb.render(layers, tb.ThinLens(blur, focus, aperture), model="subaperture", **how)
+
+
+def with_flat_layer(layers: tb.Layers) -> tb.Layers:
+    """The same with the first layer at one disparity."""
+    disparity = layers.disparity.clone()
+    disparity[:, 0] = 0.8
+    return tb.Layers(layers.rgb, layers.alpha, disparity)
+
+
+def turned(layers: tb.Layers, turn: Callable[[Tensor], Tensor]) -> tb.Layers:
+    return tb.Layers(turn(layers.rgb), turn(layers.alpha), turn(layers.disparity))
+
+
+def smooth_picture(size: int, count: int = 1) -> Tensor:
+    """[1, count, 3, size, size], noise a quarter as fine as the pixels."""
+    noise = torch.rand(count, 3, size // 4, size // 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    return torch.nn.functional.interpolate(noise, (size, size), mode="bilinear")[None]
+
+
+def billboards(size: int = 36, count: int = 4) -> tb.Layers:
+    """Overlapping opaque rectangles at disparities from 1 to 0, with hard edges, before a wall."""
+    generator = torch.Generator().manual_seed(0)
+    y, x = torch.meshgrid(torch.arange(size), torch.arange(size), indexing="ij")
+    alpha = torch.ones(1, count, 1, size, size, dtype=torch.float64)
+    for k in range(count - 1):
+        left, top = (size * (0.2 + 0.6 * torch.rand(2, generator=generator))).tolist()
+        alpha[0, k, 0] = ((x - left).abs() < 0.22 * size) & ((y - top).abs() < 0.3 * size)
+    disparity = torch.linspace(1, 0, count, dtype=torch.float64).view(1, count, 1, 1, 1).expand_as(alpha)
+    return tb.Layers(smooth_picture(size, count), alpha, disparity)
+
+
+def psnr(picture: Tensor, truth: Tensor) -> float:
+    return -10 * math.log10(float((picture - truth).square().mean()))
+
+
+def point_light(size: int, brightness: float, disparity: float = 1.0, dtype: torch.dtype = torch.float64) -> tb.Layers:
+    rgb = torch.zeros(3, size, size, dtype=dtype)
+    rgb[:, size // 2, size // 2] = brightness
+    return flat_layers(rgb, disparity)
+
+
+# ---- against the reference
+
+
+@pytest.mark.parametrize(
+    ("cells", "dtype"), [(1, torch.float64), (3, torch.float64), (5, torch.float64), (16, torch.float64), (16, torch.float32)]
+)
+@every_algorithm
+def test_every_algorithm_is_the_reference(algorithm, cells, dtype):
+    """A batch of layers of which the first is flat and the second crosses the focus."""
+    layers = with_flat_layer(random_layers(batch=2, height=9, width=11, dtype=dtype))
+    picture = run(layers, 2.0, cells=cells, algorithm=algorithm)
+    truth = run(layers.to(torch.float64), 2.0, cells=cells, algorithm="reference")
+    assert picture.dtype == dtype
+    assert picture.shape == (2, 3, 9, 11)
+    assert (picture - truth).abs().max() < TOLERANCE[dtype].picture
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("algorithm", ["exact", "fast"])
+@every_aperture
+def test_every_aperture_is_the_reference(aperture, algorithm, dtype, device):
+    layers = with_flat_layer(random_layers(height=11, width=13, dtype=dtype)).to(device)
+    picture = run(layers, 9.0, 0.75, aperture, algorithm=algorithm)
+    truth = run(layers.to("cpu", torch.float64), 9.0, 0.75, aperture, algorithm="reference")
+    assert picture.device == layers.device
+    assert (picture.cpu() - truth).abs().max() < TOLERANCE[dtype].picture
+
+
+@pytest.mark.parametrize("count", [1, 3, 5])
+def test_any_number_of_layers_is_the_reference(count):
+    layers = random_layers(count=count, height=7, width=9)
+    assert (run(layers) - run(layers, algorithm="reference")).abs().max() < TOLERANCE[torch.float64].picture
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 4), (4, 1), (3, 2), (2, 3), (6, 5)])
+@pytest.mark.parametrize("algorithm", ["exact", "fast"])
+def test_pictures_of_few_pixels_are_the_reference(algorithm, size):
+    """Narrower than a vector, and much narrower than the blur."""
+    layers = with_flat_layer(random_layers(height=size[0], width=size[1]))
+    for blur in (1.0, 12.0):
+        picture, truth = (run(layers, blur, cells=4, algorithm=name) for name in (algorithm, "reference"))
+        assert (picture - truth).abs().max() < TOLERANCE[torch.float64].picture
+
+
+# ---- gradients
+
+
+@pytest.mark.parametrize(("algorithm", "dtype"), [("exact", torch.float64), ("fast", torch.float64), ("auto", torch.float32)])
+@pytest.mark.parametrize("aperture", [APERTURES["disc"], APERTURES["image"]], ids=["disc", "image"])
+def test_gradients_are_the_references(aperture, algorithm, dtype):
+    layers = with_flat_layer(random_layers(batch=2, height=7, width=9, dtype=dtype))
+    cotangent = torch.rand(2, 3, 7, 9, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    grads = {}
+    for name, precision in ((algorithm, dtype), ("reference", torch.float64)):
+        inputs = leaves(layers.to(precision))
+        lens = [torch.tensor(value, dtype=precision, requires_grad=True) for value in (2.0, 0.51)]
+        thin = tb.ThinLens(*lens, aperture)
+        picture = tb.render(tb.Layers(*inputs), thin, model="subaperture", algorithm=name)
+        grads[name] = torch.autograd.grad(picture, (*inputs, *lens), cotangent.to(precision))
+    for name, ours, truth in zip(("rgb", "alpha", "disparity", "blur", "focus"), *grads.values(), strict=True):
+        assert relative_error(ours, truth) < TOLERANCE[dtype].gradient, name
+
+
+def test_gradients_of_colours_alone_are_the_references():
+    """Where no radius asks for a gradient, a flat layer has one kernel a cell."""
+    layers = with_flat_layer(random_layers(height=7, width=9))
+    cotangent = torch.rand(1, 3, 7, 9, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    grads = []
+    for algorithm in ("auto", "reference"):
+        rgb, alpha, _ = leaves(layers)
+        picture = run(tb.Layers(rgb, alpha, layers.disparity), algorithm=algorithm)
+        grads.append(torch.autograd.grad(picture, (rgb, alpha), cotangent))
+    for ours, truth in zip(*grads, strict=True):
+        assert relative_error(ours, truth) < TOLERANCE[torch.float64].gradient
+
+
+def test_gradcheck_of_all_five_inputs_with_radii_across_the_border():
+    layers = random_layers(height=3, width=4)
+    inputs = leaves(tb.Layers(layers.rgb + 0.1, 0.8 * layers.alpha + 0.1, layers.disparity))
+    lens = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (2.0, 0.503)]
+
+    def picture(rgb, alpha, disparity, blur, focus):
+        return tb.render(tb.Layers(rgb, alpha, disparity), tb.ThinLens(blur, focus), model="subaperture", cells=4)
+
+    assert torch.autograd.gradcheck(picture, (*inputs, *lens), atol=1e-6, rtol=1e-4, fast_mode=True)
+
+
+def operator_inputs(height: int, width: int, order: int = -1) -> tuple:
+    """Arguments of the operator: textures and radii, no image, a disc, four cells, all of the picture at once."""
+    layers = random_layers(height=height, width=width)
+    textures = torch.cat([layers.alpha * layers.rgb, layers.alpha], 2).requires_grad_()
+    radius = (5 * layers.disparity[:, :, 0] - 2.013).requires_grad_()
+    disc = [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]
+    return textures, radius, None, disc, 4, [0, height, 0, width], [0.0, 0.0], True, order
+
+
+def test_the_operator_passes_opcheck():
+    torch.library.opcheck(ops.subaperture, operator_inputs(4, 5))
+
+
+@pytest.mark.parametrize("order", [0, 2])
+def test_the_adjoint_is_the_transpose_of_the_jacobian(order):
+    """⟨Jv, u⟩ = ⟨v, Jᵀu⟩; J v by central differences."""
+    textures, radius, *settings = operator_inputs(21, 18, order)
+    generator = torch.Generator().manual_seed(0)
+    v_textures, v_radius, u = (
+        torch.randn(shape, generator=generator, dtype=torch.float64) for shape in (textures.shape, radius.shape, (1, 3, 21, 18))
+    )
+    transposed = torch.autograd.grad(ops.subaperture(textures, radius, *settings), (textures, radius), u)
+    step = 1e-7
+    with torch.no_grad():
+        ahead, behind = (
+            ops.subaperture(textures + sign * step * v_textures, radius + sign * step * v_radius, *settings) for sign in (1, -1)
+        )
+    pushed = ((ahead - behind) / (2 * step) * u).sum()
+    pulled = (v_textures * transposed[0]).sum() + (v_radius * transposed[1]).sum()
+    assert pushed.item() == pytest.approx(pulled.item(), rel=1e-6)
+
+
+def test_light_that_is_pulled_back_is_light_that_was_pushed():
+    """The picture is linear in rgb, so ⟨∂(⟨u, picture⟩)/∂rgb, rgb⟩ = ⟨u, picture⟩; behind a cat-eye's views as well."""
+    for aperture in (tb.Aperture(), tb.Aperture(cat_eye=0.4)):
+        inputs = leaves(random_layers(height=9, width=10))
+        picture = run(tb.Layers(*inputs), 2.0, aperture=aperture, cells=4)
+        u = torch.rand(picture.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+        grads = torch.autograd.grad(picture, inputs, u)
+        assert (grads[0] * inputs[0]).sum().item() == pytest.approx((u * picture).sum().item(), rel=1e-10)
+        assert all(grad.isfinite().all() and grad.abs().max() > 1e-3 for grad in grads)
+
+
+# ---- properties
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@every_algorithm
+def test_no_blur_is_the_identity(algorithm, dtype):
+    layers = random_layers(count=3, dtype=dtype)
+    sharp = reference.composite(layers.alpha * layers.rgb, layers.alpha[:, :, 0])
+    tolerance = {torch.float64: 1e-12, torch.float32: 1e-6}[dtype]
+    torch.testing.assert_close(run(layers, 0.0, algorithm=algorithm), sharp, atol=tolerance, rtol=0)
+    opaque = flat_layers(layers.rgb[0, 0], 0.7)
+    torch.testing.assert_close(run(opaque, 50.0, 0.7, algorithm=algorithm)[0], opaque.rgb[0, 0], atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("cells", [1, 16])
+@every_algorithm
+def test_a_constant_opaque_picture_stays_constant(algorithm, cells):
+    noise = random_layers(dtype=torch.float32)
+    layers = tb.Layers(torch.full_like(noise.rgb, 0.37), torch.ones_like(noise.alpha), noise.disparity)
+    picture = run(layers, cells=cells, algorithm=algorithm)
+    torch.testing.assert_close(picture, torch.full_like(picture, 0.37), atol=5e-7, rtol=0)
+
+
+@every_algorithm
+@every_aperture
+def test_energy_is_kept_away_from_the_border(aperture, algorithm):
+    picture = run(point_light(33, 1e4), 9.0, 0.0, aperture, algorithm=algorithm)
+    assert picture[0, 0].sum().item() == pytest.approx(1e4, rel=1e-9)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("cells", [1, 16, 64])
+@pytest.mark.parametrize("algorithm", ["exact", "fast"])
+def test_a_point_light_of_10000_is_an_even_disc_without_dots(algorithm, cells, dtype):
+    layers = point_light(33, 1e4, dtype=dtype)
+    picture = run(layers, 10.0, 0.0, cells=cells, algorithm=algorithm)[0, 0]
+    distance = torch.hypot(*torch.meshgrid(torch.arange(33.0) - 16, torch.arange(33.0) - 16, indexing="ij"))
+    inside = distance < 10 - 1.5
+    assert picture[inside].max() / picture[inside].min() < 1 + 1e-5
+    assert picture[inside].mean().item() == pytest.approx(1e4 / (math.pi * 10**2), rel=1e-5)
+    assert picture[distance > 10 + 1.5].abs().max() < 1e-9  # integral images leave roundings, of 1e4
+    rays = tb.trace(layers, tb.ThinLens(10.0, 0.0), rays=64)[0, 0]
+    assert rays[inside].max() > 100 * rays[inside].min()  # 64 rays draw 64 dots
+
+
+@pytest.mark.parametrize("algorithm", ["exact", "fast"])
+def test_near_highlights_are_the_point_mirrors_of_far_ones(algorithm):
+    near, far = (
+        run(point_light(33, 1.0, disparity), 9.0, 0.0, APERTURES["image"], algorithm=algorithm)[0, 0]
+        for disparity in (1.0, -1.0)
+    )
+    torch.testing.assert_close(near, far.flip(0, 1), atol=1e-13, rtol=0)
+    assert (near - far).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("cells", [1, 4, 16])
+def test_flips_and_turns_by_half_commute_with_blur(cells):
+    layers = random_layers(height=16, width=16)
+    picture = run(layers, cells=cells)
+    for turn in (lambda t: t.flip(-1), lambda t: t.flip(-2), lambda t: t.flip(-2, -1)):
+        torch.testing.assert_close(run(turned(layers, turn), cells=cells), turn(picture), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize(("cells", "tolerance"), [(1, 1e-12), (4, 1e-12), (16, 0.02)])
+def test_transposes_commute_with_blur_as_far_as_the_cells_do(cells, tolerance):
+    """Quarters of the disc are symmetric in x and y; but 16 cells are cut across before they are cut along."""
+    layers = random_layers(height=16, width=16)
+    transpose = lambda t: t.transpose(-2, -1)  # noqa: E731
+    difference = run(turned(layers, transpose), cells=cells) - transpose(run(layers, cells=cells))
+    assert difference.abs().max() < tolerance
+
+
+def test_a_batch_is_a_loop_over_its_scenes():
+    layers = with_flat_layer(random_layers(batch=3, height=9, width=10, dtype=torch.float32))
+    blur, focus = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.2, 0.5, 0.9])
+    together = tb.render(layers, tb.ThinLens(blur, focus), model="subaperture")
+    for b in range(3):
+        alone = run(turned(layers, lambda t, b=b: t[b : b + 1]), float(blur[b]), float(focus[b]))
+        torch.testing.assert_close(together[b : b + 1], alone, atol=1e-6, rtol=0)
+
+
+def test_layers_are_front_to_back():
+    layers = random_layers(dtype=torch.float32)
+    assert (run(layers) - run(turned(layers, lambda t: t.flip(1)))).abs().max() > 0.1
+
+
+def test_bands_of_rows_leave_no_seam(monkeypatch):
+    layers = with_flat_layer(random_layers(height=40, width=6))
+    inputs = leaves(layers)
+    whole = run(tb.Layers(*inputs))
+    expected = torch.autograd.grad(whole.square().sum(), inputs)
+
+    monkeypatch.setattr(sys.modules["taichi_bokeh.ops.subaperture"], "_BAND_BYTES", 1)
+    heard = []
+    picture = run(tb.Layers(*inputs), progress=lambda done, total: heard.append((done, total)))
+    assert heard == [(1, 3), (2, 3), (3, 3)]
+    torch.testing.assert_close(picture, whole, atol=1e-12, rtol=0)
+    for ours, truth in zip(torch.autograd.grad(picture.square().sum(), inputs), expected, strict=True):
+        torch.testing.assert_close(ours, truth, atol=1e-10, rtol=1e-10)
+
+
+def test_the_same_bits_twice_and_on_any_number_of_threads():
+    layers = with_flat_layer(random_layers(height=24, width=25, dtype=torch.float32))
+    results = []
+    for count in (2, 2, 1):
+        torch.set_num_threads(count)
+        inputs = leaves(layers)
+        picture = run(tb.Layers(*inputs), 2.0)
+        results.append((picture, *torch.autograd.grad(picture.square().sum(), inputs)))
+    for again in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], again, strict=True))
+
+
+@pytest.mark.parametrize(("blur", "focus"), [(0.0, 0.5), (1e-6, 0.5), (12.0, 0.8)])
+@pytest.mark.parametrize("alpha", [0.0, 1.0, None])
+def test_pictures_and_gradients_are_finite_in_float32(alpha, blur, focus):
+    noise = with_flat_layer(random_layers(height=9, width=10, dtype=torch.float32))
+    rgb = noise.rgb.clone()
+    rgb[..., ::4, ::3] = 1e4
+    inputs = leaves(tb.Layers(rgb, noise.alpha if alpha is None else torch.full_like(noise.alpha, alpha), noise.disparity))
+    lens = [torch.tensor(value, requires_grad=True) for value in (blur, focus)]
+    picture = tb.render(tb.Layers(*inputs), tb.ThinLens(*lens), model="subaperture", cells=4)
+    assert picture.isfinite().all()
+    assert all(grad.isfinite().all() for grad in torch.autograd.grad(picture.sum(), (*inputs, *lens)))
+
+
+# ---- against ray tracing
+
+
+@pytest.mark.parametrize("focus", [0.0, 0.5, 1.0])
+def test_more_cells_are_nearer_the_truth_and_16_beat_the_scatter_model_by_8_db(focus):
+    layers, lens = billboards(), tb.ThinLens(10.0, focus)
+    truth = tb.trace(layers, lens, rays=4096)
+    accuracy = [psnr(run(layers, 10.0, focus, cells=cells), truth) for cells in (1, 4, 16, 64)]
+    assert accuracy == sorted(accuracy)
+    assert min(after - before for before, after in itertools.pairwise(accuracy)) > 4
+    assert accuracy[2] > psnr(tb.render(layers, lens), truth) + 8
+
+
+@pytest.mark.parametrize("aperture", [APERTURES["blades"], APERTURES["image"]], ids=["blades", "image"])
+def test_other_apertures_are_as_accurate(aperture):
+    layers, lens = billboards(), tb.ThinLens(10.0, 0.5, aperture)
+    assert psnr(run(layers, 10.0, 0.5, aperture), tb.trace(layers, lens, rays=4096)) > 48
+
+
+@pytest.mark.parametrize("shape", ["slanted", "curved"])
+@pytest.mark.parametrize("focus", [0.0, 0.35, 1.0])
+def test_slanted_and_curved_layers_are_those_that_rays_see(shape, focus):
+    y, x = torch.meshgrid(*[torch.linspace(0, 1, 32, dtype=torch.float64)] * 2, indexing="ij")
+    plane = 0.5 * x + 0.2 * y if shape == "slanted" else 0.3 + 0.2 * torch.sin(3 * x) * torch.cos(2 * y)
+    disparity = plane[None, None, None]
+    layers = tb.Layers(smooth_picture(32), torch.ones_like(disparity), disparity)
+    truth = tb.trace(layers, tb.ThinLens(10.0, focus), rays=4096)
+    assert psnr(run(layers, 10.0, focus), truth) > 50
+
+
+@pytest.mark.parametrize("focus", [0.0, 0.5])
+def test_a_cat_eye_is_that_of_the_rays(focus):
+    layers, aperture = billboards(28, 2), tb.Aperture(cat_eye=0.3)
+    truth = tb.trace(layers, tb.ThinLens(6.0, focus, aperture), rays=4096)
+    accuracy = psnr(run(layers, 6.0, focus, aperture), truth)
+    assert accuracy > 40
+    assert accuracy > psnr(run(layers, 6.0, focus), truth) + 8
+
+
+def test_where_the_rim_shuts_the_lens_it_is_dark():
+    """A narrow opening behind a full cat-eye: no ray reaches the corners, and nothing is divided by their light."""
+    inputs = leaves(flat_layers(torch.ones(3, 16, 16, dtype=torch.float64), 1.0))
+    picture = run(tb.Layers(*inputs), 4.0, 0.0, tb.Aperture(squeeze=4.0, cat_eye=1.0), cells=1)
+    assert picture[0, 0, 8, 8].item() == pytest.approx(1, abs=1e-9)
+    assert picture[0, 0, 0, 0].item() == 0
+    assert all(grad.isfinite().all() for grad in torch.autograd.grad(picture.sum(), inputs))
+
+
+# ---- cells
+
+
+@pytest.mark.parametrize(
+    ("count", "largest_px", "cells"), [(1, 30.0, 1), (2, 2.0, 4), (2, 2.1, 16), (8, 40.0, 16), (9, 30.0, 64), (2, 41.0, 64)]
+)
+def test_auto_takes_as_many_cells_as_layers_and_radii_ask_for(count, largest_px, cells):
+    layers = random_layers(count=count, height=4, width=4)
+    radius = torch.linspace(-1, 1, count).view(1, count, 1, 1).expand(1, count, 4, 4) * largest_px
+    assert cells_for(layers, radius) == cells
+
+
+def test_auto_asks_a_layer_that_is_not_flat_for_more_than_one_cell():
+    layers = random_layers(count=1, height=4, width=4)
+    assert cells_for(layers, 0.5 * layers.disparity[:, :, 0]) == 4
+
+
+def test_cells_are_16_unless_said_otherwise_and_auto_picks_a_number():
+    layers = with_flat_layer(random_layers(height=7, width=8))
+    assert torch.equal(run(layers), run(layers, cells=16))
+    assert torch.equal(run(layers, 1.0, cells="auto"), run(layers, 1.0, cells=4))
+
+
+def test_an_aperture_that_lets_light_through_at_a_few_points_is_rendered():
+    image = torch.zeros(256, 256)
+    image[20, 30] = image[230, 200] = 1  # two pinholes
+    picture = run(point_light(33, 1.0, -1.0), 12.0, 0.0, tb.Aperture(image=image))[0, 0]
+    assert picture.sum().item() == pytest.approx(1, abs=1e-9)
+    for row, column in ((20, 30), (230, 200)):
+        y, x = (round(16 + 12 * ((place + 0.5) / 128 - 1)) for place in (row, column))
+        assert picture[y - 1 : y + 2, x - 1 : x + 2].sum().item() == pytest.approx(0.5, abs=1e-3)
+
+
+# ---- torch's rules
+
+
+def test_the_users_grad_stays_the_users():
+    inputs = leaves(random_layers(height=5, width=6))
+    inputs[0].grad = mine = torch.ones_like(inputs[0])
+    run(tb.Layers(*inputs), cells=4).sum().backward()
+    assert inputs[0].grad is mine
+    assert all(t.is_leaf and t.grad.isfinite().all() for t in inputs)
+
+
+def test_strided_views_render_as_their_copies():
+    views = turned(random_layers(height=7, width=6), lambda t: t.transpose(-1, -2))
+    copies = turned(views, torch.Tensor.contiguous)
+    assert torch.equal(run(views), run(copies))
+    grads = []
+    for layers in (views, copies):
+        inputs = [t.detach().requires_grad_() for t in (layers.rgb, layers.alpha, layers.disparity)]
+        grads.append(torch.autograd.grad(run(tb.Layers(*inputs), 2.0).square().sum(), inputs))
+    assert all(torch.equal(a, b) for a, b in zip(*grads, strict=True))
+
+
+def test_compiles_to_one_graph_with_the_same_gradients():
+    layers = random_layers(height=7, width=8, dtype=torch.float32)
+
+    def picture(rgb, alpha, disparity, blur):
+        lens = tb.ThinLens(blur, 0.5, tb.Aperture(blades=5, roundness=0.0))
+        return tb.render(tb.Layers(rgb, alpha, disparity), lens, model="subaperture", cells=16)
+
+    inputs = [*leaves(layers), torch.tensor(3.0, requires_grad=True)]
+    compiled = torch.compile(picture, fullgraph=True, backend="aot_eager")(*inputs)
+    eager = picture(*inputs)
+    assert torch.equal(compiled, eager)
+    for ours, theirs in zip(*(torch.autograd.grad(p.sum(), inputs) for p in (compiled, eager)), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("how", ["auto", "cat_eye"])
+def test_what_depends_on_values_is_refused_under_compilation(how):
+    layers = random_layers(height=5, width=6, dtype=torch.float32)
+    lens = tb.ThinLens(3.0, 0.5, tb.Aperture(cat_eye=0.3 if how == "cat_eye" else 0.0))
+    cells = "auto" if how == "auto" else 16
+
+    def picture(rgb):
+        return tb.render(tb.Layers(rgb, layers.alpha, layers.disparity), lens, model="subaperture", cells=cells)
+
+    torch._dynamo.reset()
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="depends on the values of tensors"):
+        torch.compile(picture, fullgraph=True, backend="aot_eager")(layers.rgb)
+
+
+def test_double_backward_and_forward_mode_are_refused():
+    layers = random_layers(height=5, width=6)
+    rgb = layers.rgb.clone().requires_grad_()
+    picture = lambda x: run(tb.Layers(x, layers.alpha, layers.disparity), cells=4)  # noqa: E731
+    (first,) = torch.autograd.grad(picture(rgb).square().sum(), rgb, create_graph=True)
+    with pytest.raises(RuntimeError, match="double backward through subaperture"):
+        first.sum().backward()
+    tangent = torch.ones_like(layers.rgb)
+    with pytest.raises(RuntimeError, match="not supported"):
+        torch.func.jvp(picture, (layers.rgb,), (tangent,))
+    with torch.autograd.forward_ad.dual_level(), pytest.raises(RuntimeError, match="forward-mode"):
+        picture(torch.autograd.forward_ad.make_dual(layers.rgb, tangent))
+
+
+# ---- arguments
+
+
+@pytest.mark.parametrize("aperture", [tb.Aperture(), tb.Aperture(cat_eye=0.4)], ids=["disc", "cat-eye"])
+def test_progress_is_reported_to_the_end_and_changes_nothing(aperture):
+    layers = random_layers(batch=2, height=8, width=8, dtype=torch.float32)
+    heard: list[tuple[int, int]] = []
+    picture = run(layers, 1.5, aperture=aperture, cells=4, progress=lambda done, total: heard.append((done, total)))
+    assert torch.equal(picture, run(layers, 1.5, aperture=aperture, cells=4))
+    totals = {total for _, total in heard}
+    assert len(totals) == 1
+    assert [done for done, _ in heard] == list(range(1, totals.pop() + 1))
+    assert len(heard) >= 2
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        ({"cells": 0}, ValueError, "cells is 0; expected at least 1"),
+        ({"cells": -4}, ValueError, "cells is -4; expected at least 1"),
+        ({"cells": 1025}, ValueError, "cells is 1025; expected at most 1024"),
+        ({"cells": "many"}, ValueError, "cells is 'many'; expected a number or 'auto'"),
+        ({"cells": True}, TypeError, "cells is of type bool; expected an integer"),
+        ({"cells": 2.5}, TypeError, "cells is of type float; expected an integer"),
+        ({"profile": "disc"}, ValueError, "profile is 'disc', but is of the scatter models"),
+        ({"max_radius": 5.0}, ValueError, "max_radius is 5.0, but is of the scatter models"),
+        ({"algorithm": "slow"}, ValueError, "algorithm is 'slow'; expected one of 'auto', 'exact', 'fast', 'reference'"),
+        ({"model": "scatter", "cells": 16}, ValueError, "cells is 16, but model 'scatter' has none"),
+        ({"model": "scatter-official", "cells": "auto"}, ValueError, "cells is 'auto', but model 'scatter-official' has none"),
+        ({"model": "scatter", "algorithm": "fast"}, ValueError, "algorithm is 'fast'; expected 'auto', 'exact' or 'reference'"),
+    ],
+)
+def test_bad_arguments_are_named(bad, error, message):
+    with pytest.raises(error, match=f"^{message}"):
+        tb.render(random_layers(), tb.ThinLens(3.0, 0.5), **{"model": "subaperture", **bad})
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "exact", "fast", "reference"])
+def test_a_blur_that_is_not_a_number_is_an_error(algorithm):
+    with pytest.raises(ValueError, match="blur holds NaN"):
+        tb.ThinLens(torch.tensor(torch.nan), 0.5)
+    layers = random_layers(height=3, width=3, dtype=torch.float32)
+    far = tb.Layers(layers.rgb, layers.alpha, 1e3 * layers.disparity)
+    with pytest.raises(ValueError, match="blur radius is not finite"):
+        run(far, 1e38, algorithm=algorithm)
+
+
+def test_a_blur_beyond_all_memory_is_refused():
+    with pytest.raises(ValueError, match="largest blur radius"):
+        run(flat_layers(torch.rand(3, 4, 4), 1.0), 2e4, 0.0, cells=256)  # kernels of 3 TB
