@@ -194,9 +194,11 @@ def sample_points(size: int, extent: float, corners: bool = False) -> Tensor:
 
 def _divide(transmission: Tensor, box: Box, cells: int, boxes: list[Box], groups: list[int], group: int = -1) -> None:
     """Append the cells of `box` to `boxes`, and the group of each, a new one where none is given, to `groups`."""
+    if (box.bottom - box.top) * (box.right - box.left) == 1:
+        cells = 1
     if group < 0 and cells <= 5:
         group = max(groups, default=-1) + 1
-    if cells == 1 or (box.bottom - box.top) * (box.right - box.left) == 1:
+    if cells == 1:
         boxes.append(box)
         groups.append(group)
         return

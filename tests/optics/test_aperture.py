@@ -379,7 +379,7 @@ def test_an_aperture_cannot_be_changed():
 )
 @pytest.mark.parametrize("draw", [draw_by_function, draw_by_module])
 def test_the_scatter_renderer_refuses_every_shape_but_the_disc_and_names_the_field(shape, culprit, draw):
-    with pytest.raises(ValueError, match=rf"^aperture: scatter models render the disc only .* \({culprit}") as refusal:
+    with pytest.raises(ValueError, match=rf"^aperture: scatter models render the disc only.*\({culprit}") as refusal:
         draw(Aperture(**shape))
     assert len(str(refusal.value)) < 200
 
