@@ -17,7 +17,7 @@ NIGHT = (0.010, 0.015, 0.030)
 APERTURES = {
     "disc": tb.Aperture(),
     "hexagon": tb.Aperture(blades=6, roundness=0.0),
-    "cat-eye": tb.Aperture(cat_eye=0.5),
+    "cat-eye": tb.Aperture(cat_eye=0.35),
     "anamorphic ring": tb.Aperture(squeeze=1.8, ring=0.9),
 }
 
@@ -36,7 +36,7 @@ layers = tb.Layers(rgb, alpha, disparity)
 pictures = []
 for aperture in APERTURES.values():
     lens = tb.ThinLens(blur=20.0, focus=FOCUS, aperture=aperture)
-    pictures.append(tb.render(layers, lens, model="subaperture", cells=16))
+    pictures.append(tb.render(layers, lens, model="subaperture", cells=4))
 path = Path(sys.argv[1] if len(sys.argv) > 1 else ".") / "aperture-shapes.png"
 write_image(path, torch.cat(pictures, -1)[0].permute(1, 2, 0).numpy(), overwrite=True)
 print(f"{path}: {', '.join(APERTURES)}; above nearer than the focus, below beyond it")
