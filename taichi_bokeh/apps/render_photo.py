@@ -65,5 +65,5 @@ def _options(arguments: Namespace, layers: Layers, focus: float) -> dict[str, An
         given = {"profile": arguments.profile, "max_radius": arguments.max_radius}
         return {name: value for name, value in given.items() if value is not None}
     if arguments.cells == "auto":
-        return {"cells": cells_for(layers, arguments.blur * (layers.disparity - focus))}
+        return {"cells": cells_for(layers, arguments.blur * (layers.disparity[:, :, 0] - focus))}
     return {"cells": arguments.cells or _CELLS}
