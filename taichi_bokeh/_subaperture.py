@@ -13,6 +13,7 @@ from taichi_bokeh.ops.subaperture import FLAT_PX
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.aperture_cells import kernel_reach
 
+DEFAULT_CELLS = 16
 MOST_CELLS = 1024  # a cell is then a sixteenth of the opening's raster wide
 ORDERS = {"auto": -1, "exact": 0, "fast": 2}
 _RIM_PX = 0.5  # how far the cat-eye's rim may move on a highlight between two views, or an eighth of its radius

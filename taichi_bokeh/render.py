@@ -9,7 +9,7 @@ from torch import Tensor
 
 from taichi_bokeh import _runtime, ops, reference
 from taichi_bokeh._checks import require_integer, require_number
-from taichi_bokeh._subaperture import MOST_CELLS, cells_for, subaperture
+from taichi_bokeh._subaperture import DEFAULT_CELLS, MOST_CELLS, cells_for, subaperture
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
@@ -66,7 +66,7 @@ def render(
     token = None if progress is None else _runtime.progress.set(progress)
     try:
         if model == "subaperture":
-            return _subaperture(layers, blur, focus, lens.aperture, 16 if cells is None else cells, algorithm)
+            return _subaperture(layers, blur, focus, lens.aperture, DEFAULT_CELLS if cells is None else cells, algorithm)
         if algorithm == "reference":
             return reference.render(layers.rgb, layers.alpha, layers.disparity, blur, focus, chosen, max_radius)
         return _scatter(layers, blur, focus, chosen, max_radius)

@@ -3,15 +3,13 @@
 from argparse import Namespace
 from typing import Any
 
-from taichi_bokeh._subaperture import MOST_CELLS, cells_for
+from taichi_bokeh._subaperture import DEFAULT_CELLS, MOST_CELLS, cells_for
 from taichi_bokeh.apps.camera import aperture_of
 from taichi_bokeh.apps.common import largest_radius_px, progress_bar, speaker
 from taichi_bokeh.apps.scene import check_before_work, disparity_at, read_photo, split, write_result
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.render import render, require_disc
-
-_CELLS = 16
 
 
 def render_photo(arguments: Namespace) -> None:
@@ -66,4 +64,4 @@ def _options(arguments: Namespace, layers: Layers, focus: float) -> dict[str, An
         return {name: value for name, value in given.items() if value is not None}
     if arguments.cells == "auto":
         return {"cells": cells_for(layers, arguments.blur * (layers.disparity[:, :, 0] - focus))}
-    return {"cells": arguments.cells or _CELLS}
+    return {"cells": arguments.cells or DEFAULT_CELLS}

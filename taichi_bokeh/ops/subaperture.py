@@ -32,6 +32,7 @@ class _Slice(NamedTuple):
     node: int | None
     radius_px: float
     taps: Taps
+    mirrored: Taps | None  # for the adjoint, where it is wanted
 
 
 class _Layer(NamedTuple):
@@ -67,7 +68,7 @@ class _Sums(NamedTuple):
 # ---- layers and their slices
 
 
-def _slices(radius: Tensor, cells: Cells, lattice: bool, order: int | None, mirror: bool) -> list[_Slice]:
+def _slices(radius: Tensor, cells: Cells, lattice: bool, order: int | None, adjoint: bool) -> list[_Slice]:
     low, high = (float(v) for v in radius.aminmax())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
@@ -78,7 +79,8 @@ def _slices(radius: Tensor, cells: Cells, lattice: bool, order: int | None, mirr
     slices = []
     for node, radius_px in radii:
         kernel = cells.kernels(radius_px)
-        slices.append(_Slice(node, radius_px, make_taps(kernel.flip(1, 2) if mirror else kernel, order, pixel_cost)))
+        mirrored = make_taps(kernel.flip(1, 2), order, pixel_cost) if adjoint else None
+        slices.append(_Slice(node, radius_px, make_taps(kernel, order, pixel_cost), mirrored))
     return slices
 
 
@@ -89,11 +91,11 @@ def _refuse_too_large(radius_px: float, cells: Cells) -> None:
         )
 
 
-def _layers(textures: Tensor, radius: Tensor, cells: Cells, lattice: bool, order: int, mirror: bool = False) -> list[_Layer]:
-    """The layers of textures [L, 4, H, W]; `mirror` for the adjoint, whose kernels are point mirrors."""
+def _layers(textures: Tensor, radius: Tensor, cells: Cells, lattice: bool, order: int, adjoint: bool = False) -> list[_Layer]:
+    """The layers of textures [L, 4, H, W]; with `adjoint` also the taps of the mirrored kernels, which it needs."""
     result = []
     for texture, plane in zip(plain(textures), plain(radius), strict=True):
-        slices = _slices(plane, cells, lattice, None if order < 0 else order, mirror)
+        slices = _slices(plane, cells, lattice, None if order < 0 else order, adjoint)
         pad = max(kernel_reach(part.radius_px, cells.extent) for part in slices) + 1
         place, slope = (plane, plane) if slices[0].node is None else place_among_nodes(plane)  # not read of a flat layer
         result.append(_Layer(texture.permute(1, 2, 0).contiguous(), place, slope, slices, pad))
@@ -250,7 +252,7 @@ def _composite_adjoint(d_picture: Tensor, sums: _Sums, cells: Cells) -> _Sums:
     return _Sums(sums.values.grad, sums.weights.grad)
 
 
-def _pull(layer: _Layer, mirrored: _Layer, d_sums: _Sums, window: _Window, d_texture: Tensor, d_place: Tensor) -> None:
+def _pull(layer: _Layer, d_sums: _Sums, window: _Window, d_texture: Tensor, d_place: Tensor) -> None:
     """Add to the gradients of a layer's texture [H, W, 4] and place [H, W] what cotangents [M, …] of a window's sums give."""
     height, width = layer.place.shape
     pad, device = layer.pad, layer.place.device
@@ -263,19 +265,21 @@ def _pull(layer: _Layer, mirrored: _Layer, d_sums: _Sums, window: _Window, d_tex
     shape = (len(rows) + 2 * pad, row + PIXELS - 1)
     inside = (slice(2 * pad, 2 * pad + size[0]), slice(2 * pad, 2 * pad + size[1]))
     kernel = kernels.pull(not layer.is_flat, dtype_name(texture))
-    placed = [place(part.taps, row, texture.new_empty(0, dtype=torch.float64)) for part in mirrored.slices]
+    mirrored = [(part.node, part.mirrored) for part in layer.slices if part.mirrored is not None]
+    placed = [place(taps, row, texture.new_empty(0, dtype=torch.float64)) for _, taps in mirrored]
     for m in range(d_sums.values.shape[0]):
         of_order: dict[int, list[Tensor]] = {}
-        for part, taps in zip(mirrored.slices, placed, strict=True):
-            order = part.taps.order
+        for (node, taps), at in zip(mirrored, placed, strict=True):
+            order = taps.order
             if order not in of_order:
                 both = d_sums.values[m], d_sums.weights[m][..., None]
                 of_order[order] = [_packed_cotangent(value, shape, inside, order) for value in both]
-            first, last = (int(part.taps.first[m + k]) for k in (0, 1))
+            first, last = (int(taps.first[m + k]) for k in (0, 1))
             if first < last:
-                source = (*of_order[order], taps.steps, taps.weights, first, last)
-                node = float(part.node or 0)
-                _runtime.launch(kernel, *source, texture, place_, node, into_texture, into_place, row, pad * row + pad)
+                source = (*of_order[order], at.steps, at.weights, first, last)
+                _runtime.launch(
+                    kernel, *source, texture, place_, float(node or 0), into_texture, into_place, row, pad * row + pad
+                )
     for total, part_of_it in ((d_texture, into_texture), (d_place, into_place)):
         narrow = part_of_it.new_zeros(len(rows), width, *total.shape[2:]).index_add_(1, columns, part_of_it)
         total.index_add_(0, rows, narrow)
@@ -305,8 +309,7 @@ def _subaperture_backward(
     d_textures = textures.new_zeros(batch, count, height, width, 4)
     d_radius = torch.zeros_like(radius, memory_format=torch.contiguous_format)
     for b in range(batch):
-        layers = _layers(textures[b], radius[b], parts, lattice, order)
-        mirrored = _layers(textures[b], radius[b], parts, lattice, order, mirror=True)
+        layers = _layers(textures[b], radius[b], parts, lattice, order, adjoint=True)
         for window in _windows(whole, count, parts.count, 3 * textures.element_size()):
             sums = _sums(layers, parts, window)
             rows = slice(window.top - whole.top, window.bottom - whole.top)
@@ -317,7 +320,7 @@ def _subaperture_backward(
                 part = _Sums(d_sums.values[k], d_sums.weights[k])
                 if not layer.is_flat:
                     part = _prior_adjoint(part, parts.shares.to(part.values))
-                _pull(layer, mirrored[k], part, window, d_textures[b, k], d_radius[b, k])
+                _pull(layer, part, window, d_textures[b, k], d_radius[b, k])
         for k, layer in enumerate(layers):
             d_radius[b, k] *= layer.slope  # until here the gradient of the place
     return d_textures.permute(0, 1, 4, 2, 3).contiguous(), d_radius
