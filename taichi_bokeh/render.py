@@ -69,7 +69,7 @@ def render(
             return _subaperture(layers, blur, focus, lens.aperture, DEFAULT_CELLS if cells is None else cells, algorithm)
         if algorithm == "reference":
             return reference.render(layers.rgb, layers.alpha, layers.disparity, blur, focus, chosen, max_radius)
-        return _scatter(layers, blur, focus, chosen, max_radius)
+        return _scatter(layers, blur, focus, chosen, max_radius, algorithm)
     finally:
         if token is not None:
             _runtime.progress.reset(token)
@@ -103,8 +103,6 @@ def _validate_scatter(
 ) -> str:
     """The kernels' name of the model and profile, or an error that names the culprit."""
     require_disc(lens.aperture)
-    if algorithm == "fast":
-        raise ValueError("algorithm is 'fast'; expected 'auto', 'exact' or 'reference' with a scatter model")
     if cells is not None:
         raise ValueError(f"cells is {cells!r}, but model {model!r} has none; they are those of model 'subaperture'")
     if max_radius is not None:
@@ -112,6 +110,8 @@ def _validate_scatter(
         if not 0 < max_radius < 1 << 15:
             raise ValueError(f"max_radius is {max_radius}; expected px between 0 and 32768")
     if model == "scatter-official":
+        if algorithm == "fast":
+            raise ValueError("algorithm is 'fast', but model 'scatter-official' has none; expected 'auto', 'exact' or 'reference'")
         if profile is not None:
             raise ValueError(f"profile is {profile!r}, but model 'scatter-official' has one profile of its own")
         return "official"
@@ -143,8 +143,12 @@ def refuse_forward_mode(*tensors: Tensor) -> None:
 def _radius(layers: Layers, blur: Tensor, focus: Tensor) -> Tensor:
     """Signed radius of the circle of confusion in px, [B·L, H, W]."""
     batch, count, height, width = layers.shape
-    per_layer = [value[:, None].expand(batch, count).reshape(-1) for value in (blur, focus)]
-    return ops.circle_of_confusion(layers.disparity.reshape(-1, height, width), *per_layer)
+    return ops.circle_of_confusion(layers.disparity.reshape(-1, height, width), *(per_layer(v, count) for v in (blur, focus)))
+
+
+def per_layer(value: Tensor, count: int) -> Tensor:
+    """[B] -> [B·count], one for each layer."""
+    return value[:, None].expand(-1, count).reshape(-1)
 
 
 def _subaperture(layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture, cells: int | str, algorithm: str) -> Tensor:
@@ -155,14 +159,17 @@ def _subaperture(layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture
     return subaperture(layers, radius, aperture, number, algorithm)
 
 
-def _scatter(layers: Layers, blur: Tensor, focus: Tensor, profile: str, max_radius: float | None) -> Tensor:
+def _scatter(
+    layers: Layers, blur: Tensor, focus: Tensor, profile: str, max_radius: float | None, algorithm: str
+) -> Tensor:
     batch, count, height, width = layers.shape
     rgb = layers.rgb.reshape(-1, 3, height, width)
     alpha, disparity = (value.reshape(-1, height, width) for value in (layers.alpha, layers.disparity))
     radius = _radius(layers, blur, focus)
     planes, spread, in_focus = ops.sources(rgb, alpha, radius, profile)
     border = "reflect" if profile == "official" else "replicate"
-    sums = ops.scatter(planes, spread, disparity, in_focus, profile, float(max_radius or 0.0), border)
+    plan = (per_layer(blur, count).detach(), per_layer(focus, count).detach())
+    sums = ops.scatter(planes, spread, disparity, in_focus, *plan, profile, float(max_radius or 0.0), border, algorithm)
     if profile == "official":
         coverage = ops.square_mean(alpha, radius, int(max_radius or 1 << 20))
         colour = ops.resolve_official(sums, coverage)

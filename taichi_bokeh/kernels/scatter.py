@@ -33,7 +33,7 @@ PLANES = 5
 RADIUS, DISPARITY = 5, 6  # where they stand in the padded source, behind the planes
 IN_FOCUS, FOCUS_DISPARITY = 0, 1  # where they stand in `focus`
 LANES = 8
-_NEGLIGIBLE_FOCUS = {"float32": 1e-7, "float64": 1e-17}  # O is 1 to rounding below
+NEGLIGIBLE_FOCUS = {"float32": 1e-7, "float64": 1e-17}  # O is 1 to rounding below
 
 
 class Scatter(NamedTuple):
@@ -46,7 +46,7 @@ def scatter(name: str, dtype: str) -> Scatter:
     real = REAL[dtype]
     exp = exponential(dtype)
     sample, margin, plateau = profile(name, dtype)
-    negligible = _NEGLIGIBLE_FOCUS[dtype]
+    negligible = NEGLIGIBLE_FOCUS[dtype]
     vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
     vec7 = ti.types.vector(PLANES + 2, real)
     tables = arrays4 = ti.types.ndarray(dtype=real, ndim=4)

@@ -1,7 +1,7 @@
 """The operator of the scatter sums: pads, culls, launches the kernels of kernels/scatter.py, and folds gradients back."""
 
 import math
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -10,13 +10,15 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.cells import PIXELS
 from taichi_bokeh.kernels.culling import TILE, culling
-from taichi_bokeh.kernels.disc_table import disc_table
 from taichi_bokeh.kernels.profile import profile as profile_of
-from taichi_bokeh.kernels.scatter import LANES, PLANES
+from taichi_bokeh.kernels.scatter import LANES, NEGLIGIBLE_FOCUS, PLANES
 from taichi_bokeh.kernels.scatter import scatter as scatter_kernels
+from taichi_bokeh.kernels.separable_occlusion import focus_nodes
+from taichi_bokeh.ops import _rows
 from taichi_bokeh.ops._common import GradientOnly, dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
 from taichi_bokeh.ops._taps import correlate, make_taps
 
+_LEAST_ROWS_PX = 8.0  # largest radius up to which the gather is at least as fast as rows (benchmarks/scatter.py)
 _PIXELS_AT_ONCE = 1 << 20  # layers are taken together up to this many pixels, else one by one: bounds the memory
 
 
@@ -32,20 +34,12 @@ class _Prepared(NamedTuple):
     limit: float
 
 
-@lru_cache(maxsize=8)
-def _disc_table(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    build, _, nodes = disc_table(str(dtype).removeprefix("torch."))
-    table = torch.empty(size, size, nodes, 2, dtype=dtype, device=device)
-    _runtime.launch(build, table)
-    return table
-
-
 def _table(name: str, farthest: float, like: Tensor) -> Tensor:
     if name != "disc":
         return like.new_zeros(1, 1, 1, 2)
     size = 8 * math.ceil((farthest + 2) / 8)  # few sizes, so that the cache hits
     with torch.inference_mode(False):
-        return _disc_table(size, like.dtype, like.device)
+        return _rows.disc_table_of(size, like.dtype, like.device)
 
 
 def _farthest(spread: Tensor, name: str, limit: float) -> float:
@@ -62,17 +56,22 @@ def _prepare(inputs: tuple[Tensor, ...], name: str, max_radius: float, border: s
     limit = max_radius if max_radius > 0 else 1e9
     farthest = _farthest(spread, name, limit)
     pad = TILE * math.ceil((farthest + LANES) / TILE)
-    if planes.shape[-1] + planes.shape[-2] + 4 * pad > 1 << 15:
-        raise ValueError(
-            f"the largest blur radius is {float(spread.max()):.0f} px, too much for pictures of "
-            f"{planes.shape[-1]}x{planes.shape[-2]} px: lower blur, or set max_radius"
-        )
+    _refuse_too_large(planes, float(spread.max()), pad)
     source = pad_planes(torch.cat([planes, spread[:, None], disparity[:, None]], 1), pad, border)
     focus = planes.new_zeros(planes.shape[0], 2, planes.shape[2], planes.shape[3] + LANES)
     focus[:, 0, :, :-LANES], focus[:, 1, :, :-LANES] = in_focus, disparity
     spans = torch.empty(*focus.shape[0:3:2], 2, dtype=torch.int32, device=focus.device)
     _runtime.launch(scatter_kernels(name, dtype).focus_rows, focus, spans)
     return _Prepared(source, focus, _table(name, farthest, planes), _reach(source, pad, limit, name), spans, pad, limit)
+
+
+def _refuse_too_large(planes: Tensor, radius_px: float, pad: int) -> None:
+    width, height = planes.shape[-1], planes.shape[-2]
+    if width + height + 4 * pad > 1 << 15:
+        raise ValueError(
+            f"the largest blur radius is {radius_px:.0f} px, too much for pictures of {width}x{height} px: lower blur, or set "
+            "max_radius"
+        )
 
 
 def _reach(source: Tensor, pad: int, limit: float, name: str) -> Tensor:
@@ -91,28 +90,120 @@ def _at_once(planes: Tensor) -> int:
     return max(1, _PIXELS_AT_ONCE // (planes.shape[2] * planes.shape[3]))
 
 
+class Way(NamedTuple):
+    """How the sums of one picture are evaluated, and why.
+
+    Attributes:
+        name: "rows" (kernels/rows.py), "correlation" (kernels/cells.py, for flat pictures) or "gather" (kernels/scatter.py).
+        reason: half a sentence.
+        nodes: relative to the focus, for the occlusion in rows; empty where nothing is in focus.
+    """
+
+    name: str
+    reason: str
+    nodes: tuple[float, ...] = ()
+
+
+class Plan(NamedTuple):
+    """By what the ways are chosen; profile, max_radius and algorithm as of the operator."""
+
+    blur: Tensor  # [N]
+    profile: str
+    max_radius: float
+    algorithm: str
+
+
+def choose_ways(spread: Tensor, in_focus: Tensor, flat: Tensor, plan: Plan, adjoint: bool = False) -> list[Way]:
+    """The way of each of N pictures, or that of its adjoint; spread, in_focus [N, H, W], flat [N] bool.
+
+    Raises:
+        ValueError: algorithm is "fast", and a picture has no fast way; the message says why.
+    """
+    ways = []
+    for k, is_flat in enumerate(flat.tolist()):
+        way = Way("correlation", "the layer is flat: all its pixels have one blur kernel")
+        if adjoint or not is_flat:  # a correlation has no adjoint of its own
+            way = _way_of(spread[k], in_focus[k], float(plan.blur[k]), plan)
+            if plan.algorithm == "fast" and way.name == "gather" and not is_flat:
+                raise ValueError(f"algorithm is 'fast', but {way.reason}; expected 'auto' or 'exact' then")
+        ways.append(way)
+    return ways
+
+
+def _way_of(spread: Tensor, in_focus: Tensor, blur: float, plan: Plan) -> Way:
+    dtype = dtype_name(spread)
+    farthest = _farthest(spread, plan.profile, 1e9)
+    if plan.algorithm == "exact":
+        return Way("gather", "algorithm 'exact' was asked for")
+    if plan.profile == "official":
+        return Way("gather", "the released code's model has only the gather")
+    if 0 < plan.max_radius < farthest:
+        return Way("gather", f"max_radius, {plan.max_radius:g} px, cuts off discs, which reach {farthest:.1f} px")
+    if plan.algorithm == "auto" and float(spread.max()) <= _LEAST_ROWS_PX:
+        return Way("gather", f"no radius is more than {_LEAST_ROWS_PX:g} px")
+    if not bool((in_focus > NEGLIGIBLE_FOCUS[dtype]).any()):
+        return Way("rows", "nothing is in focus, so that there is no occlusion")
+    nodes = focus_nodes(blur, dtype)
+    if nodes is None:
+        return Way("gather", f"a blur of {blur:.3g} px per unit of disparity is too little to separate the occlusion")
+    return Way("rows", f"the occlusion is separated by {len(nodes)} nodes of disparity", nodes)
+
+
 @torch.library.custom_op("taichi_bokeh::scatter", mutates_args=())
 def scatter(
-    planes: Tensor, spread: Tensor, disparity: Tensor, in_focus: Tensor, profile: str, max_radius: float, border: str
+    planes: Tensor,
+    spread: Tensor,
+    disparity: Tensor,
+    in_focus: Tensor,
+    blur: Tensor,
+    focus: Tensor,
+    profile: str,
+    max_radius: float,
+    border: str,
+    algorithm: str,
 ) -> Tensor:
     """Scatter sums [N, 5, H, W].
 
-    planes [N, 5, H, W]: weighted sources; spread, disparity, in_focus [N, H, W]; profile "disc", "soft" or "official";
-    max_radius in px: only sources nearer than this contribute, 0 for no limit; border "replicate" or "reflect".
+    planes [N, 5, H, W]: weighted sources; spread, disparity, in_focus [N, H, W]; blur, focus [N], by which the evaluation is
+    planned, not differentiated; profile "disc", "soft" or "official"; max_radius in px: only sources nearer than this
+    contribute, 0 for no limit; border "replicate" or "reflect"; algorithm "auto", "exact" or "fast".
     """
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
-    sums = torch.empty_like(inputs[0])
+    result = torch.empty_like(inputs[0])
     flat = _flat(inputs, profile, max_radius)
-    parts = [part for part in (*flat.nonzero(), *(~flat).nonzero()[:, 0].split(_at_once(planes))) if len(part)]
+    ways = choose_ways(inputs[1], inputs[3], flat, Plan(blur, profile, max_radius, algorithm))
+    parts = list(_parts(ways, _at_once(planes)))
     for k, part in enumerate(parts):
         with _runtime.nested_progress(k, len(parts)):
             chosen = tuple(value[part] for value in inputs)
-            if flat[part[0]]:
-                sums[part] = _flat_sums(chosen, profile, max_radius, border)
+            way = ways[int(part[0])]
+            if way.name == "correlation":
+                result[part] = _flat_sums(chosen, profile, max_radius, border)
                 _runtime.report(1, 1)
+            elif way.name == "gather":
+                result[part] = _sums(_prepare(chosen, profile, max_radius, border), profile)
             else:
-                sums[part] = _sums(_prepare(chosen, profile, max_radius, border), profile)
-    return sums
+                picture, lists = _for_rows(chosen, way, float(focus[part]), profile)
+                _rows.sums(picture, lists, result[int(part)])
+    return result
+
+
+def _parts(ways: list[Way], at_once: int) -> Iterator[Tensor]:
+    """Which pictures are evaluated together, [n]: those that are gathered, and each of the others by itself."""
+    gathered = [k for k, way in enumerate(ways) if way.name == "gather"]
+    yield from (torch.tensor([k]) for k in range(len(ways)) if k not in gathered)
+    if gathered:
+        yield from torch.tensor(gathered).split(at_once)
+
+
+def _for_rows(inputs: tuple[Tensor, ...], way: Way, focus: float, profile: str) -> tuple[_rows.Picture, _rows.Lists]:
+    """One picture [1, …] and its tables."""
+    planes, spread, disparity, in_focus = (value[0] for value in inputs)
+    picture = _rows.Picture(planes, spread, in_focus, disparity)
+    largest = float(spread.max())
+    _refuse_too_large(planes, largest, math.ceil(largest))
+    nodes = tuple(focus + node for node in way.nodes) or None
+    return picture, _rows.lists_for(picture, profile, largest, nodes)
 
 
 def _sums(p: _Prepared, profile: str) -> Tensor:
@@ -164,27 +255,47 @@ def _scatter_backward(
     spread: Tensor,
     disparity: Tensor,
     in_focus: Tensor,
+    blur: Tensor,
+    focus: Tensor,
     profile: str,
     max_radius: float,
     border: str,
+    algorithm: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
-    grads = tuple(torch.empty_like(value) for value in inputs)
-    for part in torch.arange(planes.shape[0]).split(_at_once(planes)):
-        p = _prepare(tuple(value[part] for value in inputs), profile, max_radius, border)
-        sums = GradientOnly(torch.nn.functional.pad(plain(grad[part]), (0, LANES)))
-        p.source.grad, p.focus.grad = torch.zeros_like(p.source), torch.zeros_like(p.focus)
-        scatter_kernels(profile, dtype_name(planes)).sums.grad(*_arguments(p, sums))
-        folded = fold_planes(p.source.grad, p.pad, border)
-        grads[0][part], grads[1][part] = folded[:, :5], folded[:, 5]
-        grads[2][part] = folded[:, 6] + p.focus.grad[:, 1, :, :-LANES]
-        grads[3][part] = p.focus.grad[:, 0, :, :-LANES]
+    grads = tuple(torch.zeros_like(value) for value in inputs)
+    flat = _flat(inputs, profile, max_radius)
+    ways = choose_ways(inputs[1], inputs[3], flat, Plan(blur, profile, max_radius, algorithm), adjoint=True)
+    for part in _parts(ways, _at_once(planes)):
+        chosen = tuple(value[part] for value in inputs)
+        way = ways[int(part[0])]
+        if way.name == "gather":
+            for total, value in zip(grads, _gather_pull(plain(grad[part]), chosen, profile, max_radius, border), strict=True):
+                total[part] = value
+        else:
+            picture, lists = _for_rows(chosen, way, float(focus[part]), profile)
+            d_planes, d_spread, d_disparity, d_in_focus = (total[int(part)] for total in grads)
+            gradients = _rows.Picture(d_planes, d_spread, d_in_focus, d_disparity)
+            _rows.pull(plain(grad[int(part)]), picture, lists, gradients)
     return grads  # type: ignore[return-value]
 
 
+def _gather_pull(
+    d_sums: Tensor, inputs: tuple[Tensor, ...], profile: str, max_radius: float, border: str
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of pictures whose sums are gathered."""
+    p = _prepare(inputs, profile, max_radius, border)
+    sums = GradientOnly(torch.nn.functional.pad(d_sums, (0, LANES)))
+    p.source.grad, p.focus.grad = torch.zeros_like(p.source), torch.zeros_like(p.focus)
+    scatter_kernels(profile, dtype_name(d_sums)).sums.grad(*_arguments(p, sums))
+    folded = fold_planes(p.source.grad, p.pad, border)
+    in_focus, disparity = p.focus.grad[..., :-LANES].unbind(1)
+    return folded[:, :5], folded[:, 5], folded[:, 6] + disparity, in_focus
+
+
 def _save(ctx: Any, inputs: Any, output: Any) -> None:
-    ctx.save_for_backward(*inputs[:4])
-    ctx.settings = inputs[4:]
+    ctx.save_for_backward(*inputs[:6])
+    ctx.settings = inputs[6:]
 
 
 scatter.register_fake(lambda planes, *rest: torch.empty_like(planes, memory_format=torch.contiguous_format))
@@ -192,7 +303,7 @@ _scatter_backward.register_fake(
     lambda grad, *inputs: tuple(torch.empty_like(t, memory_format=torch.contiguous_format) for t in inputs[:4])
 )
 scatter.register_autograd(
-    lambda ctx, grad: (*_scatter_backward(grad, *ctx.saved_tensors, *ctx.settings), None, None, None),
+    lambda ctx, grad: (*_scatter_backward(grad, *ctx.saved_tensors, *ctx.settings), *[None] * 6),
     setup_context=_save,
 )
 refuse_double_backward(_scatter_backward, "scatter")

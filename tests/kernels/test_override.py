@@ -13,7 +13,8 @@ def test_a_taichi_tape_reaches_the_sources_through_the_override():
     planes = torch.rand(1, 5, 6, 9, dtype=torch.float64, requires_grad=True)
     spread, disparity, in_focus = (torch.rand(1, 6, 9, dtype=torch.float64) for _ in range(3))
     cotangent = torch.rand(1, 5, 6, 9, dtype=torch.float64)
-    settings = ("disc", 0.0, "replicate")
+    plan = torch.tensor([40.0], dtype=torch.float64), torch.tensor([0.5], dtype=torch.float64)
+    settings = (*plan, "disc", 0.0, "replicate", "exact")
     sums = ops.scatter(planes, 2 * spread + 0.1, disparity, in_focus, *settings)
     (expected,) = torch.autograd.grad(sums, planes, cotangent)
 

@@ -34,5 +34,7 @@ class ScatterNoOcclusion:
         radii = radius_px[:, None, None].expand_as(places).contiguous()
         planes, spread, in_focus = ops.sources(picture.expand(len(places), 3, *disparity.shape), places, radii, "official")
         nothing_in_focus = torch.zeros_like(in_focus)  # O = 1 + e·(…) with e = 0
-        sums = ops.scatter(planes, spread, radii, nothing_in_focus, "official", 0.0, "reflect").sum(0, keepdim=True)
+        plan = (torch.zeros_like(radius_px), torch.zeros_like(radius_px))  # of the occlusion, of which there is none
+        sums = ops.scatter(planes, spread, radii, nothing_in_focus, *plan, "official", 0.0, "reflect", "exact")
+        sums = sums.sum(0, keepdim=True)
         return ops.resolve_official(sums, torch.ones_like(sums[:, 0]))[0]

@@ -1,0 +1,100 @@
+"""Blur kernels as lists of steps along their rows: what one source adds to a row, tabulated over its radius.
+
+A source of radius r has on the row dy, at the column dx, the weight E(dx, dy; r) (kernels/profile.py). Inside the disc E is
+flat, so that along the row only its steps differ from 0:
+
+    w_i(r) = E(i, dy; r) − E(i + 1, dy; r),      i ≥ 0,      E(−dx) = E(dx)
+
+Added at −i and taken away at i + 1, they give E back once the row is summed up from the left. A list holds the w_i that are not
+0, O(1) of them where the rim is steep and O(r²) divided among the 2r rows, so about 20·r in all against π·r² weights. Small
+discs are listed as their weights E(i, dy; r), i ≥ 0, themselves: there are as few, and a bright point in focus is then no
+difference of large numbers.
+
+Between nodes of the radius, `STEPS_PER_PIXEL` a pixel, an entry is the cubic Hermite polynomial through the profile's values
+and slopes, and its slope the polynomial's. So a sum over lists is the sum of the gather (kernels/scatter.py) but for the error of
+an interpolation that is as fine as the gather's own.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from taichi_bokeh._runtime import ti
+from taichi_bokeh.kernels.arithmetic import REAL
+from taichi_bokeh.kernels.disc_table import STEPS_PER_PIXEL
+from taichi_bokeh.kernels.profile import profile
+
+#: Below this radius (px) a list holds weights, from it on steps. Above the radius of whatever counts as in focus.
+LEAST_STEP_RADIUS_PX = 5.0
+WEIGHTS, STEPS = 0, 1  # kinds of lists
+_NEGLIGIBLE = {"float32": 1e-6, "float64": 1e-16}  # weights below this, at both nodes, are not listed
+
+
+class RowTable(NamedTuple):
+    count: Any  # kernel: (table, lists [rows, intervals, 4]): writes length, first offset and kind of each list
+    fill: Any  # kernel: (table, lists, entries [total, 4]): the polynomials, once lists hold where each begins
+
+
+@cache
+def row_table(name: str, dtype: str) -> RowTable:
+    """Lists of one profile: `table` is that of kernels/disc_table.py; lists are (begin, first offset, length, kind)."""
+    real = REAL[dtype]
+    steps = STEPS_PER_PIXEL[dtype]
+    sample, margin, _ = profile(name, dtype)
+    negligible = _NEGLIGIBLE[dtype]
+    vec2, vec4 = ti.types.vector(2, real), ti.types.vector(4, real)
+    list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=2)
+    polynomials = ti.types.ndarray(dtype=vec4, ndim=1)
+    tables = ti.types.ndarray(dtype=real, ndim=4)
+
+    @ti.func
+    def weight(table: ti.template(), dy, dx, radius):
+        """(E, E′) at the offset (dx, dy)."""
+        distance = ti.sqrt(ti.cast(dy * dy + dx * dx, real))
+        row, column = ti.min(dy, table.shape[0] - 1), ti.min(dx, table.shape[1] - 1)
+        value = sample(table, row, column, radius, distance)
+        return ti.select(distance < radius + real(margin), value, vec2(0.0))
+
+    @ti.func
+    def entry(table: ti.template(), dy, i, radius, kind):
+        value = weight(table, dy, i, radius)
+        if kind == STEPS:
+            value -= weight(table, dy, i + 1, radius)
+        return value
+
+    @ti.func
+    def is_listed(table: ti.template(), dy, i, interval, kind):
+        low, high = ti.cast(interval, real) / steps, ti.cast(interval + 1, real) / steps
+        size = ti.abs(entry(table, dy, i, low, kind)[0]) + ti.abs(entry(table, dy, i, high, kind)[0])
+        return size > real(negligible)
+
+    @ti.kernel
+    def count(table: tables, lists: list_heads):
+        for dy, interval in lists:
+            low, high = ti.cast(interval, real) / steps, ti.cast(interval + 1, real) / steps
+            kind = ti.select(low < real(LEAST_STEP_RADIUS_PX), WEIGHTS, STEPS)
+            outer = high + real(margin)
+            first, last = 0, -1
+            if ti.cast(dy, real) < outer:
+                last = ti.cast(ti.sqrt(outer * outer - dy * dy), ti.i32) + 1
+                inner = low - real(margin)
+                if kind == STEPS and inner > dy:
+                    first = ti.max(0, ti.cast(ti.sqrt(inner * inner - dy * dy), ti.i32) - 2)
+                while last >= first and not is_listed(table, dy, last, interval, kind):
+                    last -= 1
+                if kind == STEPS:
+                    while first < last and not is_listed(table, dy, first, interval, kind):
+                        first += 1
+            lists[dy, interval] = ti.Vector([0, first, last - first + 1, kind])
+
+    @ti.kernel
+    def fill(table: tables, lists: list_heads, entries: polynomials):
+        for dy, interval in lists:
+            head = lists[dy, interval]
+            for k in range(head[2]):
+                low, high = ti.cast(interval, real) / steps, ti.cast(interval + 1, real) / steps
+                start = entry(table, dy, head[1] + k, low, head[3])
+                stop = entry(table, dy, head[1] + k, high, head[3])
+                rise, s0, s1 = stop[0] - start[0], start[1] / steps, stop[1] / steps
+                entries[head[0] + k] = vec4(start[0], s0, 3 * rise - 2 * s0 - s1, s0 + s1 - 2 * rise)
+
+    return RowTable(count, fill)

@@ -1,0 +1,259 @@
+"""On-focal occlusion as a few plain scatters: τ(d_y − d_x), interpolated in d_x between nodes of disparity.
+
+O(y, x) = 1 − e(x)·τ(d_y − d_x) differs from 1 only where e does from 0: for |K·d_x| up to about 2.3. In so narrow a band of
+disparities τ is a polynomial in d_x, with the Lagrange basis u_k of T nodes n_k,
+
+    τ(d_y − d_x) ≈ Σ_k u_k(d_x)·τ_k(d_y),      τ_k(d) = τ(d − n_k) = 1/(1 + exp(20·(d − n_k − 0.1)))
+
+so that, with S_k the plain sums (kernels/rows.py) of the planes P·τ_k, taken near pixels in focus only,
+
+    s(x) = S(x) − e(x)·Σ_k u_k(d_x)·S_k(x) + e(x)·E(0; r_x)·P(x)·κ(x),      κ(x) = Σ_k u_k(d_x)·τ_k(d_x)
+
+the last because O(x, x) = 1. Adjoint, with g = ∂loss/∂s and A_k the gathered −e·u_k·g (the adjoint of S_k):
+
+    ∂/∂P(y) = Σ_k τ_k·A_k + e·E·κ·g                     ∂/∂e(x) = −⟨g, Σ_k u_k·S_k⟩ + ⟨g, P⟩·E·κ
+    ∂/∂d_y  = Σ_k τ_k′·⟨P, A_k⟩,  τ_k′ = −20·τ_k·(1 − τ_k)    ∂/∂d_x = −e·⟨g, Σ_k u_k′·S_k⟩ + e·⟨g, P⟩·E·κ′
+    ∂/∂r_x  = … + e·⟨g, P⟩·E′·κ
+
+Nodes are taken GROUP at a time, as 3·5 planes are a vector. The gradients of sources are those of kernels/rows.py.
+"""
+
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taichi_bokeh._runtime import ti
+from taichi_bokeh.kernels.arithmetic import REAL, exponential
+from taichi_bokeh.kernels.disc_table import STEPS_PER_PIXEL
+from taichi_bokeh.kernels.row_planes import PLANES, WAYS
+from taichi_bokeh.kernels.rows import GROUP, HIDDEN_LANES, SEGMENT
+from taichi_bokeh.kernels.scatter import NEGLIGIBLE_FOCUS
+
+MOST_NODES = 15
+_LEAST_BLUR = 1.0  # px per unit of disparity: far below what MOST_NODES can do
+TOLERANCE = {"float32": 1e-3, "float64": 1e-8}  # largest error of e·τ that the nodes may leave
+
+
+def _error(blur: float, nodes: NDArray[np.float64], farthest: float) -> float:
+    """Largest |e·(Σ_k u_k·τ_k − τ)| over d_x in reach and all d_y."""
+    d_x = np.linspace(-farthest, farthest, 161) / blur
+    d_y = np.linspace(-0.6, 0.8, 281) + np.linspace(-1, 1, 281) * farthest / blur
+    basis = [np.prod([(d_x - m) / (n - m) for m in nodes if m != n], axis=0) for n in nodes]
+    tau = lambda nearer: 0.5 - 0.5 * np.tanh(10 * (nearer - 0.1))  # noqa: E731
+    approximate = sum(u[:, None] * tau(d_y - n) for u, n in zip(basis, nodes, strict=True))
+    error = np.exp(-3 * (blur * d_x) ** 2)[:, None] * (approximate - tau(d_y - d_x[:, None]))
+    return float(np.abs(error).max())
+
+
+@lru_cache(maxsize=64)
+def _relative_nodes(blur: float, dtype: str) -> tuple[float, ...] | None:
+    farthest = float(np.sqrt(-np.log(NEGLIGIBLE_FOCUS[dtype]) / 3))
+    for count in range(GROUP, MOST_NODES + 1, GROUP):
+        chebyshev = np.cos((2 * np.arange(count) + 1) * np.pi / (2 * count))
+        spans = np.linspace(0.4, 1.0, 13) * farthest / blur
+        errors = [_error(blur, chebyshev * span, farthest) for span in spans]
+        best = int(np.argmin(errors))
+        if errors[best] <= TOLERANCE[dtype]:
+            return tuple(chebyshev * spans[best])
+    return None
+
+
+def focus_nodes(blur: float, dtype: str) -> tuple[float, ...] | None:
+    """Nodes n_k, relative to the focus, for a blur in px per unit of disparity; None where MOST_NODES are too few.
+
+    They are the same for similar blurs, so that the picture is smooth in the blur but for steps of the tolerance's size.
+    """
+    if blur < _LEAST_BLUR:
+        return None
+    return _relative_nodes(2.0 ** (np.floor(4 * np.log2(blur)) / 4), dtype)
+
+
+class SeparableOcclusion(NamedTuple):
+    wanted: Any
+    shares: Any
+    occlude: Any
+    cotangent: Any
+    occlude_adjoint: Any
+
+
+@cache
+def separable_occlusion(dtype: str) -> SeparableOcclusion:
+    real = REAL[dtype]
+    exp = exponential(dtype)
+    steps = STEPS_PER_PIXEL[dtype]
+    negligible = NEGLIGIBLE_FOCUS[dtype]
+    vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
+    quads = ti.types.ndarray(dtype=ti.types.vector(4, real), ndim=2)
+    wide = ti.types.vector(HIDDEN_LANES, real)
+    wide_pixels = ti.types.ndarray(dtype=wide, ndim=2)
+    planar = ti.types.ndarray(dtype=real, ndim=3)
+    maps = ti.types.ndarray(dtype=real, ndim=2)
+    numbers = ti.types.ndarray(dtype=real, ndim=1)
+    counts = ti.types.ndarray(dtype=ti.i32, ndim=2)
+    list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=2)
+    polynomials = ti.types.ndarray(dtype=ti.types.vector(4, real), ndim=1)
+
+    @ti.func
+    def hidden(nearer):
+        return 1 / (1 + exp(20 * (nearer - real(0.1))))
+
+    @ti.func
+    def basis(nodes: ti.template(), k, d):
+        """(u_k, u_k′) at d."""
+        value, slope = real(1.0), real(0.0)
+        for m in range(nodes.shape[0]):
+            if m != k:
+                inverse = 1 / (nodes[k] - nodes[m])
+                slope = (slope * (d - nodes[m]) + value) * inverse
+                value *= (d - nodes[m]) * inverse
+        return vec2(value, slope)
+
+    @ti.func
+    def at_itself(nodes: ti.template(), d):
+        """(κ, κ′)."""
+        total = vec2(0.0)
+        for k in range(nodes.shape[0]):
+            u = basis(nodes, k, d)
+            share = hidden(d - nodes[k])
+            total += vec2(u[0] * share, u[1] * share - 20 * u[0] * share * (1 - share))
+        return total
+
+    @ti.func
+    def own_weight(spread, lists: ti.template(), entries: ti.template()):
+        """(E, E′) of a pixel in focus at its own place."""
+        at = spread * steps
+        interval = ti.cast(at, ti.i32)
+        p = entries[lists[0, interval][0]]
+        t = at - interval
+        return vec2(((p[3] * t + p[2]) * t + p[1]) * t + p[0], steps * ((3 * p[3] * t + 2 * p[2]) * t + p[1]))
+
+    @ti.kernel
+    def wanted(in_focus: maps, segments: counts, top: ti.i32):
+        """1 for the segments of a band of rows that hold pixels in focus."""
+        for row, segment in segments:
+            some = 0
+            for x in range(segment * SEGMENT, ti.min((segment + 1) * SEGMENT, in_focus.shape[1])):
+                some |= ti.cast(in_focus[top + row, x] > negligible, ti.i32)
+            segments[row, segment] = some
+
+    @ti.kernel
+    def shares(disparity: maps, nodes: numbers, group: ti.i32, result: quads, top: ti.i32, pad: ti.i32):
+        """τ_k of padded sources, for the nodes of one group."""
+        for row, column in result:
+            y = ti.math.clamp(top + row - pad, 0, disparity.shape[0] - 1)
+            x = ti.math.clamp(column - pad, 0, disparity.shape[1] - 1)
+            share = ti.types.vector(4, real)(0.0)
+            for k in ti.static(range(GROUP)):
+                share[k] = hidden(disparity[y, x] - nodes[GROUP * group + k])
+            result[row, column] = share
+
+    @ti.kernel
+    def occlude(
+        sums: planar,
+        planes: planar,
+        spread: maps,
+        in_focus: maps,
+        disparity: maps,
+        nodes: numbers,
+        group: ti.i32,
+        whole: wide_pixels,
+        lists: list_heads,
+        entries: polynomials,
+        top: ti.i32,
+    ):
+        """Takes the S_k of one group from the sums of a band of rows; with the first group, gives back the pixel itself."""
+        for row, x in whole:
+            y = top + row
+            e, d = in_focus[y, x], disparity[y, x]
+            if e > negligible:
+                taken = vec5(0.0)
+                for k in ti.static(range(GROUP)):
+                    u = basis(nodes, GROUP * group + k, d)[0]
+                    for c in ti.static(range(PLANES)):
+                        taken[c] += u * whole[row, x][PLANES * k + c]
+                own = real(0.0)
+                if group == 0:
+                    own = own_weight(spread[y, x], lists, entries)[0] * at_itself(nodes, d)[0]
+                for c in ti.static(range(PLANES)):
+                    sums[c, y, x] = sums[c, y, x] + e * (own * planes[c, y, x] - taken[c])
+
+    @ti.kernel
+    def cotangent(
+        d_sums: planar,
+        in_focus: maps,
+        disparity: maps,
+        nodes: numbers,
+        group: ti.i32,
+        d_whole: wide_pixels,
+        d_step: wide_pixels,
+        before: counts,
+        top: ti.i32,
+        edge: ti.i32,
+    ):
+        """−e·u_k·g and its sums from the right, `edge` columns beside the picture included, and how many are not 0."""
+        for row, way in ti.ndrange(before.shape[0], WAYS):
+            if way == 0:
+                width = before.shape[1] - 1
+                before[row, 0] = 0
+                for column in range(d_whole.shape[1]):
+                    g = wide(0.0)
+                    x = column - edge
+                    if 0 <= x < width:
+                        e = in_focus[top + row, x]
+                        before[row, x + 1] = before[row, x] + ti.cast(e > negligible, ti.i32)
+                        if e > negligible:
+                            for k in ti.static(range(GROUP)):
+                                u = basis(nodes, GROUP * group + k, disparity[top + row, x])[0]
+                                for c in ti.static(range(PLANES)):
+                                    g[PLANES * k + c] = -e * u * d_sums[c, top + row, x]
+                    d_whole[row, column] = g
+                total = wide(0.0)
+                if before[row, width] > 0:
+                    for back in range(d_whole.shape[1]):
+                        column = d_whole.shape[1] - 1 - back
+                        total += d_whole[row, column]
+                        d_step[row, column] = total
+
+    @ti.kernel
+    def occlude_adjoint(
+        d_sums: planar,
+        planes: planar,
+        spread: maps,
+        in_focus: maps,
+        disparity: maps,
+        nodes: numbers,
+        group: ti.i32,
+        whole: wide_pixels,
+        lists: list_heads,
+        entries: polynomials,
+        d_planes: planar,
+        d_spread: maps,
+        d_in_focus: maps,
+        d_disparity: maps,
+        top: ti.i32,
+    ):
+        """Adds what the pixels in focus of a band get: inverts `occlude`."""
+        for row, x in whole:
+            y = top + row
+            e, d = in_focus[y, x], disparity[y, x]
+            if e > negligible:
+                along = vec2(0.0)
+                for k in ti.static(range(GROUP)):
+                    pulled = real(0.0)
+                    for c in ti.static(range(PLANES)):
+                        pulled += d_sums[c, y, x] * whole[row, x][PLANES * k + c]
+                    along -= basis(nodes, GROUP * group + k, d) * pulled
+                if group == 0:
+                    weight, itself = own_weight(spread[y, x], lists, entries), at_itself(nodes, d)
+                    pulled = real(0.0)
+                    for c in ti.static(range(PLANES)):
+                        pulled += d_sums[c, y, x] * planes[c, y, x]
+                        d_planes[c, y, x] = d_planes[c, y, x] + e * weight[0] * itself[0] * d_sums[c, y, x]
+                    d_spread[y, x] = d_spread[y, x] + e * weight[1] * itself[0] * pulled
+                    along += weight[0] * pulled * itself
+                d_in_focus[y, x] = d_in_focus[y, x] + along[0]
+                d_disparity[y, x] = d_disparity[y, x] + e * along[1]
+
+    return SeparableOcclusion(wanted, shares, occlude, cotangent, occlude_adjoint)

@@ -1,0 +1,253 @@
+"""The scatter sums of one picture by rows (kernels/rows.py), a band of rows at a time, and their adjoint."""
+
+import math
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh import _runtime
+from taichi_bokeh.kernels.disc_table import STEPS_PER_PIXEL, disc_table
+from taichi_bokeh.kernels.profile import profile as profile_of
+from taichi_bokeh.kernels.row_planes import LANES, row_planes
+from taichi_bokeh.kernels.row_table import row_table
+from taichi_bokeh.kernels.rows import GROUP, HIDDEN_LANES, SEGMENT, rows
+from taichi_bokeh.kernels.separable_occlusion import separable_occlusion
+from taichi_bokeh.ops._common import dtype_name
+
+_BAND_BYTES = 128 << 20  # what the arrays of a band may take
+_LEAST_BAND = 64  # rows
+
+
+class RowLists(NamedTuple):
+    """Blur kernels as lists of steps (kernels/row_table.py) for radii up to a largest."""
+
+    heads: Tensor  # [rows, intervals, 4] int32
+    entries: Tensor  # [total, 4]
+    margin_px: float
+
+
+class Picture(NamedTuple):
+    """One layer, or its gradients; the tensors are contiguous and out of the graph."""
+
+    planes: Tensor  # [5, H, W]
+    spread: Tensor  # [H, W], px
+    in_focus: Tensor  # [H, W]
+    disparity: Tensor  # [H, W]
+
+
+class Lists(NamedTuple):
+    """What a picture is rendered with."""
+
+    table: RowLists
+    nodes: Tensor | None  # [T], disparities; None where nothing is in focus
+    pad: int
+
+
+@lru_cache(maxsize=8)
+def disc_table_of(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """E for offsets of up to `size` px a side (kernels/disc_table.py)."""
+    build, _, nodes = disc_table(str(dtype).removeprefix("torch."))
+    table = torch.empty(size, size, nodes, 2, dtype=dtype, device=device)
+    _runtime.launch(build, table)
+    return table
+
+
+@lru_cache(maxsize=8)
+def _row_lists(name: str, largest_px: int, dtype: torch.dtype, device: torch.device) -> RowLists:
+    kind = str(dtype).removeprefix("torch.")
+    margin = profile_of(name, kind).margin_px
+    reach = math.ceil(largest_px + margin) + 1
+    table = torch.zeros(1, 1, 1, 2, dtype=dtype, device=device)
+    if name == "disc":
+        table = disc_table_of(reach + 2, dtype, device)
+    kernels = row_table(name, kind)
+    heads = torch.zeros(reach + 1, largest_px * STEPS_PER_PIXEL[kind] + 1, 4, dtype=torch.int32, device=device)
+    _runtime.launch(kernels.count, table, heads)
+    lengths = heads[..., 2].flatten().to(torch.int64)
+    heads[..., 0] = (lengths.cumsum(0) - lengths).view(heads.shape[:2])
+    entries = torch.empty(int(lengths.sum()), 4, dtype=dtype, device=device)
+    _runtime.launch(kernels.fill, table, heads, entries)
+    return RowLists(heads, entries, margin)
+
+
+def row_lists(name: str, largest_px: float, like: Tensor) -> RowLists:
+    """Lists for radii up to `largest_px`, of the dtype and on the device of `like`."""
+    size = 8 * math.ceil((largest_px + 0.1) / 8)  # few sizes, so that the cache hits
+    with torch.inference_mode(False):
+        return _row_lists(name, size, like.dtype, like.device)
+
+
+def lists_for(picture: Picture, name: str, largest_px: float, nodes: tuple[float, ...] | None) -> Lists:
+    """Tables for a picture whose largest spread radius is given."""
+    table = row_lists(name, largest_px, picture.spread)
+    at = None if nodes is None else picture.spread.new_tensor(nodes)
+    return Lists(table, at, math.ceil(largest_px + table.margin_px) + 1)
+
+
+class _Buffers:
+    """Memory that is used again from band to band; what a view holds at first is undefined."""
+
+    def __init__(self, like: Tensor) -> None:
+        self._like = like
+        self._held: dict[str, Tensor] = {}
+
+    def get(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> Tensor:
+        """A view of this name and shape; it replaces the last one of the name."""
+        size = math.prod(shape)
+        held = self._held.get(name)
+        if held is None or held.numel() < size:
+            held = self._held[name] = torch.empty(size, dtype=dtype or self._like.dtype, device=self._like.device)
+        return held[:size].view(shape)
+
+
+def _bands(height: int, bytes_a_row: int, bytes_a_padded_row: int, padding: int) -> Iterator[tuple[int, int]]:
+    """[first, last) of bands of rows whose arrays fit in memory; some of them have `padding` rows more."""
+    fitting = (_BAND_BYTES - padding * bytes_a_padded_row) // (bytes_a_row + bytes_a_padded_row)
+    step = min(height, max(_LEAST_BAND, fitting))
+    step = -(-height // -(-height // step))  # equal parts
+    for first in range(0, height, step):
+        yield first, min(height, first + step)
+
+
+def _lanes(lists: Lists) -> int:
+    return LANES if lists.nodes is None else LANES + HIDDEN_LANES
+
+
+def _forward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
+    """Bands of rows of the picture: their sources, padded, and two arrays of sums each of P and of P·τ_k."""
+    (height, width), size = picture.spread.shape, picture.spread.element_size()
+    sources = (LANES + 5) * (width + 2 * lists.pad)
+    return _bands(height, 2 * _lanes(lists) * width * size, sources * size, 2 * lists.pad)
+
+
+def _backward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
+    """Bands of rows of padded sources: they and their gradients, and two arrays of cotangents, padded, each of P and P·τ_k."""
+    (height, width), size = picture.spread.shape, picture.spread.element_size()
+    sources, cotangents = (2 * LANES + 7) * (width + 2 * lists.pad), 2 * _lanes(lists) * (width + 4 * lists.pad)
+    return _bands(height + 2 * lists.pad, sources * size, cotangents * size, 2 * lists.pad)
+
+
+class _Sources(NamedTuple):
+    """A band of padded sources, interleaved."""
+
+    values: Tensor  # [rows, W + 2·pad, LANES]
+    shares: Tensor  # [rows, W + 2·pad, 4], of a group of nodes
+    place: Tensor  # [rows, W + 2·pad]
+    widest: Tensor  # [rows]
+    top: int
+
+
+def _sources(picture: Picture, top: int, bottom: int, lists: Lists, buffers: _Buffers) -> _Sources:
+    shape = (bottom - top, picture.spread.shape[1] + 2 * lists.pad)
+    values, place, widest = buffers.get("values", *shape, LANES), buffers.get("place", *shape), buffers.get("widest", shape[0])
+    shares = buffers.get("shares", *(shape if lists.nodes is not None else (1, 1)), 4)
+    pack = row_planes(dtype_name(values)).pack
+    _runtime.launch(pack, picture.planes, picture.spread, values, place, widest, top, lists.pad)
+    return _Sources(values, shares, place, widest, top)
+
+
+def _longest(device: torch.device) -> int:
+    """Segments that one thread renders in one go: all of a row on a processor, one where threads are many."""
+    return 1 << 16 if device.type == "cpu" else 1
+
+
+def _spread(
+    sources: _Sources, lists: Lists, wanted: Tensor, buffers: _Buffers, result: Tensor | None = None
+) -> Tensor:
+    """Write the sums of a band to the rows of `result`; without one, return those of P·τ_k, [rows, W, C], where wanted."""
+    hidden = result is None
+    height, width = (size - 2 * lists.pad for size in sources.place.shape)
+    lanes = HIDDEN_LANES if hidden else LANES
+    step, whole = (buffers.get(f"{name}, {lanes}", height, width, lanes) for name in ("step", "whole"))
+    table = lists.table
+    sums_ = step.new_empty(1, 1, 1) if result is None else result
+    arguments = (*sources[:4], table.heads, table.entries, wanted, _longest(step.device), step, whole, sums_)
+    _runtime.launch(rows(hidden, dtype_name(step)).spread, *arguments, sources.top, lists.pad, table.margin_px)
+    return whole
+
+
+def _segments(height: int, width: int, device: torch.device) -> Tensor:
+    return torch.ones(height, -(-width // SEGMENT), dtype=torch.int32, device=device)
+
+
+def sums(picture: Picture, lists: Lists, result: Tensor) -> None:
+    """Write the sums [5, H, W] of a picture."""
+    height, width = picture.spread.shape
+    name, buffers = dtype_name(picture.spread), _Buffers(picture.spread)
+    for first, last in _forward_bands(picture, lists):
+        sources = _sources(picture, first, last + 2 * lists.pad, lists, buffers)
+        _spread(sources, lists, _segments(last - first, width, result.device), buffers, result)
+        for group, hidden in _hidden_sums(picture, lists, sources, first, last, buffers):
+            arguments = (*picture, lists.nodes, group, hidden, lists.table.heads, lists.table.entries)
+            _runtime.launch(separable_occlusion(name).occlude, result, *arguments, first)
+        _runtime.report(last, height)
+
+
+def _hidden_sums(
+    picture: Picture, lists: Lists, sources: _Sources, first: int, last: int, buffers: _Buffers
+) -> Iterator[tuple[int, Tensor]]:
+    """Number and S_k of each group of nodes, in the segments that hold pixels in focus; nothing where there are none."""
+    if lists.nodes is None:
+        return
+    kernels = separable_occlusion(dtype_name(picture.spread))
+    wanted = _segments(last - first, picture.spread.shape[1], picture.spread.device)
+    _runtime.launch(kernels.wanted, picture.in_focus, wanted, first)
+    if wanted.device.type == "cpu" and not bool(wanted.any()):
+        return
+    for group in range(len(lists.nodes) // GROUP):
+        node = (picture.disparity, lists.nodes, group)
+        _runtime.launch(kernels.shares, *node, sources.shares, sources.top, lists.pad)
+        yield group, _spread(sources, lists, wanted, buffers)
+
+
+def pull(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Picture) -> None:
+    """Add the gradients of a picture, from those of its sums [5, H, W]."""
+    buffers = _Buffers(d_sums)
+    if lists.nodes is not None:
+        kernel = separable_occlusion(dtype_name(d_sums)).occlude_adjoint
+        for first, last in _forward_bands(picture, lists):
+            sources = _sources(picture, first, last + 2 * lists.pad, lists, buffers)
+            for group, hidden in _hidden_sums(picture, lists, sources, first, last, buffers):
+                arguments = (*picture, lists.nodes, group, hidden, lists.table.heads, lists.table.entries)
+                _runtime.launch(kernel, d_sums, *arguments, *gradients, first)
+    for top, bottom in _backward_bands(picture, lists):
+        _pull_band(d_sums, picture, lists, gradients, _sources(picture, top, bottom, lists, buffers), buffers)
+
+
+def _pull_band(
+    d_sums: Tensor, picture: Picture, lists: Lists, gradients: Picture, sources: _Sources, buffers: _Buffers
+) -> None:
+    """What a band of padded sources takes back from the rows that it reaches."""
+    name, pad, table = dtype_name(d_sums), lists.pad, lists.table
+    height, width = picture.spread.shape
+    first, last = max(0, sources.top - 2 * pad), min(height, sources.top + sources.place.shape[0])
+    edge = 2 * pad + 1
+    before = buffers.get("before", last - first, width + 1, dtype=torch.int32)
+    d_values = buffers.get("d_values", *sources.values.shape)
+    d_radius, d_nearer = (buffers.get(which, *sources.place.shape) for which in ("d_radius", "d_nearer"))
+
+    def cotangents(lanes: int) -> list[Tensor]:
+        return [buffers.get(f"{which}, {lanes}", last - first, width + 2 * edge, lanes) for which in ("d_whole", "d_step")]
+
+    def launch(hidden: bool, d_whole: Tensor, d_step: Tensor) -> None:
+        arguments = (*sources[:4], table.heads, table.entries, d_whole, d_step, before, d_values, d_radius, d_nearer)
+        _runtime.launch(rows(hidden, name).pull, *arguments, sources.top - first, pad, table.margin_px)
+
+    arrays = cotangents(LANES)
+    _runtime.launch(row_planes(name).cotangent, d_sums, *arrays, before, first, edge)
+    launch(False, *arrays)
+    if lists.nodes is not None:
+        kernels = separable_occlusion(name)
+        arrays = cotangents(HIDDEN_LANES)
+        for group in range(len(lists.nodes) // GROUP):
+            node = (picture.disparity, lists.nodes, group)
+            _runtime.launch(kernels.cotangent, d_sums, picture.in_focus, *node, *arrays, before, first, edge)
+            if before.device.type == "cpu" and not bool(before[:, -1].any()):
+                break
+            _runtime.launch(kernels.shares, *node, sources.shares, sources.top, pad)
+            launch(True, *arrays)
+    folded = (gradients.planes, gradients.spread, gradients.disparity)
+    _runtime.launch(row_planes(name).fold, d_values, d_radius, d_nearer, *folded, sources.top, pad)
