@@ -1,6 +1,7 @@
 """Lens blur from layered pictures, rendered and differentiated. See README.md; conventions in docs/conventions.md."""
 
 from taichi_bokeh._version import __version__
+from taichi_bokeh.explain import Explanation, LayerPlan, explain
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.nn import BokehRenderer
 from taichi_bokeh.optics.aperture import Aperture
@@ -13,10 +14,13 @@ __all__ = [
     "Aperture",
     "BiconvexLens",
     "BokehRenderer",
+    "Explanation",
+    "LayerPlan",
     "Layers",
     "ThinLens",
     "TraceState",
     "__version__",
+    "explain",
     "render",
     "trace",
     "trace_progressively",

@@ -10,7 +10,7 @@ from torch import Tensor
 from taichi_bokeh import _runtime, ops
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.ops.subaperture import FLAT_PX
-from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.aperture import Aperture, shape_of
 from taichi_bokeh.optics.aperture_cells import kernel_reach
 
 DEFAULT_CELLS = 16
@@ -127,8 +127,7 @@ def _render_view(textures: Tensor, radius: Tensor, aperture: Aperture, cells: in
 
 
 def _render(textures: Tensor, radius: Tensor, aperture: Aperture, cells: int, view: View, order: int) -> Tensor:
-    shape = [float(getattr(aperture, name)) for name in ("blades", "rotation", "roundness", "squeeze", "cat_eye", "ring")]
     window = [*view.rows, *view.columns]
     return ops.subaperture(
-        textures, radius, aperture.image, shape, cells, window, list(view.field), radius.requires_grad, order
+        textures, radius, aperture.image, shape_of(aperture), cells, window, list(view.field), radius.requires_grad, order
     )

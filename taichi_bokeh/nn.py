@@ -8,7 +8,7 @@ from torch import Tensor
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.render import render, require_disc
+from taichi_bokeh.render import render, require_renderable
 
 
 class BokehRenderer(torch.nn.Module):
@@ -17,8 +17,8 @@ class BokehRenderer(torch.nn.Module):
     Args:
         blur, focus: number, tensor [] or [B]; a `torch.nn.Parameter` is registered as one and so can be learned, another
             tensor as a buffer, so that it moves with the module.
-        aperture: shape of the lens opening; for a scatter model, the disc.
-        settings: `model`, `profile`, `algorithm`, `max_radius` and `cells`, as of `render`.
+        aperture: shape of the lens opening; for profile "soft" and model "scatter-official", the disc.
+        settings: `model`, `profile`, `algorithm`, `max_radius`, `cells` and `quality`, as of `render`.
     """
 
     blur: float | Tensor
@@ -28,12 +28,11 @@ class BokehRenderer(torch.nn.Module):
         self, blur: float | Tensor, focus: float | Tensor, *, aperture: Aperture | None = None, **settings: Any
     ) -> None:
         super().__init__()
-        unknown = set(settings) - {"model", "profile", "algorithm", "max_radius", "cells"}
+        unknown = set(settings) - {"model", "profile", "algorithm", "max_radius", "cells", "quality"}
         if unknown:
             raise TypeError(f"{', '.join(sorted(unknown))}: not an argument of BokehRenderer")
         self.aperture = ThinLens(blur, focus, aperture or Aperture()).aperture  # refuses a bad lens here, not in forward
-        if settings.get("model") != "subaperture":
-            require_disc(self.aperture)
+        require_renderable(self.aperture, settings.get("model", "scatter"), settings.get("profile"))
         self.settings = settings
         for name, value in (("blur", blur), ("focus", focus)):
             if isinstance(value, Tensor) and not isinstance(value, torch.nn.Parameter):

@@ -23,8 +23,8 @@ def test_the_subaperture_model_takes_cells_and_any_aperture():
     assert "Aperture(blades=5" in shown
 
 
-@pytest.mark.parametrize("settings", [{}, {"model": "scatter"}, {"model": "scatter-official"}])
-def test_a_scatter_model_refuses_other_openings_at_once(settings):
+@pytest.mark.parametrize("settings", [{"profile": "soft"}, {"model": "scatter-official"}])
+def test_what_renders_the_disc_only_refuses_other_openings_at_once(settings):
     with pytest.raises(ValueError, match="squeeze is 2"):
         tb.BokehRenderer(3.0, 0.4, aperture=tb.Aperture(squeeze=2.0), **settings)
 

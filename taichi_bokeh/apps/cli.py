@@ -142,12 +142,19 @@ def _add_render(commands: "argparse._SubParsersAction[_Parser]") -> None:
         "--model",
         choices=("subaperture", "scatter", "scatter-official"),
         default="subaperture",
-        help="how layers are blurred and put together (%(default)s); the scatter models know the disc only",
+        help="how layers are blurred and put together (%(default)s); scatter-official knows the disc only",
     )
     model.add_argument(
         "--cells", metavar="N|auto", type=whole_or_auto, help="cells of the aperture, for subaperture: more are finer (16)"
     )
     model.add_argument("--profile", choices=("disc", "soft"), help="edge of the blur disc, for scatter (disc)")
+    model.add_argument(
+        "--algorithm",
+        choices=("auto", "exact", "fast"),
+        default="auto",
+        help="every weight of the blur, or time linear in the radius, or what costs less (%(default)s)",
+    )
+    model.add_argument("--draft", action="store_true", help="merge what is far out of focus, for scatter: rough, and fast")
     model.add_argument(
         "--max-radius", metavar="R", type=whole, help="look no further than R pixels, for scatter models (as far as needed)"
     )

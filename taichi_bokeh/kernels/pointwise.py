@@ -4,8 +4,9 @@
     sources:   P = share·(a·I, a, 1)/A(r), the spread radius and the in-focus weight e = exp(−3r²)
                disc:           A = π·r̂², r̂ = max(|r|, r₀), share = min(|r|/r₀, 1): below r₀ a source is a mixture of a
                                point on its own pixel, 1 − share, and a disc of radius r₀; P holds the disc's part
+               shape: the same, with the sign of r: a near highlight is the point mirror of a far one
                soft, official: A = r̂², r̂ = |r| + 1, share = 1
-    resolve:   disc, soft: colour = Σ a·I·w/Σ w, coverage = Σ a·w/Σ w, with the point part added to both sums
+    resolve:   disc, shape, soft: colour = Σ a·I·w/Σ w, coverage = Σ a·w/Σ w, with the point part added to both sums
                official:   colour = V·Σ a·I·w/(Σ a·w + 1e-8), coverage = V (kernels/square_mean.py)
     composite: B = Σ_l c_l·Π_{k<l} (1 − v_k), front to back, c premultiplied             Dr.Bokeh, Eq. (2)
 
@@ -19,6 +20,8 @@ from typing import Any
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.disc_table import LEAST_RADIUS_PX
+
+MIXED = ("disc", "shape")  # profiles that mix a point in below the least radius
 
 
 @cache
@@ -47,13 +50,15 @@ def sources(profile: str, dtype: str) -> Any:
             size = ti.abs(radius[n, p])
             wide = ti.max(size, real(LEAST_RADIUS_PX))
             density = ti.min(size / real(LEAST_RADIUS_PX), real(1.0)) / (real(math.pi) * wide * wide)
-            if ti.static(profile != "disc"):
+            if ti.static(profile not in MIXED):
                 wide = size + 1
                 density = 1 / (wide * wide)
             for c in ti.static(range(3)):
                 planes[n, c, p] = density * alpha[n, p] * rgb[n, c, p]
             planes[n, 3, p] = density * alpha[n, p]
             planes[n, 4, p] = density
+            if ti.static(profile == "shape"):
+                wide = ti.select(radius[n, p] < 0, -wide, wide)
             spread[n, p] = wide
             in_focus[n, p] = ti.exp(-3 * radius[n, p] * radius[n, p])
 
@@ -69,7 +74,7 @@ def resolve(profile: str, dtype: str) -> Any:
     def resolve(sums: arrays3, rgb: arrays3, alpha: arrays2, radius: arrays2, colour: arrays3, coverage: arrays2):
         for n, p in ti.ndrange(alpha.shape[0], alpha.shape[1]):
             point = real(0.0)
-            if ti.static(profile == "disc"):
+            if ti.static(profile in MIXED):
                 point = 1 - ti.min(ti.abs(radius[n, p]) / real(LEAST_RADIUS_PX), real(1.0))
             total = sums[n, 4, p] + point
             for c in ti.static(range(3)):

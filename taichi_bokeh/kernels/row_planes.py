@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.disc_table import STEPS_PER_PIXEL
 
 PLANES = 5
 LANES = 8  # planes are rounded up to a whole vector
@@ -26,7 +25,6 @@ class RowPlanes(NamedTuple):
 @cache
 def row_planes(dtype: str) -> RowPlanes:
     real = REAL[dtype]
-    steps = STEPS_PER_PIXEL[dtype]
     vec = ti.types.vector(LANES, real)
     pixels = ti.types.ndarray(dtype=vec, ndim=2)
     planar = ti.types.ndarray(dtype=real, ndim=3)  # [planes, H, W]
@@ -35,8 +33,22 @@ def row_planes(dtype: str) -> RowPlanes:
     counts = ti.types.ndarray(dtype=ti.i32, ndim=2)
 
     @ti.kernel
-    def pack(planes: planar, spread: maps, sources: pixels, place: maps, widest: numbers, top: ti.i32, pad: ti.i32):
-        """sources, place [rows, W + 2·pad]; place: the radius in steps of the table; widest [rows]: largest radius in px."""
+    def pack(
+        planes: planar,
+        spread: maps,
+        sources: pixels,
+        place: maps,
+        widest: numbers,
+        top: ti.i32,
+        pad: ti.i32,
+        steps: real,
+        extent: real,
+        margin: real,
+    ):
+        """sources, place [rows, W + 2·pad]: place: the radius, `steps` a pixel; widest [rows]: how far any may count.
+
+        extent, margin: a source of radius r counts for less than extent·|r| + margin px.
+        """
         for row, way in ti.ndrange(sources.shape[0], WAYS):
             if way == 0:
                 y = ti.math.clamp(top + row - pad, 0, planes.shape[1] - 1)
@@ -48,8 +60,8 @@ def row_planes(dtype: str) -> RowPlanes:
                         source[c] = planes[c, y, x]
                     sources[row, k] = source
                     place[row, k] = spread[y, x] * steps
-                    largest = ti.max(largest, spread[y, x])
-                widest[row] = largest
+                    largest = ti.max(largest, ti.abs(spread[y, x]))
+                widest[row] = extent * largest + margin
 
     @ti.kernel
     def cotangent(d_sums: planar, d_whole: pixels, d_step: pixels, before: counts, top: ti.i32, edge: ti.i32):
@@ -76,13 +88,14 @@ def row_planes(dtype: str) -> RowPlanes:
     @ti.kernel
     def fold(
         d_sources: pixels,
-        d_radius: maps,
+        d_place: maps,
         d_nearer: maps,
         d_planes: planar,
         d_spread: maps,
         d_disparity: maps,
         top: ti.i32,
         pad: ti.i32,
+        steps: real,
     ):
         """Adds the gradients of a band of padded sources to those of the pixels that they are copies of."""
         for y, way in ti.ndrange(d_spread.shape[0], WAYS):
@@ -95,7 +108,7 @@ def row_planes(dtype: str) -> RowPlanes:
                         x = ti.math.clamp(k - pad, 0, width - 1)
                         for c in ti.static(range(PLANES)):
                             d_planes[c, y, x] = d_planes[c, y, x] + d_sources[row, k][c]
-                        d_spread[y, x] = d_spread[y, x] + d_radius[row, k]
+                        d_spread[y, x] = d_spread[y, x] + steps * d_place[row, k]
                         d_disparity[y, x] = d_disparity[y, x] + d_nearer[row, k]
 
     return RowPlanes(pack, cotangent, fold)

@@ -11,8 +11,8 @@ discs are listed as their weights E(i, dy; r), i ≥ 0, themselves: there are as
 difference of large numbers.
 
 Between nodes of the radius, `STEPS_PER_PIXEL` a pixel, an entry is the cubic Hermite polynomial through the profile's values
-and slopes, and its slope the polynomial's. So a sum over lists is the sum of the gather (kernels/scatter.py) but for the error of
-an interpolation that is as fine as the gather's own.
+and slopes, and its slope the polynomial's. So a sum over lists is the sum of the gather (kernels/scatter.py) but for the error
+of an interpolation that is as fine as the gather's own.
 """
 
 from functools import cache
@@ -22,15 +22,15 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.disc_table import STEPS_PER_PIXEL
 from taichi_bokeh.kernels.profile import profile
+from taichi_bokeh.kernels.row_lists import STEPS, WEIGHTS
 
 #: Below this radius (px) a list holds weights, from it on steps. Above the radius of whatever counts as in focus.
 LEAST_STEP_RADIUS_PX = 5.0
-WEIGHTS, STEPS = 0, 1  # kinds of lists
 _NEGLIGIBLE = {"float32": 1e-6, "float64": 1e-16}  # weights below this, at both nodes, are not listed
 
 
 class RowTable(NamedTuple):
-    count: Any  # kernel: (table, lists [rows, intervals, 4]): writes length, first offset and kind of each list
+    count: Any  # kernel: (table, lists [rows, intervals, 1, 4]): writes length, first offset and kind of each list
     fill: Any  # kernel: (table, lists, entries [total, 4]): the polynomials, once lists hold where each begins
 
 
@@ -42,7 +42,7 @@ def row_table(name: str, dtype: str) -> RowTable:
     sample, margin, _ = profile(name, dtype)
     negligible = _NEGLIGIBLE[dtype]
     vec2, vec4 = ti.types.vector(2, real), ti.types.vector(4, real)
-    list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=2)
+    list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=3)
     polynomials = ti.types.ndarray(dtype=vec4, ndim=1)
     tables = ti.types.ndarray(dtype=real, ndim=4)
 
@@ -69,7 +69,7 @@ def row_table(name: str, dtype: str) -> RowTable:
 
     @ti.kernel
     def count(table: tables, lists: list_heads):
-        for dy, interval in lists:
+        for dy, interval, part in lists:
             low, high = ti.cast(interval, real) / steps, ti.cast(interval + 1, real) / steps
             kind = ti.select(low < real(LEAST_STEP_RADIUS_PX), WEIGHTS, STEPS)
             outer = high + real(margin)
@@ -84,12 +84,12 @@ def row_table(name: str, dtype: str) -> RowTable:
                 if kind == STEPS:
                     while first < last and not is_listed(table, dy, first, interval, kind):
                         first += 1
-            lists[dy, interval] = ti.Vector([0, first, last - first + 1, kind])
+            lists[dy, interval, part] = ti.Vector([0, first, last - first + 1, kind])
 
     @ti.kernel
     def fill(table: tables, lists: list_heads, entries: polynomials):
-        for dy, interval in lists:
-            head = lists[dy, interval]
+        for dy, interval, part in lists:
+            head = lists[dy, interval, part]
             for k in range(head[2]):
                 low, high = ti.cast(interval, real) / steps, ti.cast(interval + 1, real) / steps
                 start = entry(table, dy, head[1] + k, low, head[3])

@@ -1,6 +1,6 @@
 """The scatter sums in time linear in the radius: sources add the steps of their discs to rows, which are then summed up.
 
-The same sums as in kernels/scatter.py, with C planes P a source, over its lists w_i (kernels/row_table.py):
+The same sums as in kernels/scatter.py, with the planes P of a source, over its lists w_i (kernels/row_table.py):
 
     step(x)  = Σ_y P(y)·[w_i at x = y_x − i] − Σ_y P(y)·[w_i at x = y_x + i + 1]           lists of steps
     whole(x) = Σ_y P(y)·[w_i at x = y_x ± i]                                              lists of weights (small discs)
@@ -15,9 +15,10 @@ With `hidden`, P·τ_k takes the place of P, for the three nodes k of kernels/se
 
     ∂/∂P(y) = Σ_k τ_k·A_k,      ∂/∂d_y = Σ_k τ_k′·⟨P, A_k⟩,      τ_k′ = −20·τ_k·(1 − τ_k),      A_k gathered as above
 
-One thread owns a row of results (`spread`: of the picture; `pull`: of the sources), so nothing is atomic and the result does not
-depend on the number of threads. A row is cut into runs of columns that are rendered on their own, those with `wanted` segments
-only: steps left of a run are added at its first column. Sources are padded by `pad` px on every side.
+One thread owns a row of results (`spread`: of the picture; `pull`: of the sources), so nothing is atomic and the result does
+not depend on the number of threads. A row is cut into runs of columns that are rendered on their own, those with `wanted`
+segments only. Sources are padded by `pad` px on every side. Other openings than the disc have lists of their own
+(kernels/row_lists.py).
 """
 
 from functools import cache
@@ -25,9 +26,8 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.disc_table import STEPS_PER_PIXEL
+from taichi_bokeh.kernels.row_lists import row_lists
 from taichi_bokeh.kernels.row_planes import LANES, PLANES, WAYS
-from taichi_bokeh.kernels.row_table import STEPS
 
 SEGMENT = 64  # px: the unit in which columns of a row are wanted or not
 GROUP = 3  # nodes at a time
@@ -40,12 +40,12 @@ class Rows(NamedTuple):
 
 
 @cache
-def rows(hidden: bool, dtype: str) -> Rows:
-    """Kernels for the planes P, or for those of a group of nodes, P·τ_k."""
+def rows(shaped: bool, hidden: bool, dtype: str) -> Rows:
+    """Kernels for discs or for `shaped` openings; for the planes P or, if `hidden`, for those of a group of nodes, P·τ_k."""
     real = REAL[dtype]
-    steps = STEPS_PER_PIXEL[dtype]
     narrow, vec4 = ti.types.vector(LANES, real), ti.types.vector(4, real)
     vec = ti.types.vector(HIDDEN_LANES, real) if hidden else narrow
+    reaches, add, extent, gather = row_lists(shaped, HIDDEN_LANES if hidden else LANES, dtype)
     pixels = ti.types.ndarray(dtype=vec, ndim=2)  # [rows, columns] of sums
     interleaved = ti.types.ndarray(dtype=narrow, ndim=2)
     quads = ti.types.ndarray(dtype=vec4, ndim=2)
@@ -53,70 +53,22 @@ def rows(hidden: bool, dtype: str) -> Rows:
     numbers = ti.types.ndarray(dtype=real, ndim=1)
     planar = ti.types.ndarray(dtype=real, ndim=3)
     flags = ti.types.ndarray(dtype=ti.i32, ndim=2)
-    list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=2)
+    list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=3)
     polynomials = ti.types.ndarray(dtype=vec4, ndim=1)
 
     @ti.func
-    def value(p, t):
-        return ((p[3] * t + p[2]) * t + p[1]) * t + p[0]
-
-    @ti.func
-    def slope(p, t):
-        return (3 * p[3] * t + 2 * p[2]) * t + p[1]
-
-    @ti.func
-    def planes_of(source, share):
+    def planes_of(sources: ti.template(), shares: ti.template(), y, k):
         """P, or P·τ_k for three k, with the shares τ_k."""
         result = vec(0.0)
+        source = sources[y, k]
         if ti.static(hidden):
-            for k in ti.static(range(GROUP)):
+            share = shares[y, k]
+            for n in ti.static(range(GROUP)):
                 for c in ti.static(range(PLANES)):
-                    result[PLANES * k + c] = share[k] * source[c]
+                    result[PLANES * n + c] = share[n] * source[c]
         else:
             result = source
         return result
-
-    @ti.func
-    def add_inside(step: ti.template(), whole: ti.template(), entries: ti.template(), row, x, head, t, source):
-        """All of a list, where it lies inside the run."""
-        if head[3] == STEPS:
-            left, right = x - head[1], x + head[1] + 1
-            for i in range(head[2]):
-                part = value(entries[head[0] + i], t) * source
-                step[row, left - i] = step[row, left - i] + part
-                step[row, right + i] = step[row, right + i] - part
-        else:
-            whole[row, x] = whole[row, x] + value(entries[head[0]], t) * source
-            for i in range(1, head[2]):
-                part = value(entries[head[0] + i], t) * source
-                whole[row, x - i] = whole[row, x - i] + part
-                whole[row, x + i] = whole[row, x + i] + part
-
-    @ti.func
-    def add_clipped(step: ti.template(), whole: ti.template(), entries: ti.template(), row, x, head, t, source, first, last):
-        """What of a list lies in the columns first … last − 1; steps before them count at the first."""
-        for i in range(head[2]):
-            part = value(entries[head[0] + i], t) * source
-            left, right = x - head[1] - i, x + head[1] + i
-            if head[3] == STEPS:
-                left, right = ti.max(left, first), ti.max(right + 1, first)
-                if left < last:
-                    step[row, left] = step[row, left] + part
-                if right < last:
-                    step[row, right] = step[row, right] - part
-            else:
-                if first <= left < last:
-                    whole[row, left] = whole[row, left] + part
-                if first <= right < last and i > 0:
-                    whole[row, right] = whole[row, right] + part
-
-    @ti.func
-    def add_source(step: ti.template(), whole: ti.template(), entries: ti.template(), row, x, head, t, source, first, last):
-        reach = head[1] + head[2]
-        if x - reach >= first and x + reach < last:
-            add_inside(step, whole, entries, row, x, head, t, source)
-        elif x - reach < last and x + reach >= first:
-            add_clipped(step, whole, entries, row, x, head, t, source, first, last)
 
     @ti.kernel
     def spread(
@@ -133,12 +85,11 @@ def rows(hidden: bool, dtype: str) -> Rows:
         sums: planar,
         top: ti.i32,
         pad: ti.i32,
-        margin: real,
     ):
         """Writes s to `sums` [5, H, W] from row `top` on, or if hidden to `whole` [rows, W]; in the wanted segments.
 
-        sources, shares, place [rows + 2·pad, W + 2·pad]: shares τ_k if hidden, place the radius in steps of the table; widest: the largest radius, px, of each
-        row of sources; wanted [rows, segments]; a run of wanted segments is cut at every `longest`.
+        sources, shares, place [rows + 2·pad, W + 2·pad]: shares τ_k if hidden, place the radius in steps of the table;
+        widest: how far, in px, any of a row of sources may count; wanted [rows, segments]: runs are cut at every `longest`.
         """
         ti.loop_config(block_dim=1)
         for row, way in ti.ndrange(whole.shape[0], WAYS):
@@ -153,20 +104,13 @@ def rows(hidden: bool, dtype: str) -> Rows:
                     for x in range(first, last):
                         step[row, x], whole[row, x] = vec(0.0), vec(0.0)
                     for y in range(row, row + 2 * pad + 1):
-                        dy = ti.abs(y - pad - row)
-                        far = widest[y] + margin
-                        if ti.cast(dy, real) < far:
+                        dy, far = row + pad - y, widest[y]
+                        if ti.cast(ti.abs(dy), real) < far:
                             half = ti.cast(ti.sqrt(far * far - dy * dy), ti.i32) + 1
                             for k in range(ti.max(0, first - half + pad), ti.min(sources.shape[1], last + half + pad)):
-                                at = place[y, k]
-                                interval = ti.cast(at, ti.i32)
-                                head = lists[dy, interval]
-                                if head[2] > 0:
-                                    share = vec4(1.0)
-                                    if ti.static(hidden):
-                                        share = shares[y, k]
-                                    source = planes_of(sources[y, k], share)
-                                    add_source(step, whole, entries, row, k - pad, head, at - interval, source, first, last)
+                                if reaches(lists, dy, place[y, k]):
+                                    source = planes_of(sources, shares, y, k)
+                                    add(step, whole, lists, entries, row, k - pad, dy, place[y, k], source, first, last)
                     total = vec(0.0)
                     for x in range(first, last):
                         total += step[row, x]
@@ -183,7 +127,7 @@ def rows(hidden: bool, dtype: str) -> Rows:
         total,
         total_slope,
         d_sources: ti.template(),
-        d_radius: ti.template(),
+        d_place: ti.template(),
         d_nearer: ti.template(),
         y,
         k,
@@ -203,10 +147,10 @@ def rows(hidden: bool, dtype: str) -> Rows:
                 radius += share[n] * along_slope
             d_sources[y, k] = d_sources[y, k] + gathered
             d_nearer[y, k] = d_nearer[y, k] + nearer
-            d_radius[y, k] = d_radius[y, k] + steps * radius
+            d_place[y, k] = d_place[y, k] + radius
         else:
             d_sources[y, k] = d_sources[y, k] + total
-            d_radius[y, k] = d_radius[y, k] + steps * total_slope.dot(sources[y, k])
+            d_place[y, k] = d_place[y, k] + total_slope.dot(sources[y, k])
 
     @ti.kernel
     def pull(
@@ -220,17 +164,16 @@ def rows(hidden: bool, dtype: str) -> Rows:
         d_step: pixels,
         before: flags,
         d_sources: interleaved,
-        d_radius: places,
+        d_place: places,
         d_nearer: places,
         top: ti.i32,
         pad: ti.i32,
-        margin: real,
     ):
-        """Writes the gradients of a band of padded sources, of their radii in px and of their disparity; adds them if hidden.
+        """Writes the gradients of a band of padded sources, of their place and of their disparity; adds them if hidden.
 
-        d_whole, d_step [rows, W + 2·(2·pad + 1)]: g, and G, of a band of the picture, from 2·pad + 1 columns before it on; before
-        [rows, W + 1]: how many of the columns before each have a g other than 0; top: the first padded source row, counted from
-        the first row of g.
+        d_whole, d_step [rows, W + 2·(2·pad + 1)]: g, and G, of a band of the picture, from 2·pad + 1 columns before it on;
+        before [rows, W + 1]: how many of the columns before each have a g other than 0; top: the first padded source row,
+        counted from the first row of g.
         """
         ti.loop_config(block_dim=1)
         for y, way in ti.ndrange(sources.shape[0], WAYS):
@@ -240,44 +183,23 @@ def rows(hidden: bool, dtype: str) -> Rows:
                 if ti.static(not hidden):
                     for k in range(sources.shape[1]):
                         d_sources[y, k] = narrow(0.0)
-                        d_radius[y, k], d_nearer[y, k] = 0.0, 0.0
-                far = widest[y] + margin
-                reach = ti.cast(far, ti.i32)
+                        d_place[y, k], d_nearer[y, k] = 0.0, 0.0
+                reach = ti.cast(widest[y], ti.i32)
                 own = y + top - pad
                 for row in range(ti.max(0, own - reach), ti.min(height, own + reach + 1)):
                     if before[row, width] > 0:
-                        dy, all_count = ti.abs(row - own), before[row, width] == width
+                        dy, all_count = row - own, before[row, width] == width
                         for k in range(sources.shape[1]):
-                            at = place[y, k]
-                            interval = ti.cast(at, ti.i32)
-                            head = lists[dy, interval]
-                            x = k - pad
-                            seen = head[2]
-                            if not all_count:
-                                low, high = x - head[1] - head[2], x + head[1] + head[2] + 1
-                                low, high = ti.min(ti.max(low, 0), width), ti.min(ti.max(high, 0), width)
-                                seen = ti.min(seen, before[row, high] - before[row, low])
+                            x, at = k - pad, place[y, k]
+                            ends = extent(lists, dy, at)
+                            seen = ends[1] + 1 - ends[0]
+                            if seen > 0 and not all_count:
+                                low, high = ti.max(x + ends[0], 0), ti.min(x + ends[1] + 1, width)
+                                seen = before[row, ti.max(high, 0)] - before[row, ti.min(low, width)]
                             if seen > 0:
-                                t = at - interval
-                                total, total_slope = vec(0.0), vec(0.0)
-                                if head[3] == STEPS:  # inverts: step[left] + part, step[right] - part
-                                    left, right = edge + x - head[1], edge + x + head[1] + 1
-                                    for i in range(head[2]):
-                                        p = entries[head[0] + i]
-                                        both = d_step[row, left - i] - d_step[row, right + i]
-                                        total += value(p, t) * both
-                                        total_slope += slope(p, t) * both
-                                else:  # inverts: whole[x - i] + part, whole[x + i] + part
-                                    p = entries[head[0]]
-                                    total = value(p, t) * d_whole[row, edge + x]
-                                    total_slope = slope(p, t) * d_whole[row, edge + x]
-                                    for i in range(1, head[2]):
-                                        p = entries[head[0] + i]
-                                        both = d_whole[row, edge + x - i] + d_whole[row, edge + x + i]
-                                        total += value(p, t) * both
-                                        total_slope += slope(p, t) * both
-                                give_back(
-                                    sources, shares, total, total_slope, d_sources, d_radius, d_nearer, y, k
+                                total, total_slope = gather(
+                                    d_step, d_whole, lists, entries, row, edge + k - pad, dy, place[y, k]
                                 )
+                                give_back(sources, shares, total, total_slope, d_sources, d_place, d_nearer, y, k)
 
     return Rows(spread, pull)

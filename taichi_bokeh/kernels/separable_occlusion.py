@@ -26,14 +26,13 @@ from numpy.typing import NDArray
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL, exponential
-from taichi_bokeh.kernels.disc_table import STEPS_PER_PIXEL
 from taichi_bokeh.kernels.row_planes import PLANES, WAYS
 from taichi_bokeh.kernels.rows import GROUP, HIDDEN_LANES, SEGMENT
 from taichi_bokeh.kernels.scatter import NEGLIGIBLE_FOCUS
 
 MOST_NODES = 15
 _LEAST_BLUR = 1.0  # px per unit of disparity: far below what MOST_NODES can do
-TOLERANCE = {"float32": 1e-3, "float64": 1e-8}  # largest error of e·τ that the nodes may leave
+TOLERANCE = {"float32": 1.2e-3, "float64": 1e-7}  # largest error of e·τ that the nodes may leave
 
 
 def _error(blur: float, nodes: NDArray[np.float64], farthest: float) -> float:
@@ -52,7 +51,7 @@ def _relative_nodes(blur: float, dtype: str) -> tuple[float, ...] | None:
     farthest = float(np.sqrt(-np.log(NEGLIGIBLE_FOCUS[dtype]) / 3))
     for count in range(GROUP, MOST_NODES + 1, GROUP):
         chebyshev = np.cos((2 * np.arange(count) + 1) * np.pi / (2 * count))
-        spans = np.linspace(0.4, 1.0, 13) * farthest / blur
+        spans = np.linspace(0.25, 1.0, 16) * farthest / blur
         errors = [_error(blur, chebyshev * span, farthest) for span in spans]
         best = int(np.argmin(errors))
         if errors[best] <= TOLERANCE[dtype]:
@@ -82,7 +81,6 @@ class SeparableOcclusion(NamedTuple):
 def separable_occlusion(dtype: str) -> SeparableOcclusion:
     real = REAL[dtype]
     exp = exponential(dtype)
-    steps = STEPS_PER_PIXEL[dtype]
     negligible = NEGLIGIBLE_FOCUS[dtype]
     vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
     quads = ti.types.ndarray(dtype=ti.types.vector(4, real), ndim=2)
@@ -92,7 +90,7 @@ def separable_occlusion(dtype: str) -> SeparableOcclusion:
     maps = ti.types.ndarray(dtype=real, ndim=2)
     numbers = ti.types.ndarray(dtype=real, ndim=1)
     counts = ti.types.ndarray(dtype=ti.i32, ndim=2)
-    list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=2)
+    list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=3)
     polynomials = ti.types.ndarray(dtype=ti.types.vector(4, real), ndim=1)
 
     @ti.func
@@ -121,13 +119,17 @@ def separable_occlusion(dtype: str) -> SeparableOcclusion:
         return total
 
     @ti.func
-    def own_weight(spread, lists: ti.template(), entries: ti.template()):
-        """(E, E′) of a pixel in focus at its own place."""
-        at = spread * steps
+    def own_weight(spread, lists: ti.template(), entries: ti.template(), steps, middle):
+        """(E, E′) of a pixel in focus at its own place: of a list of weights, for the row in the middle."""
+        at = ti.abs(spread) * steps
         interval = ti.cast(at, ti.i32)
-        p = entries[lists[0, interval][0]]
-        t = at - interval
-        return vec2(((p[3] * t + p[2]) * t + p[1]) * t + p[0], steps * ((3 * p[3] * t + 2 * p[2]) * t + p[1]))
+        head = lists[middle, interval, 0]
+        weight = vec2(0.0)
+        if head[1] <= 0 < head[1] + head[2]:
+            p, t = entries[head[0] - head[1]], at - interval
+            slope = (3 * p[3] * t + 2 * p[2]) * t + p[1]
+            weight = vec2(((p[3] * t + p[2]) * t + p[1]) * t + p[0], ti.select(spread < 0, -steps, steps) * slope)
+        return weight
 
     @ti.kernel
     def wanted(in_focus: maps, segments: counts, top: ti.i32):
@@ -161,6 +163,8 @@ def separable_occlusion(dtype: str) -> SeparableOcclusion:
         whole: wide_pixels,
         lists: list_heads,
         entries: polynomials,
+        steps: real,
+        middle: ti.i32,
         top: ti.i32,
     ):
         """Takes the S_k of one group from the sums of a band of rows; with the first group, gives back the pixel itself."""
@@ -175,7 +179,7 @@ def separable_occlusion(dtype: str) -> SeparableOcclusion:
                         taken[c] += u * whole[row, x][PLANES * k + c]
                 own = real(0.0)
                 if group == 0:
-                    own = own_weight(spread[y, x], lists, entries)[0] * at_itself(nodes, d)[0]
+                    own = own_weight(spread[y, x], lists, entries, steps, middle)[0] * at_itself(nodes, d)[0]
                 for c in ti.static(range(PLANES)):
                     sums[c, y, x] = sums[c, y, x] + e * (own * planes[c, y, x] - taken[c])
 
@@ -228,6 +232,8 @@ def separable_occlusion(dtype: str) -> SeparableOcclusion:
         whole: wide_pixels,
         lists: list_heads,
         entries: polynomials,
+        steps: real,
+        middle: ti.i32,
         d_planes: planar,
         d_spread: maps,
         d_in_focus: maps,
@@ -246,7 +252,7 @@ def separable_occlusion(dtype: str) -> SeparableOcclusion:
                         pulled += d_sums[c, y, x] * whole[row, x][PLANES * k + c]
                     along -= basis(nodes, GROUP * group + k, d) * pulled
                 if group == 0:
-                    weight, itself = own_weight(spread[y, x], lists, entries), at_itself(nodes, d)
+                    weight, itself = own_weight(spread[y, x], lists, entries, steps, middle), at_itself(nodes, d)
                     pulled = real(0.0)
                     for c in ti.static(range(PLANES)):
                         pulled += d_sums[c, y, x] * planes[c, y, x]

@@ -21,12 +21,20 @@ _BAND_BYTES = 128 << 20  # what the arrays of a band may take
 _LEAST_BAND = 64  # rows
 
 
-class RowLists(NamedTuple):
-    """Blur kernels as lists of steps (kernels/row_table.py) for radii up to a largest."""
+class Table(NamedTuple):
+    """Blur kernels as lists (kernels/row_lists.py) for radii up to a largest."""
 
-    heads: Tensor  # [rows, intervals, 4] int32
+    heads: Tensor  # [rows, intervals, parts, 4] int32
     entries: Tensor  # [total, 4]
+    extent: float  # a source of radius r counts for less than extent·|r| + margin px
     margin_px: float
+    steps: float  # intervals a pixel of the radius
+    shaped: bool
+
+    @property
+    def middle(self) -> int:
+        """The row of heads that belongs to a source's own row."""
+        return self.heads.shape[0] // 2 if self.shaped else 0
 
 
 class Picture(NamedTuple):
@@ -41,7 +49,7 @@ class Picture(NamedTuple):
 class Lists(NamedTuple):
     """What a picture is rendered with."""
 
-    table: RowLists
+    table: Table
     nodes: Tensor | None  # [T], disparities; None where nothing is in focus
     pad: int
 
@@ -56,7 +64,7 @@ def disc_table_of(size: int, dtype: torch.dtype, device: torch.device) -> Tensor
 
 
 @lru_cache(maxsize=8)
-def _row_lists(name: str, largest_px: int, dtype: torch.dtype, device: torch.device) -> RowLists:
+def _row_lists(name: str, largest_px: int, dtype: torch.dtype, device: torch.device) -> Table:
     kind = str(dtype).removeprefix("torch.")
     margin = profile_of(name, kind).margin_px
     reach = math.ceil(largest_px + margin) + 1
@@ -64,16 +72,16 @@ def _row_lists(name: str, largest_px: int, dtype: torch.dtype, device: torch.dev
     if name == "disc":
         table = disc_table_of(reach + 2, dtype, device)
     kernels = row_table(name, kind)
-    heads = torch.zeros(reach + 1, largest_px * STEPS_PER_PIXEL[kind] + 1, 4, dtype=torch.int32, device=device)
+    heads = torch.zeros(reach + 1, largest_px * STEPS_PER_PIXEL[kind] + 1, 1, 4, dtype=torch.int32, device=device)
     _runtime.launch(kernels.count, table, heads)
     lengths = heads[..., 2].flatten().to(torch.int64)
-    heads[..., 0] = (lengths.cumsum(0) - lengths).view(heads.shape[:2])
+    heads[..., 0] = (lengths.cumsum(0) - lengths).view(heads.shape[:3])
     entries = torch.empty(int(lengths.sum()), 4, dtype=dtype, device=device)
     _runtime.launch(kernels.fill, table, heads, entries)
-    return RowLists(heads, entries, margin)
+    return Table(heads, entries, 1.0, margin, float(STEPS_PER_PIXEL[kind]), False)
 
 
-def row_lists(name: str, largest_px: float, like: Tensor) -> RowLists:
+def row_lists(name: str, largest_px: float, like: Tensor) -> Table:
     """Lists for radii up to `largest_px`, of the dtype and on the device of `like`."""
     size = 8 * math.ceil((largest_px + 0.1) / 8)  # few sizes, so that the cache hits
     with torch.inference_mode(False):
@@ -82,12 +90,16 @@ def row_lists(name: str, largest_px: float, like: Tensor) -> RowLists:
 
 def lists_for(picture: Picture, name: str, largest_px: float, nodes: tuple[float, ...] | None) -> Lists:
     """Tables for a picture whose largest spread radius is given."""
-    table = row_lists(name, largest_px, picture.spread)
+    return lists_of(row_lists(name, largest_px, picture.spread), picture, largest_px, nodes)
+
+
+def lists_of(table: Table, picture: Picture, largest_px: float, nodes: tuple[float, ...] | None) -> Lists:
+    """The same with a table at hand."""
     at = None if nodes is None else picture.spread.new_tensor(nodes)
-    return Lists(table, at, math.ceil(largest_px + table.margin_px) + 1)
+    return Lists(table, at, math.ceil(table.extent * largest_px + table.margin_px) + 1)
 
 
-class _Buffers:
+class Buffers:
     """Memory that is used again from band to band; what a view holds at first is undefined."""
 
     def __init__(self, like: Tensor) -> None:
@@ -116,21 +128,21 @@ def _lanes(lists: Lists) -> int:
     return LANES if lists.nodes is None else LANES + HIDDEN_LANES
 
 
-def _forward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
+def forward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
     """Bands of rows of the picture: their sources, padded, and two arrays of sums each of P and of P·τ_k."""
     (height, width), size = picture.spread.shape, picture.spread.element_size()
     sources = (LANES + 5) * (width + 2 * lists.pad)
     return _bands(height, 2 * _lanes(lists) * width * size, sources * size, 2 * lists.pad)
 
 
-def _backward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
+def backward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
     """Bands of rows of padded sources: they and their gradients, and two arrays of cotangents, padded, each of P and P·τ_k."""
     (height, width), size = picture.spread.shape, picture.spread.element_size()
     sources, cotangents = (2 * LANES + 7) * (width + 2 * lists.pad), 2 * _lanes(lists) * (width + 4 * lists.pad)
     return _bands(height + 2 * lists.pad, sources * size, cotangents * size, 2 * lists.pad)
 
 
-class _Sources(NamedTuple):
+class Sources(NamedTuple):
     """A band of padded sources, interleaved."""
 
     values: Tensor  # [rows, W + 2·pad, LANES]
@@ -140,13 +152,15 @@ class _Sources(NamedTuple):
     top: int
 
 
-def _sources(picture: Picture, top: int, bottom: int, lists: Lists, buffers: _Buffers) -> _Sources:
+def pack(picture: Picture, top: int, bottom: int, lists: Lists, buffers: Buffers) -> Sources:
     shape = (bottom - top, picture.spread.shape[1] + 2 * lists.pad)
     values, place, widest = buffers.get("values", *shape, LANES), buffers.get("place", *shape), buffers.get("widest", shape[0])
     shares = buffers.get("shares", *(shape if lists.nodes is not None else (1, 1)), 4)
     pack = row_planes(dtype_name(values)).pack
-    _runtime.launch(pack, picture.planes, picture.spread, values, place, widest, top, lists.pad)
-    return _Sources(values, shares, place, widest, top)
+    _runtime.launch(
+        pack, picture.planes, picture.spread, values, place, widest, top, lists.pad, lists.table.steps, *lists.table[2:4]
+    )
+    return Sources(values, shares, place, widest, top)
 
 
 def _longest(device: torch.device) -> int:
@@ -154,9 +168,7 @@ def _longest(device: torch.device) -> int:
     return 1 << 16 if device.type == "cpu" else 1
 
 
-def _spread(
-    sources: _Sources, lists: Lists, wanted: Tensor, buffers: _Buffers, result: Tensor | None = None
-) -> Tensor:
+def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, result: Tensor | None = None) -> Tensor:
     """Write the sums of a band to the rows of `result`; without one, return those of P·τ_k, [rows, W, C], where wanted."""
     hidden = result is None
     height, width = (size - 2 * lists.pad for size in sources.place.shape)
@@ -165,7 +177,8 @@ def _spread(
     table = lists.table
     sums_ = step.new_empty(1, 1, 1) if result is None else result
     arguments = (*sources[:4], table.heads, table.entries, wanted, _longest(step.device), step, whole, sums_)
-    _runtime.launch(rows(hidden, dtype_name(step)).spread, *arguments, sources.top, lists.pad, table.margin_px)
+    kernel = rows(table.shaped, hidden, dtype_name(step)).spread
+    _runtime.launch(kernel, *arguments, sources.top, lists.pad)
     return whole
 
 
@@ -176,18 +189,18 @@ def _segments(height: int, width: int, device: torch.device) -> Tensor:
 def sums(picture: Picture, lists: Lists, result: Tensor) -> None:
     """Write the sums [5, H, W] of a picture."""
     height, width = picture.spread.shape
-    name, buffers = dtype_name(picture.spread), _Buffers(picture.spread)
-    for first, last in _forward_bands(picture, lists):
-        sources = _sources(picture, first, last + 2 * lists.pad, lists, buffers)
+    name, buffers = dtype_name(picture.spread), Buffers(picture.spread)
+    for first, last in forward_bands(picture, lists):
+        sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
         _spread(sources, lists, _segments(last - first, width, result.device), buffers, result)
         for group, hidden in _hidden_sums(picture, lists, sources, first, last, buffers):
-            arguments = (*picture, lists.nodes, group, hidden, lists.table.heads, lists.table.entries)
+            arguments = (*picture, lists.nodes, group, hidden, *lists.table[:2], lists.table.steps, lists.table.middle)
             _runtime.launch(separable_occlusion(name).occlude, result, *arguments, first)
         _runtime.report(last, height)
 
 
 def _hidden_sums(
-    picture: Picture, lists: Lists, sources: _Sources, first: int, last: int, buffers: _Buffers
+    picture: Picture, lists: Lists, sources: Sources, first: int, last: int, buffers: Buffers
 ) -> Iterator[tuple[int, Tensor]]:
     """Number and S_k of each group of nodes, in the segments that hold pixels in focus; nothing where there are none."""
     if lists.nodes is None:
@@ -205,21 +218,19 @@ def _hidden_sums(
 
 def pull(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Picture) -> None:
     """Add the gradients of a picture, from those of its sums [5, H, W]."""
-    buffers = _Buffers(d_sums)
+    buffers = Buffers(d_sums)
     if lists.nodes is not None:
         kernel = separable_occlusion(dtype_name(d_sums)).occlude_adjoint
-        for first, last in _forward_bands(picture, lists):
-            sources = _sources(picture, first, last + 2 * lists.pad, lists, buffers)
+        for first, last in forward_bands(picture, lists):
+            sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
             for group, hidden in _hidden_sums(picture, lists, sources, first, last, buffers):
-                arguments = (*picture, lists.nodes, group, hidden, lists.table.heads, lists.table.entries)
+                arguments = (*picture, lists.nodes, group, hidden, *lists.table[:2], lists.table.steps, lists.table.middle)
                 _runtime.launch(kernel, d_sums, *arguments, *gradients, first)
-    for top, bottom in _backward_bands(picture, lists):
-        _pull_band(d_sums, picture, lists, gradients, _sources(picture, top, bottom, lists, buffers), buffers)
+    for top, bottom in backward_bands(picture, lists):
+        _pull_band(d_sums, picture, lists, gradients, pack(picture, top, bottom, lists, buffers), buffers)
 
 
-def _pull_band(
-    d_sums: Tensor, picture: Picture, lists: Lists, gradients: Picture, sources: _Sources, buffers: _Buffers
-) -> None:
+def _pull_band(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Picture, sources: Sources, buffers: Buffers) -> None:
     """What a band of padded sources takes back from the rows that it reaches."""
     name, pad, table = dtype_name(d_sums), lists.pad, lists.table
     height, width = picture.spread.shape
@@ -227,14 +238,14 @@ def _pull_band(
     edge = 2 * pad + 1
     before = buffers.get("before", last - first, width + 1, dtype=torch.int32)
     d_values = buffers.get("d_values", *sources.values.shape)
-    d_radius, d_nearer = (buffers.get(which, *sources.place.shape) for which in ("d_radius", "d_nearer"))
+    d_place, d_nearer = (buffers.get(which, *sources.place.shape) for which in ("d_place", "d_nearer"))
 
     def cotangents(lanes: int) -> list[Tensor]:
         return [buffers.get(f"{which}, {lanes}", last - first, width + 2 * edge, lanes) for which in ("d_whole", "d_step")]
 
     def launch(hidden: bool, d_whole: Tensor, d_step: Tensor) -> None:
-        arguments = (*sources[:4], table.heads, table.entries, d_whole, d_step, before, d_values, d_radius, d_nearer)
-        _runtime.launch(rows(hidden, name).pull, *arguments, sources.top - first, pad, table.margin_px)
+        arguments = (*sources[:4], table.heads, table.entries, d_whole, d_step, before, d_values, d_place, d_nearer)
+        _runtime.launch(rows(table.shaped, hidden, name).pull, *arguments, sources.top - first, pad)
 
     arrays = cotangents(LANES)
     _runtime.launch(row_planes(name).cotangent, d_sums, *arrays, before, first, edge)
@@ -250,4 +261,4 @@ def _pull_band(
             _runtime.launch(kernels.shares, *node, sources.shares, sources.top, pad)
             launch(True, *arrays)
     folded = (gradients.planes, gradients.spread, gradients.disparity)
-    _runtime.launch(row_planes(name).fold, d_values, d_radius, d_nearer, *folded, sources.top, pad)
+    _runtime.launch(row_planes(name).fold, d_values, d_place, d_nearer, *folded, sources.top, pad, table.steps)

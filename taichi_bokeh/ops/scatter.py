@@ -14,9 +14,12 @@ from taichi_bokeh.kernels.profile import profile as profile_of
 from taichi_bokeh.kernels.scatter import LANES, NEGLIGIBLE_FOCUS, PLANES
 from taichi_bokeh.kernels.scatter import scatter as scatter_kernels
 from taichi_bokeh.kernels.separable_occlusion import focus_nodes
-from taichi_bokeh.ops import _rows
+from taichi_bokeh.ops import _direct, _rows
 from taichi_bokeh.ops._common import GradientOnly, dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
+from taichi_bokeh.ops._shape_lists import shape_table
 from taichi_bokeh.ops._taps import correlate, make_taps
+from taichi_bokeh.optics.aperture import Aperture, aperture_of
+from taichi_bokeh.optics.aperture_cells import divide, kernel_reach
 
 _LEAST_ROWS_PX = 8.0  # largest radius up to which the gather is at least as fast as rows (benchmarks/scatter.py)
 _PIXELS_AT_ONCE = 1 << 20  # layers are taken together up to this many pixels, else one by one: bounds the memory
@@ -42,11 +45,13 @@ def _table(name: str, farthest: float, like: Tensor) -> Tensor:
         return _rows.disc_table_of(size, like.dtype, like.device)
 
 
-def _farthest(spread: Tensor, name: str, limit: float) -> float:
-    """How far a source may count, in px."""
-    largest = float(spread.max())
+def _farthest(spread: Tensor, name: str, limit: float, aperture: Aperture | None = None) -> float:
+    """How far a source may count, in px; `aperture` for profile "shape"."""
+    largest = float(spread.abs().max())
     if not math.isfinite(largest):
         raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
+    if name == "shape":
+        return kernel_reach(largest, aperture.extent if aperture else 1.0)
     return min(largest + profile_of(name, dtype_name(spread)).margin_px, limit)
 
 
@@ -94,7 +99,8 @@ class Way(NamedTuple):
     """How the sums of one picture are evaluated, and why.
 
     Attributes:
-        name: "rows" (kernels/rows.py), "correlation" (kernels/cells.py, for flat pictures) or "gather" (kernels/scatter.py).
+        name: "rows" (kernels/rows.py), "correlation" (kernels/cells.py, for flat pictures), "gather" (kernels/scatter.py), or
+            for other openings than the disc "direct" (kernels/direct.py).
         reason: half a sentence.
         nodes: relative to the focus, for the occlusion in rows; empty where nothing is in focus.
     """
@@ -111,42 +117,57 @@ class Plan(NamedTuple):
     profile: str
     max_radius: float
     algorithm: str
+    aperture: Aperture = Aperture()
 
 
-def choose_ways(spread: Tensor, in_focus: Tensor, flat: Tensor, plan: Plan, adjoint: bool = False) -> list[Way]:
-    """The way of each of N pictures, or that of its adjoint; spread, in_focus [N, H, W], flat [N] bool.
+def ways_of(inputs: tuple[Tensor, ...], plan: Plan, adjoint: bool = False) -> list[Way]:
+    """The way of each of N pictures, or that of its adjoint; inputs as the operator's first four.
 
     Raises:
         ValueError: algorithm is "fast", and a picture has no fast way; the message says why.
     """
+    _, spread, _, in_focus = inputs
     ways = []
-    for k, is_flat in enumerate(flat.tolist()):
+    for k, is_flat in enumerate(_flat(inputs, plan).tolist()):
         way = Way("correlation", "the layer is flat: all its pixels have one blur kernel")
         if adjoint or not is_flat:  # a correlation has no adjoint of its own
             way = _way_of(spread[k], in_focus[k], float(plan.blur[k]), plan)
-            if plan.algorithm == "fast" and way.name == "gather" and not is_flat:
+            if plan.algorithm == "fast" and way.name in ("gather", "direct") and not is_flat:
                 raise ValueError(f"algorithm is 'fast', but {way.reason}; expected 'auto' or 'exact' then")
         ways.append(way)
     return ways
 
 
 def _way_of(spread: Tensor, in_focus: Tensor, blur: float, plan: Plan) -> Way:
+    exact = "direct" if plan.profile == "shape" else "gather"
+    reason = _obstacle(spread, plan)
+    if reason is not None:
+        return Way(exact, reason)
     dtype = dtype_name(spread)
-    farthest = _farthest(spread, plan.profile, 1e9)
-    if plan.algorithm == "exact":
-        return Way("gather", "algorithm 'exact' was asked for")
-    if plan.profile == "official":
-        return Way("gather", "the released code's model has only the gather")
-    if 0 < plan.max_radius < farthest:
-        return Way("gather", f"max_radius, {plan.max_radius:g} px, cuts off discs, which reach {farthest:.1f} px")
-    if plan.algorithm == "auto" and float(spread.max()) <= _LEAST_ROWS_PX:
-        return Way("gather", f"no radius is more than {_LEAST_ROWS_PX:g} px")
     if not bool((in_focus > NEGLIGIBLE_FOCUS[dtype]).any()):
         return Way("rows", "nothing is in focus, so that there is no occlusion")
     nodes = focus_nodes(blur, dtype)
     if nodes is None:
-        return Way("gather", f"a blur of {blur:.3g} px per unit of disparity is too little to separate the occlusion")
+        return Way(exact, f"a blur of {blur:.3g} px per unit of disparity is too little to separate the occlusion")
     return Way("rows", f"the occlusion is separated by {len(nodes)} nodes of disparity", nodes)
+
+
+def _obstacle(spread: Tensor, plan: Plan) -> str | None:
+    """Why a picture is not rendered by rows, whatever its occlusion; None where nothing is in the way."""
+    if plan.algorithm == "exact":
+        return "algorithm 'exact' was asked for"
+    if plan.profile == "official":
+        return "the released code's model has only the gather"
+    if plan.aperture.cat_eye != 0:
+        return "with cat_eye the opening changes from pixel to pixel"
+    if plan.aperture.ring != 0:
+        return "with ring a highlight's brightness changes throughout, and its rows have no few steps"
+    farthest = _farthest(spread, plan.profile, 1e9, plan.aperture)
+    if 0 < plan.max_radius < farthest:
+        return f"max_radius, {plan.max_radius:g} px, cuts off discs, which reach {farthest:.1f} px"
+    if plan.algorithm == "auto" and plan.profile != "shape" and float(spread.max()) <= _LEAST_ROWS_PX:
+        return f"no radius is more than {_LEAST_ROWS_PX:g} px"
+    return None
 
 
 @torch.library.custom_op("taichi_bokeh::scatter", mutates_args=())
@@ -161,30 +182,36 @@ def scatter(
     max_radius: float,
     border: str,
     algorithm: str,
+    image: Tensor | None,
+    shape: list[float],
 ) -> Tensor:
     """Scatter sums [N, 5, H, W].
 
     planes [N, 5, H, W]: weighted sources; spread, disparity, in_focus [N, H, W]; blur, focus [N], by which the evaluation is
-    planned, not differentiated; profile "disc", "soft" or "official"; max_radius in px: only sources nearer than this
-    contribute, 0 for no limit; border "replicate" or "reflect"; algorithm "auto", "exact" or "fast".
+    planned, not differentiated; profile "disc", "soft", "official", or, with signed spread, "shape" for the aperture of an
+    image and a shape (`shape_of`); max_radius in px: only sources nearer than this contribute, 0 for no limit; border
+    "replicate" or "reflect"; algorithm "auto", "exact", "fast", or "rows": "auto" for small radii too.
     """
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     result = torch.empty_like(inputs[0])
-    flat = _flat(inputs, profile, max_radius)
-    ways = choose_ways(inputs[1], inputs[3], flat, Plan(blur, profile, max_radius, algorithm))
+    plan = Plan(blur, profile, max_radius, algorithm, aperture_of(shape, image))
+    ways = ways_of(inputs, plan)
     parts = list(_parts(ways, _at_once(planes)))
     for k, part in enumerate(parts):
         with _runtime.nested_progress(k, len(parts)):
             chosen = tuple(value[part] for value in inputs)
             way = ways[int(part[0])]
             if way.name == "correlation":
-                result[part] = _flat_sums(chosen, profile, max_radius, border)
+                result[part] = _flat_sums(chosen, plan, border)
                 _runtime.report(1, 1)
             elif way.name == "gather":
                 result[part] = _sums(_prepare(chosen, profile, max_radius, border), profile)
             else:
-                picture, lists = _for_rows(chosen, way, float(focus[part]), profile)
-                _rows.sums(picture, lists, result[int(part)])
+                picture, lists = _with_lists(chosen, way, float(focus[part]), plan)
+                if way.name == "rows":
+                    _rows.sums(picture, lists, result[int(part)])
+                else:
+                    _direct.sums(picture, lists, plan.aperture.cat_eye, result[int(part)])
     return result
 
 
@@ -196,14 +223,17 @@ def _parts(ways: list[Way], at_once: int) -> Iterator[Tensor]:
         yield from torch.tensor(gathered).split(at_once)
 
 
-def _for_rows(inputs: tuple[Tensor, ...], way: Way, focus: float, profile: str) -> tuple[_rows.Picture, _rows.Lists]:
+def _with_lists(inputs: tuple[Tensor, ...], way: Way, focus: float, plan: Plan) -> tuple[_rows.Picture, _rows.Lists]:
     """One picture [1, …] and its tables."""
     planes, spread, disparity, in_focus = (value[0] for value in inputs)
     picture = _rows.Picture(planes, spread, in_focus, disparity)
-    largest = float(spread.max())
+    largest = float(spread.abs().max())
     _refuse_too_large(planes, largest, math.ceil(largest))
     nodes = tuple(focus + node for node in way.nodes) or None
-    return picture, _rows.lists_for(picture, profile, largest, nodes)
+    if plan.profile == "shape":
+        table = shape_table(plan.aperture, largest, spread, weights_only=way.name == "direct")
+        return picture, _rows.lists_of(table, picture, largest, nodes)
+    return picture, _rows.lists_for(picture, plan.profile, largest, nodes)
 
 
 def _sums(p: _Prepared, profile: str) -> Tensor:
@@ -213,26 +243,32 @@ def _sums(p: _Prepared, profile: str) -> Tensor:
     return sums[..., :-LANES]
 
 
-def _flat(inputs: tuple[Tensor, ...], profile: str, max_radius: float) -> Tensor:
-    """Which pictures [N] have one radius, one disparity and one density, and are not small beside their blur."""
+def _flat(inputs: tuple[Tensor, ...], plan: Plan) -> Tensor:
+    """Which pictures [N] have one blur kernel, one disparity and one density, and are not small beside their blur."""
+    if plan.aperture.cat_eye != 0:
+        return torch.zeros(inputs[0].shape[0], dtype=torch.bool)
     planes, spread, *others = inputs
     constant = (spread, planes[:, 4], *others)
     lows, highs = zip(*(value.flatten(1).aminmax(dim=1) for value in constant), strict=True)
     same = (torch.stack(lows) == torch.stack(highs)).all(0).cpu()
-    limit = max_radius if max_radius > 0 else 1e9
-    sizes = torch.tensor([2 * _farthest(high, profile, limit) for high in highs[0]])
+    limit = plan.max_radius if plan.max_radius > 0 else 1e9
+    sizes = torch.tensor([2 * _farthest(high, plan.profile, limit, plan.aperture) for high in highs[0]])
     return same & (sizes * sizes < 4 * spread.shape[1] * spread.shape[2])
 
 
-def _flat_sums(inputs: tuple[Tensor, ...], profile: str, max_radius: float, border: str) -> Tensor:
+def _flat_sums(inputs: tuple[Tensor, ...], plan: Plan, border: str) -> Tensor:
     """Sums of one flat picture: round every pixel the weights are the same, those with which a point of light is seen."""
     planes, *others = inputs
-    reach = math.ceil(_farthest(others[0], profile, max_radius if max_radius > 0 else 1e9))
-    size = 2 * reach + 1
-    point = planes.new_zeros(1, PLANES, size, size)
-    point[..., reach, reach] = 1
-    lit = _prepare((point, *(value[:, :1, :1].expand(-1, size, size) for value in others)), profile, max_radius, border)
-    weights = _sums(lit, profile)[:, 0].double().cpu()
+    profile, max_radius = plan.profile, plan.max_radius
+    reach = math.ceil(_farthest(others[0], profile, max_radius if max_radius > 0 else 1e9, plan.aperture))
+    if profile == "shape":
+        weights = _shape_weights(plan.aperture, *(float(value[0, 0, 0]) for value in others))
+    else:
+        size = 2 * reach + 1
+        point = planes.new_zeros(1, PLANES, size, size)
+        point[..., reach, reach] = 1
+        lit = _prepare((point, *(value[:, :1, :1].expand(-1, size, size) for value in others)), profile, max_radius, border)
+        weights = _sums(lit, profile)[:, 0].double().cpu()
     taps = make_taps(weights, None, 1.0 if planes.dtype == torch.float64 else 0.5)
     height, width = planes.shape[-2:]
     blocks, pad = -(-width // PIXELS), reach + 1
@@ -242,6 +278,16 @@ def _flat_sums(inputs: tuple[Tensor, ...], profile: str, max_radius: float, bord
     correlate(taps, source, None, result, pad)
     density = planes[:, 4:] * weights.sum()
     return torch.cat([result.view(1, height, -1, 4)[:, :, :width].permute(0, 3, 1, 2), density.to(planes)], 1)
+
+
+def _shape_weights(aperture: Aperture, spread_px: float, _: float, in_focus: float) -> Tensor:
+    """E·O round a pixel of a flat layer, [1, D, D]; O is the same at all pixels but the pixel itself."""
+    weights = math.pi * spread_px**2 * divide(aperture, 1).kernels(spread_px)
+    middle = weights.shape[-1] // 2
+    own = weights[:, middle, middle].clone()
+    weights *= 1 - in_focus * (0.5 + 0.5 * math.tanh(1.0))  # τ(0): all have the disparity of the pixel
+    weights[:, middle, middle] = own
+    return weights
 
 
 def _arguments(p: _Prepared, sums: Tensor | GradientOnly) -> tuple[Any, ...]:
@@ -261,11 +307,13 @@ def _scatter_backward(
     max_radius: float,
     border: str,
     algorithm: str,
+    image: Tensor | None,
+    shape: list[float],
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     grads = tuple(torch.zeros_like(value) for value in inputs)
-    flat = _flat(inputs, profile, max_radius)
-    ways = choose_ways(inputs[1], inputs[3], flat, Plan(blur, profile, max_radius, algorithm), adjoint=True)
+    plan = Plan(blur, profile, max_radius, algorithm, aperture_of(shape, image))
+    ways = ways_of(inputs, plan, adjoint=True)
     for part in _parts(ways, _at_once(planes)):
         chosen = tuple(value[part] for value in inputs)
         way = ways[int(part[0])]
@@ -273,10 +321,13 @@ def _scatter_backward(
             for total, value in zip(grads, _gather_pull(plain(grad[part]), chosen, profile, max_radius, border), strict=True):
                 total[part] = value
         else:
-            picture, lists = _for_rows(chosen, way, float(focus[part]), profile)
+            picture, lists = _with_lists(chosen, way, float(focus[part]), plan)
             d_planes, d_spread, d_disparity, d_in_focus = (total[int(part)] for total in grads)
             gradients = _rows.Picture(d_planes, d_spread, d_in_focus, d_disparity)
-            _rows.pull(plain(grad[int(part)]), picture, lists, gradients)
+            if way.name == "rows":
+                _rows.pull(plain(grad[int(part)]), picture, lists, gradients)
+            else:
+                _direct.pull(plain(grad[int(part)]), picture, lists, plan.aperture.cat_eye, gradients)
     return grads  # type: ignore[return-value]
 
 
@@ -294,8 +345,14 @@ def _gather_pull(
 
 
 def _save(ctx: Any, inputs: Any, output: Any) -> None:
-    ctx.save_for_backward(*inputs[:6])
-    ctx.settings = inputs[6:]
+    ctx.save_for_backward(*inputs[:6], inputs[10])
+    ctx.settings = (*inputs[6:10], inputs[11])
+
+
+def _differentiate(ctx: Any, grad: Tensor) -> Any:
+    *tensors, image = ctx.saved_tensors
+    *settings, shape = ctx.settings
+    return *_scatter_backward(grad, *tensors, *settings, image, shape), *[None] * 8
 
 
 scatter.register_fake(lambda planes, *rest: torch.empty_like(planes, memory_format=torch.contiguous_format))
@@ -303,7 +360,7 @@ _scatter_backward.register_fake(
     lambda grad, *inputs: tuple(torch.empty_like(t, memory_format=torch.contiguous_format) for t in inputs[:4])
 )
 scatter.register_autograd(
-    lambda ctx, grad: (*_scatter_backward(grad, *ctx.saved_tensors, *ctx.settings), *[None] * 6),
+    _differentiate,
     setup_context=_save,
 )
 refuse_double_backward(_scatter_backward, "scatter")

@@ -17,7 +17,7 @@ from taichi_bokeh.kernels import cells as kernels
 from taichi_bokeh.kernels.cells import PIXELS
 from taichi_bokeh.ops._common import dtype_name, plain, refuse_double_backward
 from taichi_bokeh.ops._taps import Taps, correlate, make_taps, packed, place
-from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.aperture import aperture_of
 from taichi_bokeh.optics.aperture_cells import Cells, divide, kernel_reach, nodes, place_among_nodes
 
 FLAT_PX = {torch.float32: 1e-4, torch.float64: 1e-11}  # a layer whose radii differ by less is flat
@@ -195,10 +195,9 @@ def _windows(view: _Window, layers: int, cells: int, element_size: int) -> Itera
 
 
 def _cells(shape: list[float], image: Tensor | None, cells: int, field: list[float]) -> Cells:
-    blades, rotation, roundness, squeeze, cat_eye, ring = shape
-    aperture = Aperture(int(blades), rotation, roundness, squeeze, cat_eye, ring, image)
+    aperture = aperture_of(shape, image)
     whole = divide(aperture, cells)
-    return whole if cat_eye == 0 else whole.seen_from((field[0], field[1]), cat_eye)
+    return whole if aperture.cat_eye == 0 else whole.seen_from((field[0], field[1]), aperture.cat_eye)
 
 
 @torch.library.custom_op("taichi_bokeh::subaperture", mutates_args=())

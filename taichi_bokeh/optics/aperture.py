@@ -145,6 +145,20 @@ class Aperture:
         return self.blades, self.rotation, self.roundness, self.squeeze, self.cat_eye, self.ring
 
 
+_SHAPE = ("blades", "rotation", "roundness", "squeeze", "cat_eye", "ring")
+
+
+def shape_of(aperture: Aperture) -> list[float]:
+    """The numbers of an aperture, as operators take them, beside its image."""
+    return [float(getattr(aperture, name)) for name in _SHAPE]
+
+
+def aperture_of(shape: list[float], image: Tensor | None) -> Aperture:
+    """The aperture that `shape_of` was given."""
+    blades, rotation, roundness, squeeze, cat_eye, ring = shape
+    return Aperture(int(blades), rotation, roundness, squeeze, cat_eye, ring, image)
+
+
 def _checked_image(image: np.ndarray | Tensor) -> Tensor:
     """A float64 copy on the CPU with the maximum 1, so that no sum overflows."""
     if isinstance(image, np.ndarray) and image.dtype.kind in "buif":

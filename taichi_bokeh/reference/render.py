@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from taichi_bokeh.reference.profiles import disc_profile, logistic_profile
+from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.aperture_cells import SAMPLES, raster
+from taichi_bokeh.reference.profiles import disc_profile, logistic_profile, open_rim, shape_profiles
 
 #: As in the kernels: below this radius (px) a source is a mixture of a point and a disc of this radius.
 LEAST_RADIUS_PX = 1 / 16
@@ -51,21 +53,49 @@ def _occlusion(d_source: Tensor, d_pixel: Tensor, in_focus: Tensor, floor: float
     return 1 + in_focus * (0.5 * tanh - 0.5)
 
 
-def scatter_sums(planes: Tensor, radius: Tensor, disparity: Tensor, profile: str, limit: float) -> Tensor:
+def _shape_weights(radius: Tensor, aperture: Aperture, reach: int) -> Tensor:
+    """Weights of sources [N, H, W] at all offsets, [D, D, N, H, W]; below the least radius mixed with a point's."""
+    flat = radius.flatten()
+    size = flat.abs().clamp(min=LEAST_RADIUS_PX)
+    signed = torch.where(flat < 0, -size, size)
+    disc = shape_profiles(signed, raster(aperture, SAMPLES), aperture.extent, reach)
+    point = (1 - flat.abs() / LEAST_RADIUS_PX).clamp(min=0)[:, None, None]
+    weights = (1 - point) * disc
+    middle = torch.zeros_like(disc)
+    middle[:, reach, reach] = 1
+    return (weights + point * middle).permute(1, 2, 0).unflatten(-1, radius.shape)
+
+
+def _field(like: Tensor, cat_eye: float) -> Tensor:
+    """2·cat_eye times the field of every pixel, [H, W, 2]."""
+    height, width = like.shape[-2:]
+    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
+    place = torch.stack([x - width / 2, y - height / 2], -1).to(like)
+    return 2 * cat_eye * place / (math.hypot(height, width) / 2)
+
+
+def scatter_sums(
+    planes: Tensor, radius: Tensor, disparity: Tensor, profile: str, limit: float, aperture: Aperture | None = None
+) -> Tensor:
     """Σ_y planes(y)·w·O over every pixel's neighbours nearer than `limit` px; w per unit of the plane.
 
-    planes [N, C, H, W], radius (signed, px) and disparity [N, H, W]; profile "disc", "soft" or "official".
+    planes [N, C, H, W], radius (signed, px) and disparity [N, H, W]; profile "disc", "soft", "official", or "shape" for the
+    aperture.
     """
     official = profile == "official"
     size = radius.abs()
     pad = math.ceil(limit)
     height, width = radius.shape[-2:]
     in_focus = torch.exp(-3 * size**2)
-    padded = [_padded(value, pad, official) for value in (planes, size, disparity)]
+    padded = [_padded(value, pad, official) for value in (planes, size, disparity, radius)]
+    if profile == "shape":
+        assert aperture is not None
+        shapes = _padded(_shape_weights(radius, aperture, pad), pad, False)
+        field = _field(radius, aperture.cat_eye)
     total = torch.zeros_like(planes)
     for dx, dy in _offsets(limit):
         window = (..., slice(pad + dy, pad + dy + height), slice(pad + dx, pad + dx + width))
-        values, r, d = (value[window] for value in padded)
+        values, r, d, signed = (value[window] for value in padded)
         if profile == "disc":
             offset = (r.new_tensor(float(dx)), r.new_tensor(float(dy)))
             point = (1 - r / LEAST_RADIUS_PX).clamp(min=0)
@@ -73,6 +103,10 @@ def scatter_sums(planes: Tensor, radius: Tensor, disparity: Tensor, profile: str
             weight = (1 - point) * disc
             if dx == dy == 0:
                 weight = weight + point
+        elif aperture is not None and profile == "shape":  # the source lies at (dx, dy) from the pixel
+            weight = shapes[(pad - dy, pad - dx, *window)]
+            if aperture.cat_eye != 0:
+                weight = weight * open_rim(r.new_tensor([-dx, -dy]), signed, field)
         else:
             distance = r.new_tensor(math.hypot(dx, dy))
             weight = logistic_profile(distance, r + 1, 1e-6 if official else 0.0) / (r + 1) ** 2
@@ -104,18 +138,23 @@ def render(
     focus: Tensor,
     profile: str,
     max_radius: float | None = None,
+    aperture: Aperture | None = None,
 ) -> Tensor:
     """Picture [B, 3, H, W] of layers rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]; blur and focus [B].
 
-    profile: "disc" or "soft" (the scatter model), "official" (the released code's variant of it).
+    profile: "disc" or "soft" (the scatter model), "shape" (for the aperture), "official" (the released code's variant).
     """
     batch, layers, _, height, width = rgb.shape
     per_layer = [value.repeat_interleave(layers)[:, None, None] for value in (blur, focus)]
     colour, a = rgb.flatten(0, 1), alpha.flatten(0, 1)
     d = disparity.reshape(batch * layers, height, width) - per_layer[1]
     radius = per_layer[0] * d
-    limit = max_radius if max_radius else float(radius.detach().abs().max()) + (2.0 if profile == "disc" else 14.0)
-    sums = scatter_sums(torch.cat([a * colour, a, torch.ones_like(a)], 1), radius, d, profile, limit)
+    largest = float(radius.detach().abs().max())
+    limit = max_radius if max_radius else largest + (2.0 if profile == "disc" else 14.0)
+    if profile == "shape":
+        assert aperture is not None
+        limit = 1.5 * (largest * aperture.extent + 2)  # to the corners of a square
+    sums = scatter_sums(torch.cat([a * colour, a, torch.ones_like(a)], 1), radius, d, profile, limit, aperture)
     if profile == "official":
         coverage = square_mean(a[:, 0], radius, int(limit))
         blurred = coverage[:, None] * sums[:, :3] / (sums[:, 3:4] + 1e-8)

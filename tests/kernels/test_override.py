@@ -6,6 +6,7 @@ from taichi_bokeh import ops
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.scatter import LANES, scatter
 from taichi_bokeh.ops.scatter import _prepare
+from taichi_bokeh.optics.aperture import Aperture, shape_of
 
 
 def test_a_taichi_tape_reaches_the_sources_through_the_override():
@@ -14,7 +15,7 @@ def test_a_taichi_tape_reaches_the_sources_through_the_override():
     spread, disparity, in_focus = (torch.rand(1, 6, 9, dtype=torch.float64) for _ in range(3))
     cotangent = torch.rand(1, 5, 6, 9, dtype=torch.float64)
     plan = torch.tensor([40.0], dtype=torch.float64), torch.tensor([0.5], dtype=torch.float64)
-    settings = (*plan, "disc", 0.0, "replicate", "exact")
+    settings = (*plan, "disc", 0.0, "replicate", "exact", None, shape_of(Aperture()))
     sums = ops.scatter(planes, 2 * spread + 0.1, disparity, in_focus, *settings)
     (expected,) = torch.autograd.grad(sums, planes, cotangent)
 

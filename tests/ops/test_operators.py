@@ -3,8 +3,10 @@
 import pytest
 import torch
 
+import taichi_bokeh as tb
 from taichi_bokeh import ops
 from taichi_bokeh.ops._common import BORDERS, border_index, fold_planes, pad_planes
+from taichi_bokeh.optics.aperture import shape_of
 
 
 def rand(*shape: int, seed: int = 0, low: float = 0.0, high: float = 1.0) -> torch.Tensor:
@@ -15,6 +17,10 @@ def rand(*shape: int, seed: int = 0, low: float = 0.0, high: float = 1.0) -> tor
 
 #: Blur and focus of the two pictures, for which the scatter is planned.
 PLAN = (torch.full((2,), 40.0, dtype=torch.float64), torch.full((2,), 0.5, dtype=torch.float64))
+
+DISC, HEXAGON, LEMON = (
+    shape_of(aperture) for aperture in (tb.Aperture(), tb.Aperture(blades=6, roundness=0.0), tb.Aperture(cat_eye=0.5))
+)
 
 
 def cases() -> list:
@@ -31,10 +37,19 @@ def cases() -> list:
         spread = rand(n, h, w, low=0.1, high=2.5, seed=2)
         border = "reflect" if profile == "official" else "replicate"
         sums = (rand(n, 5, h, w), spread, rand(n, h, w, seed=3), rand(n, h, w, seed=4))
-        made.append(pytest.param(ops.scatter, (*sums, *PLAN, profile, 0.0, border, "exact"), id=f"scatter-{profile}"))
+        made.append(
+            pytest.param(ops.scatter, (*sums, *PLAN, profile, 0.0, border, "exact", None, DISC), id=f"scatter-{profile}")
+        )
         if profile != "official":
             close = (rand(n, 5, h, w), spread, rand(n, h, w, low=0.46, high=0.54, seed=3), rand(n, h, w, seed=4))
-            made.append(pytest.param(ops.scatter, (*close, *PLAN, profile, 0.0, border, "fast"), id=f"rows-{profile}"))
+            made.append(
+                pytest.param(ops.scatter, (*close, *PLAN, profile, 0.0, border, "fast", None, DISC), id=f"rows-{profile}")
+            )
+    signed = rand(n, h, w, low=-2.5, high=2.5, seed=2)
+    close = (rand(n, 5, h, w), signed, rand(n, h, w, low=0.46, high=0.54, seed=3), rand(n, h, w, seed=4))
+    for name, algorithm, shape in (("hexagon", "fast", HEXAGON), ("hexagon", "exact", HEXAGON), ("lemon", "exact", LEMON)):
+        settings = (*PLAN, "shape", 0.0, "replicate", algorithm, None, shape)
+        made.append(pytest.param(ops.scatter, (*close, *settings), id=f"{name}-{algorithm}"))
     for profile in ("disc", "soft"):
         small = rand(n, h, w, low=-0.05, high=0.05, seed=5)
         inputs = (rand(n, 5, h, w, low=0.5), rand(n, 3, h, w), rand(n, h, w), small, profile)
@@ -66,7 +81,7 @@ def test_adjoint_is_the_transpose_of_the_jacobian(profile, algorithm):
     inputs[3].data[inputs[1] > 3] = 0  # what is in focus has a small disc, and a disparity close to the focus
     inputs[2].data[inputs[3] > 0] = 0.5 + 0.08 * (inputs[2].detach()[inputs[3] > 0] - 0.5)
     plan = (value[:1] for value in PLAN)
-    settings = (*plan, profile, 0.0, border, algorithm)
+    settings = (*plan, profile, 0.0, border, algorithm, None, DISC)
     run = lambda *values: ops.scatter(*values, *settings)  # noqa: E731
     directions = [torch.randn(value.shape, dtype=torch.float64) for value in inputs]
     directions[3][inputs[3] == 0] = 0
@@ -106,4 +121,6 @@ def test_reflection_is_torchs_where_torch_has_it():
 def test_an_infinite_radius_is_an_error_not_a_crash():
     planes, ones = torch.ones(1, 5, 3, 3), torch.ones(1, 3, 3)
     with pytest.raises(ValueError, match="blur radius is not finite"):
-        ops.scatter(planes, ones * torch.inf, ones, ones, ones[:, 0, 0], ones[:, 0, 0], "disc", 0.0, "replicate", "auto")
+        ops.scatter(
+            planes, ones * torch.inf, ones, ones, ones[:, 0, 0], ones[:, 0, 0], "disc", 0.0, "replicate", "auto", None, DISC
+        )

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from taichi_bokeh import ops
 from taichi_bokeh.benchmark.scene import Scene
+from taichi_bokeh.optics.aperture import Aperture, shape_of
+
+_SETTINGS = ("official", 0.0, "reflect", "exact", None, shape_of(Aperture()))
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,6 @@ class ScatterNoOcclusion:
         planes, spread, in_focus = ops.sources(picture.expand(len(places), 3, *disparity.shape), places, radii, "official")
         nothing_in_focus = torch.zeros_like(in_focus)  # O = 1 + e·(…) with e = 0
         plan = (torch.zeros_like(radius_px), torch.zeros_like(radius_px))  # of the occlusion, of which there is none
-        sums = ops.scatter(planes, spread, radii, nothing_in_focus, *plan, "official", 0.0, "reflect", "exact")
+        sums = ops.scatter(planes, spread, radii, nothing_in_focus, *plan, *_SETTINGS)
         sums = sums.sum(0, keepdim=True)
         return ops.resolve_official(sums, torch.ones_like(sums[:, 0]))[0]

@@ -1,0 +1,158 @@
+"""The scatter models: a chain of operators, for whole pictures or, where these are large, strip by strip."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh import _runtime, ops
+from taichi_bokeh._draft import Picture, draft_sums
+from taichi_bokeh.layers import Layers
+from taichi_bokeh.ops.scatter import Plan, Way, ways_of
+from taichi_bokeh.optics.aperture import Aperture, shape_of
+from taichi_bokeh.optics.aperture_cells import kernel_reach
+
+_STRIP_BYTES = 2 << 30  # what the arrays of a strip may take
+_FLOATS_A_PIXEL = 24  # of a layer: radius, sources, sums, colour, coverage
+_LEAST_ROWS_PX = 8.0  # as of the operator: smaller radii are gathered
+_MARGIN_PX = 16  # how much farther than its radius any profile reaches, at most
+
+
+class Settings(NamedTuple):
+    """What a scatter model is rendered with."""
+
+    profile: str  # "disc", "soft", "official", or "shape" for the aperture
+    aperture: Aperture
+    max_radius: float  # px, 0 for none
+    algorithm: str
+    quality: str = "full"
+
+    @property
+    def border(self) -> str:
+        """How the picture goes on beyond its border."""
+        return "reflect" if self.profile == "official" else "replicate"
+
+
+def blur_radius(layers: Layers, blur: Tensor, focus: Tensor) -> Tensor:
+    """Signed radius of the circle of confusion in px, [B·L, H, W]."""
+    _, count, height, width = layers.shape
+    lens = (_per_layer(value, count) for value in (blur, focus))
+    return ops.circle_of_confusion(layers.disparity.reshape(-1, height, width), *lens)
+
+
+def _per_layer(value: Tensor, count: int) -> Tensor:
+    """[B] -> [B·count], one for each layer."""
+    return value[:, None].expand(-1, count).reshape(-1)
+
+
+def scatter(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> Tensor:
+    """Picture [B, 3, H, W]."""
+    if torch.compiler.is_compiling() or _needs_gradient(layers, blur, focus) or settings.aperture.cat_eye != 0:
+        return _whole(layers, blur, focus, settings)
+    row_bytes = layers.width * layers.batch * layers.count * _FLOATS_A_PIXEL * layers.rgb.element_size()
+    if row_bytes * layers.height <= _STRIP_BYTES:
+        return _whole(layers, blur, focus, settings)
+    return _by_strips(layers, blur, focus, settings, max(64, _STRIP_BYTES // row_bytes))
+
+
+def _needs_gradient(layers: Layers, blur: Tensor, focus: Tensor) -> bool:
+    inputs = (layers.rgb, layers.alpha, layers.disparity, blur, focus)
+    return torch.is_grad_enabled() and any(value.requires_grad for value in inputs)
+
+
+def _by_strips(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, rows: int) -> Tensor:
+    """The same to rounding: each strip sees as far as its sources reach."""
+    low, high = layers.disparity.flatten(1).aminmax(dim=1)
+    largest_px = float((blur * torch.maximum((low - focus).abs(), (high - focus).abs())).max())
+    halo = kernel_reach(largest_px, settings.aperture.extent) + _MARGIN_PX
+    if settings.max_radius > 0:
+        halo = min(halo, math.ceil(settings.max_radius))
+    if settings.algorithm == "auto":  # one way for all strips
+        settings = settings._replace(algorithm="exact" if largest_px <= _LEAST_ROWS_PX else "rows")
+    picture = torch.empty_like(layers.rgb[:, 0])
+    strips = list(_strips(layers.height, max(1, rows - 2 * halo)))
+    for k, (top, bottom) in enumerate(strips):
+        first, last = max(0, top - halo), min(layers.height, bottom + halo)
+        strip = Layers(*(value[..., first:last, :] for value in (layers.rgb, layers.alpha, layers.disparity)))
+        with _runtime.nested_progress(k, len(strips)):
+            picture[..., top:bottom, :] = _whole(strip, blur, focus, settings)[..., top - first : bottom - first, :]
+    return picture
+
+
+def _strips(height: int, rows: int) -> Iterator[tuple[int, int]]:
+    step = -(-height // -(-height // rows))  # equal parts
+    for top in range(0, height, step):
+        yield top, min(height, top + step)
+
+
+def _sources(layers: Layers, blur: Tensor, focus: Tensor, profile: str) -> tuple[Tensor, ...]:
+    """rgb, alpha, radius, and what the scatter operator takes: planes, spread, disparity, in-focus weight; [B·L, …]."""
+    height, width = layers.shape[2:]
+    rgb = layers.rgb.reshape(-1, 3, height, width)
+    alpha, disparity = (value.reshape(-1, height, width) for value in (layers.alpha, layers.disparity))
+    radius = blur_radius(layers, blur, focus)
+    planes, spread, in_focus = ops.sources(rgb, alpha, radius, profile)
+    return rgb, alpha, radius, planes, spread, disparity, in_focus
+
+
+def _whole(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> Tensor:
+    batch, count, height, width = layers.shape
+    profile = settings.profile
+    rgb, alpha, radius, *sources = _sources(layers, blur, focus, profile)
+    plan = [_per_layer(value, count).detach() for value in (blur, focus)]
+    sums = _draft_sums(sources, plan, settings) if settings.quality == "draft" else _sums(sources, plan, settings)
+    if profile == "official":
+        coverage = ops.square_mean(alpha, radius, int(settings.max_radius or 1 << 20))
+        colour = ops.resolve_official(sums, coverage)
+    else:
+        colour, coverage = ops.resolve(sums, rgb, alpha, radius, profile)
+    return _composite(colour.reshape(batch, count, 3, height, width), coverage.reshape(batch, count, height, width))
+
+
+def _sums(sources: Sequence[Tensor], plan: Sequence[Tensor], settings: Settings) -> Tensor:
+    aperture = settings.aperture.image, shape_of(settings.aperture)
+    limits = settings.profile, settings.max_radius, settings.border, settings.algorithm
+    return ops.scatter(*sources, *plan, *limits, *aperture)
+
+
+class _Fixed(NamedTuple):
+    """The operator for pictures with the blur and the focus of one layer."""
+
+    plan: list[Tensor]
+    settings: Settings
+
+    def __call__(self, planes: Tensor, spread: Tensor, disparity: Tensor, in_focus: Tensor) -> Tensor:
+        plan = [value.expand(len(planes)) for value in self.plan]
+        return _sums((planes, spread, disparity, in_focus), plan, self.settings)
+
+
+def _draft_sums(sources: Sequence[Tensor], plan: Sequence[Tensor], settings: Settings) -> Tensor:
+    discs = settings._replace(profile="shape" if settings.profile == "shape" else "disc")
+    results = []
+    for k in range(len(sources[0])):
+        one = [value[k : k + 1] for value in plan]
+        picture = Picture(tuple(value[k : k + 1] for value in sources), float(one[0]), float(one[1]), settings.profile)
+
+        results.append(draft_sums(picture, settings.aperture.extent, _Fixed(one, settings), _Fixed(one, discs)))
+    return torch.cat(results)
+
+
+def _composite(colour: Tensor, coverage: Tensor) -> Tensor:
+    """Front to back; in halves where the layers are more than a kernel should be unrolled for."""
+    count = coverage.shape[1]
+    if count <= 16:
+        return ops.composite(colour, coverage)
+    half = count // 2
+    through = (1 - coverage[:, :half]).prod(1, keepdim=True)
+    return _composite(colour[:, :half], coverage[:, :half]) + through * _composite(colour[:, half:], coverage[:, half:])
+
+
+def ways(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> list[Way]:
+    """How each layer of each scene is evaluated, B·L of them."""
+    with torch.no_grad():
+        sources = _sources(layers, blur, focus, settings.profile)[3:]
+        blurs = _per_layer(blur, layers.count)
+        plan = Plan(blurs, settings.profile, settings.max_radius, settings.algorithm, settings.aperture)
+        return ways_of(sources, plan)

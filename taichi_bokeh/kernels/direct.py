@@ -1,0 +1,248 @@
+"""The scatter sums for any aperture, weight by weight: exact occlusion, and the rim of the lens (cat-eye).
+
+    s(x)    = Σ_y P(y)·w(y, x)·O(y, x),      w = E(x − y; r_y)·ρ(y, x),      O = 1 − e(x)·τ(d_y − d_x),  O(x, x) = 1
+
+with E listed as weights (kernels/row_lists.py, ops/_shape_lists.py), so that the sum costs the area of the blur, and τ as in
+kernels/scatter.py. The rim leaves open what lies in the unit disc round −2·f as well, f the pixel's field times cat_eye: with
+o = x − y, and v = −o/r + 2·f the point u = −o/r of the opening seen from there, in px,
+
+    ρ = Q(max(|r|, 2) − |v·r|),      Q(t) = ½ + t − ½·t·|t| between −1 and 1: the edge convolved with the pixel's tent
+
+The 2 px keep what is nearly in focus whole. Adjoint, with g = ∂loss/∂s and q = ⟨P(y), g(x)⟩:
+
+    ∂/∂P(y) = Σ_x g·w·O        ∂/∂r_y = Σ_x q·∂w/∂r·O        ∂/∂d_y = Σ_x q·w·20·e·τ·(1 − τ)
+    ∂/∂e(x) = −Σ_y q·w·τ       ∂/∂d_x = −Σ_y q·w·20·e·τ·(1 − τ)
+
+`gather` owns rows of the picture and `pull` rows of the sources, so that nothing is atomic.
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from taichi_bokeh._runtime import ti
+from taichi_bokeh.kernels.arithmetic import REAL, exponential
+from taichi_bokeh.kernels.row_planes import LANES, PLANES, WAYS
+from taichi_bokeh.kernels.scatter import NEGLIGIBLE_FOCUS
+
+WHOLE_PX = 2.0  # radius up to which the rim cuts nothing
+
+
+class Direct(NamedTuple):
+    gather: Any  # kernel: sums of a band of rows
+    focus_adjoint: Any  # kernel: gradients of e and d_x of a band of rows
+    pull: Any  # kernel: gradients of a band of sources
+
+
+@cache
+def direct(cat_eye: bool, dtype: str) -> Direct:
+    real = REAL[dtype]
+    exp = exponential(dtype)
+    negligible = NEGLIGIBLE_FOCUS[dtype]
+    vec, vec2, vec4 = ti.types.vector(LANES, real), ti.types.vector(2, real), ti.types.vector(4, real)
+    interleaved = ti.types.ndarray(dtype=vec, ndim=2)
+    maps = ti.types.ndarray(dtype=real, ndim=2)
+    numbers = ti.types.ndarray(dtype=real, ndim=1)
+    planar = ti.types.ndarray(dtype=real, ndim=3)
+    list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=3)
+    polynomials = ti.types.ndarray(dtype=vec4, ndim=1)
+
+    @ti.func
+    def hidden(nearer):
+        return 1 / (1 + exp(20 * (nearer - real(0.1))))
+
+    @ti.func
+    def open_rim(dx, dy, radius, field):
+        """(ρ, ∂ρ/∂r) for the offset o = (dx, dy), the signed radius, and 2·f."""
+        sign = ti.select(radius < 0, real(-1.0), real(1.0))
+        size = ti.abs(radius)
+        v = vec2(size * field[0] - sign * dx, size * field[1] - sign * dy)
+        distance = ti.sqrt(v.dot(v) + real(1e-12))
+        t = ti.min(ti.max(ti.max(size, real(WHOLE_PX)) - distance, real(-1.0)), real(1.0))
+        growth = ti.select(size > real(WHOLE_PX), real(1.0), real(0.0)) - v.dot(field) / distance
+        return vec2(0.5 + t - 0.5 * t * ti.abs(t), (1 - ti.abs(t)) * growth * sign)
+
+    @ti.func
+    def weight(p, t, dx, dy, radius, steps, field):
+        """(w, ∂w/∂r) of one entry."""
+        value = ((p[3] * t + p[2]) * t + p[1]) * t + p[0]
+        slope = steps * ((3 * p[3] * t + 2 * p[2]) * t + p[1])
+        result = vec2(value, ti.select(radius < 0, -slope, slope))
+        if ti.static(cat_eye):
+            rim = open_rim(ti.cast(dx, real), ti.cast(dy, real), radius, field)
+            result = vec2(value * rim[0], result[1] * rim[0] + value * rim[1])
+        return result
+
+    @ti.func
+    def field_at(lens: ti.template(), y, x):
+        """2·f of the pixel: lens holds the middle of the picture in px, and 2·cat_eye over half its diagonal."""
+        return vec2((x + real(0.5) - lens[0]) * lens[2], (y + real(0.5) - lens[1]) * lens[2])
+
+    @ti.func
+    def head_of(lists: ti.template(), dy, at):
+        return lists[lists.shape[0] // 2 + ti.select(at < 0, dy, -dy), ti.cast(ti.abs(at), ti.i32), 0]
+
+    @ti.func
+    def row_of(
+        sources: ti.template(),
+        nearer: ti.template(),
+        place: ti.template(),
+        lists: ti.template(),
+        entries: ti.template(),
+        in_focus: ti.template(),
+        disparity: ti.template(),
+        lens: ti.template(),
+        whole: ti.template(),
+        y,
+        row,
+        top,
+        pad,
+        steps,
+    ):
+        """Adds a row of sources to a row of sums."""
+        dy = row + pad - y
+        for k in range(sources.shape[1]):
+            at = place[y, k]
+            head = head_of(lists, dy, at)
+            t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
+            for i in range(head[2]):
+                dx = ti.select(at < 0, head[1] + i, -head[1] - i)
+                x = k - pad + dx
+                if 0 <= x < whole.shape[1]:
+                    w = weight(entries[head[0] + i], t, dx, dy, at / steps, steps, field_at(lens, top + row, x))[0]
+                    e = in_focus[top + row, x]
+                    if e > negligible and (dx != 0 or dy != 0):
+                        w *= 1 - e * hidden(nearer[y, k] - disparity[top + row, x])
+                    whole[row, x] = whole[row, x] + w * sources[y, k]
+
+    @ti.kernel
+    def gather(
+        sources: interleaved,
+        nearer: maps,
+        place: maps,
+        widest: numbers,
+        lists: list_heads,
+        entries: polynomials,
+        in_focus: maps,
+        disparity: maps,
+        lens: numbers,
+        whole: interleaved,
+        sums: planar,
+        top: ti.i32,
+        pad: ti.i32,
+        steps: real,
+    ):
+        """Writes s to `sums` [5, H, W] from row `top` on; nearer: the disparity of the padded sources; whole is scratch."""
+        ti.loop_config(block_dim=1)
+        for row, way in ti.ndrange(whole.shape[0], WAYS):
+            if way == 0:
+                for x in range(whole.shape[1]):
+                    whole[row, x] = vec(0.0)
+                for y in range(row, row + 2 * pad + 1):
+                    if ti.cast(ti.abs(row + pad - y), real) < widest[y]:
+                        row_of(
+                            sources, nearer, place, lists, entries, in_focus, disparity, lens, whole, y, row, top, pad, steps
+                        )
+                for x in range(whole.shape[1]):
+                    for c in ti.static(range(PLANES)):
+                        sums[c, top + row, x] = whole[row, x][c]
+
+    @ti.kernel
+    def focus_adjoint(
+        sources: interleaved,
+        nearer: maps,
+        place: maps,
+        widest: numbers,
+        lists: list_heads,
+        entries: polynomials,
+        in_focus: maps,
+        disparity: maps,
+        lens: numbers,
+        d_sums: planar,
+        d_in_focus: maps,
+        d_disparity: maps,
+        top: ti.i32,
+        pad: ti.i32,
+        steps: real,
+    ):
+        """Adds what the pixels in focus of a band get: inverts the `w *= 1 - e·hidden` of row_of, for e and d_x."""
+        ti.loop_config(block_dim=1)
+        for row, way in ti.ndrange(sources.shape[0] - 2 * pad, WAYS):
+            if way == 0:
+                for y in range(row, row + 2 * pad + 1):
+                    dy = row + pad - y
+                    if ti.cast(ti.abs(dy), real) < widest[y]:
+                        for k in range(sources.shape[1]):
+                            at = place[y, k]
+                            head = head_of(lists, dy, at)
+                            t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
+                            for i in range(head[2]):
+                                dx = ti.select(at < 0, head[1] + i, -head[1] - i)
+                                x = k - pad + dx
+                                if 0 <= x < in_focus.shape[1] and (dx != 0 or dy != 0):
+                                    e = in_focus[top + row, x]
+                                    if e > negligible:
+                                        field = field_at(lens, top + row, x)
+                                        w = weight(entries[head[0] + i], t, dx, dy, at / steps, steps, field)[0]
+                                        share = hidden(nearer[y, k] - disparity[top + row, x])
+                                        pulled = real(0.0)
+                                        for c in ti.static(range(PLANES)):
+                                            pulled += sources[y, k][c] * d_sums[c, top + row, x]
+                                        tilt = 20 * e * share * (1 - share)
+                                        d_in_focus[top + row, x] = d_in_focus[top + row, x] - w * share * pulled
+                                        d_disparity[top + row, x] = d_disparity[top + row, x] - w * tilt * pulled
+
+    @ti.kernel
+    def pull(
+        sources: interleaved,
+        nearer: maps,
+        place: maps,
+        widest: numbers,
+        lists: list_heads,
+        entries: polynomials,
+        in_focus: maps,
+        disparity: maps,
+        lens: numbers,
+        d_sums: planar,
+        d_sources: interleaved,
+        d_place: maps,
+        d_nearer: maps,
+        top: ti.i32,
+        pad: ti.i32,
+        steps: real,
+    ):
+        """Writes the gradients of a band of padded sources, the first of which is row `top` of the padded picture."""
+        ti.loop_config(block_dim=1)
+        for y, way in ti.ndrange(sources.shape[0], WAYS):
+            if way == 0:
+                own = y + top - pad
+                reach = ti.cast(widest[y], ti.i32)
+                height, width = in_focus.shape[0], in_focus.shape[1]
+                for k in range(sources.shape[1]):
+                    at = place[y, k]
+                    t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
+                    total, slope, tilt = vec(0.0), real(0.0), real(0.0)
+                    for row in range(ti.max(0, own - reach), ti.min(height, own + reach + 1)):
+                        dy = row - own
+                        head = head_of(lists, dy, at)
+                        for i in range(head[2]):
+                            dx = ti.select(at < 0, head[1] + i, -head[1] - i)
+                            x = k - pad + dx
+                            if 0 <= x < width:
+                                w = weight(entries[head[0] + i], t, dx, dy, at / steps, steps, field_at(lens, row, x))
+                                pulled, visible, leaning = real(0.0), real(1.0), real(0.0)
+                                e = in_focus[row, x]
+                                if e > negligible and (dx != 0 or dy != 0):
+                                    share = hidden(nearer[y, k] - disparity[row, x])
+                                    visible = 1 - e * share
+                                    leaning = 20 * e * share * (1 - share)
+                                for c in ti.static(range(PLANES)):
+                                    g = d_sums[c, row, x]
+                                    total[c] += w[0] * visible * g
+                                    pulled += sources[y, k][c] * g
+                                slope += w[1] * visible * pulled
+                                tilt += w[0] * leaning * pulled
+                    d_sources[y, k] = total
+                    d_place[y, k] = slope / steps
+                    d_nearer[y, k] = tilt
+
+    return Direct(gather, focus_adjoint, pull)

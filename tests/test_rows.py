@@ -1,0 +1,258 @@
+"""Model "scatter" in time linear in the radius: against the exact gather, its own derivative, and across its switches."""
+
+import itertools
+
+import pytest
+import torch
+
+import taichi_bokeh as tb
+from taichi_bokeh import _scatter
+from taichi_bokeh.kernels.separable_occlusion import focus_nodes
+from taichi_bokeh.ops import _rows
+from tests.scenes import flat_layers, leaves, random_layers, relative_error
+
+#: Fast against exact. Both interpolate the same profile; the nodes of disparity leave 1e-7 (1.2e-3) of the occlusion; float32
+#: sums along rows round to 1e-5. Cotangents are white noise, the hardest for whatever is not quite the same kernel.
+PICTURE = {torch.float64: 1e-7, torch.float32: 2e-4}
+GRADIENT = {torch.float64: 5e-5, torch.float32: 3e-3}
+NAMES = ("rgb", "alpha", "disparity", "blur", "focus")
+
+
+def picture_and_gradients(layers: tb.Layers, blur: float, focus: float, **how: object) -> tuple:
+    inputs = leaves(layers)
+    lens = [torch.tensor(value, dtype=layers.dtype, requires_grad=True) for value in (blur, focus)]
+    picture = tb.render(tb.Layers(*inputs), tb.ThinLens(*lens, how.pop("aperture", tb.Aperture())), **how)
+    cotangent = torch.randn(picture.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    return picture.detach(), torch.autograd.grad(picture, (*inputs, *lens), cotangent.to(picture))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("blur", [16.0, 25.0, 60.0])
+@pytest.mark.parametrize("profile", ["disc", "soft"])
+def test_fast_is_exact(profile, blur, dtype):
+    layers = random_layers(batch=2, height=40, width=70, dtype=dtype)
+    fast, fast_gradients = picture_and_gradients(layers, blur, 0.51, profile=profile, algorithm="fast")
+    exact, exact_gradients = picture_and_gradients(layers, blur, 0.51, profile=profile, algorithm="exact")
+    assert (fast - exact).abs().max() < PICTURE[dtype]
+    for name, ours, theirs in zip(NAMES, fast_gradients, exact_gradients, strict=True):
+        assert relative_error(ours, theirs) < GRADIENT[dtype], name
+
+
+SHAPES = {
+    "hexagon": tb.Aperture(blades=6, roundness=0.0, rotation=10.0),
+    "triangle": tb.Aperture(blades=3, roundness=0.2),
+    "squeezed": tb.Aperture(squeeze=1.6),
+    "image": tb.Aperture(image=torch.tensor([[1.0, 0.0, 1.0], [1.0, 0.5, 0.0], [0.0, 1.0, 1.0]])),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("aperture", SHAPES.values(), ids=SHAPES)
+def test_other_openings_are_fast_and_exact_as_well(aperture, dtype):
+    layers = random_layers(height=30, width=41, dtype=dtype)
+    fast, fast_gradients = picture_and_gradients(layers, 24.0, 0.51, aperture=aperture, algorithm="fast")
+    exact, exact_gradients = picture_and_gradients(layers, 24.0, 0.51, aperture=aperture, algorithm="exact")
+    assert (fast - exact).abs().max() < PICTURE[dtype]
+    for name, ours, theirs in zip(NAMES, fast_gradients, exact_gradients, strict=True):
+        assert relative_error(ours, theirs) < GRADIENT[dtype], name
+
+
+@pytest.mark.parametrize(("profile", "aperture"), [("disc", {}), ("soft", {}), ("disc", {"blades": 5, "roundness": 0.0})])
+def test_gradcheck_of_the_fast_way_with_small_and_large_radii(profile, aperture):
+    layers = random_layers(count=2, height=3, width=4)
+    inputs = leaves(tb.Layers(layers.rgb + 0.1, 0.8 * layers.alpha + 0.1, layers.disparity))
+    lens = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (22.0, 0.503)]
+
+    def picture(rgb, alpha, disparity, blur, focus):
+        lens = tb.ThinLens(blur, focus, tb.Aperture(**aperture))
+        return tb.render(tb.Layers(rgb, alpha, disparity), lens, profile=profile, algorithm="fast")
+
+    assert torch.autograd.gradcheck(picture, (*inputs, *lens), atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("aperture", [tb.Aperture(), SHAPES["hexagon"]], ids=["disc", "hexagon"])
+@pytest.mark.parametrize("radius", [5.0, 8.0], ids=["weights to steps", "gather to rows"])
+def test_value_and_gradient_go_on_where_the_way_changes(radius, aperture):
+    """Scanned through the radius at which lists turn from weights to steps, and that at which `auto` turns to rows."""
+    rgb = torch.rand(3, 30, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(1, 1, 1, 30, 30, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    values, slopes = [], []
+    for r in (radius - 2e-6, radius - 1e-6, radius + 1e-6, radius + 2e-6):
+        blur = torch.tensor(r, dtype=torch.float64, requires_grad=True)
+        layers = tb.Layers(rgb[None, None], torch.ones_like(noise), 1 + 0.1 * noise)
+        layers.disparity[..., 0, 0] = 2.0  # the largest radius is r
+        value = (tb.render(layers, tb.ThinLens(blur, 1.0, aperture)) * rgb).sum()
+        values.append(value.item())
+        slopes.append(torch.autograd.grad(value, blur)[0].item())
+    before, at, after = (b - a for a, b in itertools.pairwise(values))
+    assert at == pytest.approx(before + after, abs=1e-6)
+    assert slopes[2] == pytest.approx(slopes[1], rel=1e-3, abs=1e-5)
+
+
+def test_bands_of_rows_leave_no_trace(monkeypatch):
+    layers = random_layers(height=150, width=30, dtype=torch.float32)
+    whole, whole_gradients = picture_and_gradients(layers, 30.0, 0.5, algorithm="fast")
+    monkeypatch.setattr(_rows, "_BAND_BYTES", 1)
+    bands, bands_gradients = picture_and_gradients(layers, 30.0, 0.5, algorithm="fast")
+    assert torch.equal(whole, bands)
+    for ours, theirs in zip(bands_gradients[:3], whole_gradients[:3], strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("profile", ["disc", "soft"])
+@pytest.mark.parametrize("blur", [4.0, 30.0])
+def test_strips_of_a_large_picture_leave_no_trace(blur, profile, monkeypatch):
+    layers = random_layers(height=260, width=24, dtype=torch.float32)
+    lens = tb.ThinLens(blur, 0.5)
+    whole = tb.render(layers, lens, profile=profile)
+    monkeypatch.setattr(_scatter, "_STRIP_BYTES", 1)
+    assert torch.allclose(tb.render(layers, lens, profile=profile), whole, atol=5e-6 if blur == 4.0 else 2e-5)
+
+
+def test_any_segments_of_a_row_give_the_same_sums(monkeypatch):
+    """As many threads render a row on a GPU: in runs of one segment."""
+    layers = random_layers(height=20, width=300, dtype=torch.float64)
+    whole = tb.render(layers, tb.ThinLens(40.0, 0.5), algorithm="fast")
+    monkeypatch.setattr(_rows, "_longest", lambda device: 1)
+    torch.testing.assert_close(tb.render(layers, tb.ThinLens(40.0, 0.5), algorithm="fast"), whole, atol=1e-12, rtol=0)
+
+
+def test_a_bright_point_in_focus_leaves_its_row_alone():
+    rgb = torch.full((3, 20, 300), 0.5)
+    rgb[:, 10, 20] = 1e4
+    layers = flat_layers(rgb, 0.5)
+    layers.disparity[..., 10:, 100:] = 1.0  # so that rows are taken
+    lens = tb.ThinLens(20.0, 0.5)
+    picture = tb.render(layers, lens, algorithm="fast")
+    assert (picture[0, :, :10, 40:] - 0.5).abs().max() < 1e-5
+    assert (picture[0, :, 10, 30:80] - 0.5).abs().max() < 1e-5
+
+
+def test_a_near_highlight_is_the_point_mirror_of_a_far_one():
+    rgb = torch.zeros(3, 41, 41, dtype=torch.float64)
+    rgb[:, 20, 20] = 100.0
+    aperture = tb.Aperture(blades=3, roundness=0.0, rotation=20.0)
+    pictures = {}
+    for name, disparity in (("near", 1.5), ("far", 0.5)):
+        layers = flat_layers(rgb, disparity)
+        layers.disparity[..., 0, 0] += 1e-3  # not flat
+        for algorithm in ("exact", "fast"):
+            pictures[name, algorithm] = tb.render(layers, tb.ThinLens(24.0, 1.0, aperture), algorithm=algorithm)
+    for algorithm in ("exact", "fast"):
+        near, far = (pictures[name, algorithm] for name in ("near", "far"))
+        torch.testing.assert_close(near[..., 8:-8, 8:-8], far.flip(-1, -2)[..., 8:-8, 8:-8], atol=1e-4, rtol=0)
+        assert (near - far).abs().max() > 0.05
+    truth = tb.trace(layers, tb.ThinLens(24.0, 1.0, aperture), rays=4096)
+    assert (pictures["far", "fast"] - truth)[..., 5:-5, 5:-5].abs().max() < 0.1 * truth.max()
+
+
+def test_nodes_are_few_where_the_blur_is_large_and_none_where_it_is_too_small():
+    assert [len(focus_nodes(blur, "float32")) for blur in (100.0, 20.0, 10.0, 6.0)] == [3, 3, 6, 12]
+    assert focus_nodes(1.5, "float32") is None
+    assert focus_nodes(0.0, "float32") is None
+
+
+# ---- explain
+
+
+def explain(layers: tb.Layers, blur: float = 30.0, aperture: tb.Aperture | None = None, **how: object) -> tb.Explanation:
+    return tb.explain(layers, tb.ThinLens(blur, 0.5, aperture or tb.Aperture()), **how)
+
+
+def test_explain_says_which_way_is_taken_and_why():
+    layers = random_layers(batch=2, height=40, width=40)
+    assert explain(layers).ways == {"rows": 4}
+    assert explain(layers, algorithm="exact").ways == {"gather": 4}
+    assert explain(layers, algorithm="reference").ways == {"reference": 4}
+    assert explain(layers, blur=3.0).layers[0].reason == "no radius is more than 8 px"
+    assert "cuts off discs" in explain(layers, max_radius=9).layers[0].reason
+    assert "cat_eye" in explain(layers, aperture=tb.Aperture(cat_eye=0.5)).layers[3].reason
+    assert "ring" in explain(layers, aperture=tb.Aperture(ring=0.5)).layers[0].reason
+    assert explain(layers, model="scatter-official").ways == {"gather": 4}
+    assert explain(layers, model="subaperture", cells=9).cells == 9
+    text = str(explain(layers))
+    assert text.splitlines()[0] == "model scatter, algorithm auto"
+    assert text.splitlines()[3].startswith("scene 1, layer 0, up to 15.0 px: rows: the occlusion is separated by ")
+
+
+def test_a_flat_layer_is_correlated_with_its_one_kernel():
+    assert explain(flat_layers(torch.rand(3, 50, 50), 0.8)).ways == {"correlation": 1}
+    hexagon = explain(flat_layers(torch.rand(3, 50, 50), 0.8), aperture=SHAPES["hexagon"])
+    assert hexagon.ways == {"correlation": 1}
+
+
+@pytest.mark.parametrize("aperture", [SHAPES["hexagon"], SHAPES["image"], tb.Aperture(ring=0.8)])
+@pytest.mark.parametrize("disparity", [0.502, 0.2, 0.8])
+def test_the_correlation_of_a_flat_layer_is_the_sum_of_its_weights(disparity, aperture):
+    layers = flat_layers(torch.rand(3, 40, 40, dtype=torch.float64), disparity)
+    flat = tb.render(layers, tb.ThinLens(20.0, 0.5, aperture))
+    layers.disparity[..., 0, 0] += 1e-9
+    torch.testing.assert_close(flat, tb.render(layers, tb.ThinLens(20.0, 0.5, aperture), algorithm="exact"), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"blur": 2.0}, "algorithm is 'fast', but a blur of 2 px per unit of disparity"),
+        ({"aperture": tb.Aperture(cat_eye=0.5)}, "algorithm is 'fast', but with cat_eye"),
+        ({"aperture": tb.Aperture(ring=0.5)}, "algorithm is 'fast', but with ring"),
+        ({"max_radius": 3}, "algorithm is 'fast', but max_radius, 3 px, cuts off discs"),
+    ],
+)
+def test_fast_is_refused_where_there_is_no_fast_way(how, message):
+    with pytest.raises(ValueError, match=message):
+        explain(random_layers(), algorithm="fast", **how)
+    lens = tb.ThinLens(how.pop("blur", 30.0), 0.5, how.pop("aperture", tb.Aperture()))
+    with pytest.raises(ValueError, match=message):
+        tb.render(random_layers(), lens, algorithm="fast", **how)
+
+
+def test_a_flat_layer_in_focus_is_fast_whatever_the_blur():
+    layers = flat_layers(torch.rand(3, 40, 40, dtype=torch.float64), 0.52)
+    layers.rgb.requires_grad_()
+    picture = tb.render(layers, tb.ThinLens(2.0, 0.5), algorithm="fast")
+    picture.sum().backward()
+    assert layers.rgb.grad.isfinite().all()
+
+
+# ---- draft
+
+
+@pytest.mark.parametrize(("profile", "aperture"), [("disc", {}), ("soft", {}), ("disc", {"blades": 6, "roundness": 0.0})])
+def test_a_draft_is_close_and_differentiable(profile, aperture):
+    layers = random_layers(count=1, height=90, width=120, dtype=torch.float32)
+    smooth = torch.nn.functional.avg_pool2d(layers.disparity[0], 31, 1, 15)[None]
+    layers = tb.Layers(layers.rgb, torch.ones_like(layers.alpha), smooth)
+    layers.disparity[..., 30:60, 40:80] = 0.2
+    layers.disparity[..., 70:, :] = 1.2
+    how = {"profile": profile, "aperture": tb.Aperture(**aperture)}
+    full, full_gradients = picture_and_gradients(layers, 100.0, 0.2, **how)
+    draft, draft_gradients = picture_and_gradients(layers, 100.0, 0.2, quality="draft", **how)
+    assert not torch.equal(full, draft)
+    assert 10 * torch.log10(1 / (draft - full).square().mean()) > 55
+    assert relative_error(draft_gradients[0], full_gradients[0]) < 0.05
+    assert all(gradient.isfinite().all() for gradient in draft_gradients)
+
+
+def test_a_draft_keeps_the_brightness_and_merges_nothing_small():
+    layers = random_layers(height=60, width=60, dtype=torch.float32)
+    assert torch.equal(tb.render(layers, tb.ThinLens(50.0, 0.5), quality="draft"), tb.render(layers, tb.ThinLens(50.0, 0.5)))
+    white = tb.Layers(torch.full_like(layers.rgb, 0.37), torch.ones_like(layers.alpha), layers.disparity)
+    draft = tb.render(white, tb.ThinLens(200.0, 0.5), quality="draft")
+    torch.testing.assert_close(draft, torch.full_like(draft, 0.37), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"quality": "rough"}, "quality is 'rough'"),
+        ({"quality": "draft", "model": "subaperture"}, "model is 'subaperture'; expected 'scatter' with quality 'draft'"),
+        ({"quality": "draft", "algorithm": "exact"}, "algorithm is 'exact'"),
+        ({"quality": "draft", "max_radius": 4}, "max_radius is 4"),
+        ({"quality": "draft", "aperture": tb.Aperture(cat_eye=0.2)}, "aperture.cat_eye is 0.2"),
+    ],
+)
+def test_what_has_no_draft_is_named(how, message):
+    lens = tb.ThinLens(5.0, 0.5, how.pop("aperture", tb.Aperture()))
+    with pytest.raises(ValueError, match=message):
+        tb.render(random_layers(), lens, **how)
