@@ -5,6 +5,7 @@ nothing. Taichi wants the first launch on the thread that started it and one lau
 passes on threads of its own, so every launch goes through `launch`, which holds one lock.
 """
 
+import atexit
 import contextlib
 import io
 import os
@@ -46,6 +47,7 @@ def _start(device: Any) -> None:
             ti.init(arch=ti.cuda if device.type == "cuda" else ti.cpu, log_level=ti.ERROR)
         ti.sync()  # materialises the runtime here, so that other threads may launch
         _owner_pid = os.getpid()
+        atexit.register(_save_kernels)
     if _owner_pid is None:  # somebody else called ti.init
         ti.sync()
         _owner_pid = os.getpid()
@@ -60,6 +62,12 @@ def _start(device: Any) -> None:
             f"Taichi runs on arch {arch.name} in this process but the tensors are on {device}. Call ti.init with "
             f"arch=ti.{'cuda' if device.type == 'cuda' else 'cpu'} (or let taichi_bokeh start Taichi), one arch a process."
         )
+
+
+def _save_kernels() -> None:
+    """Taichi writes compiled kernels to its cache on disk only when the runtime ends, which it does not do by itself."""
+    if _owner_pid == os.getpid() and _started():
+        ti.reset()
 
 
 @contextlib.contextmanager

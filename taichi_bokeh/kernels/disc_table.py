@@ -31,7 +31,7 @@ _CUTS = 9
 
 
 class DiscTable(NamedTuple):
-    build: Any  # kernel: (table [rows, columns, nodes, 2])
+    build: Any  # kernel: (table [size, size, nodes, 2])
     sample: Any  # func: (table, row, column, radius, distance) -> vec2(E, E′)
     nodes: int
 
@@ -92,14 +92,17 @@ def disc_table(dtype: str) -> DiscTable:
     @ti.kernel
     def build(table: tables):
         for row, column, node in ti.ndrange(table.shape[0], table.shape[1], nodes):
-            b, a = ti.cast(row, ti.f64), ti.cast(column, ti.f64)
-            step = ti.f64(1.0) / steps
-            radius = ti.max(0.0, ti.sqrt(a * a + b * b) - LEAD_PX) + node * step
-            value, slope = ti.f64(0.0), ti.f64(0.0)
-            if radius > 0.0:
-                value, slope = integrate(ti.max(a, b), ti.min(a, b), radius)
-            table[row, column, node, 0] = ti.cast(value, real)
-            table[row, column, node, 1] = ti.cast(slope * step, real)
+            if column <= row:  # E is symmetric; a table is square
+                b, a = ti.cast(column, ti.f64), ti.cast(row, ti.f64)
+                step = ti.f64(1.0) / steps
+                radius = ti.max(0.0, ti.sqrt(a * a + b * b) - LEAD_PX) + node * step
+                value, slope = ti.f64(0.0), ti.f64(0.0)
+                if radius > 0.0:
+                    value, slope = integrate(a, b, radius)
+                for k in ti.static(range(2)):
+                    y, x = (row, column) if ti.static(k == 0) else (column, row)
+                    table[y, x, node, 0] = ti.cast(value, real)
+                    table[y, x, node, 1] = ti.cast(slope * step, real)
 
     @ti.func
     def sample(table: ti.template(), row, column, radius, distance):

@@ -22,6 +22,7 @@ WEIGHTS, STEPS = 0, 1  # kinds of lists
 class RowLists(NamedTuple):
     reaches: Any  # func: whether a source has anything for a row
     add: Any  # func: adds a source to a run of a row
+    add_twice: Any  # func: adds it to two whole rows, as far above it as below; None where they differ
     extent: Any  # func: (first, last) column that a source's lists touch, relative to it
     gather: Any  # func: what a row gives back, and its derivative in steps of the radius
 
@@ -111,6 +112,48 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
                 add_clipped(step, whole, entries, row, x, head, at - interval, source, first, last)
 
     @ti.func
+    def add_twice(
+        step: ti.template(),
+        whole: ti.template(),
+        lists: ti.template(),
+        entries: ti.template(),
+        above,
+        below,
+        x,
+        dy,
+        at,
+        source,
+        last,
+    ):
+        """As `add`, to the columns from 0 on of the rows `above` and `below`, whose weights are the same."""
+        interval = ti.cast(at, ti.i32)
+        head = lists[dy, interval, 0]
+        t = at - interval
+        reach = head[1] + head[2]
+        if x - reach >= 0 and x + reach < last:
+            if head[3] == STEPS:
+                left, right = x - head[1], x + head[1] + 1
+                for i in range(head[2]):
+                    part = value(entries[head[0] + i], t) * source
+                    step[above, left - i] = step[above, left - i] + part
+                    step[above, right + i] = step[above, right + i] - part
+                    step[below, left - i] = step[below, left - i] + part
+                    step[below, right + i] = step[below, right + i] - part
+            else:
+                own = value(entries[head[0]], t) * source
+                whole[above, x] = whole[above, x] + own
+                whole[below, x] = whole[below, x] + own
+                for i in range(1, head[2]):
+                    part = value(entries[head[0] + i], t) * source
+                    whole[above, x - i] = whole[above, x - i] + part
+                    whole[above, x + i] = whole[above, x + i] + part
+                    whole[below, x - i] = whole[below, x - i] + part
+                    whole[below, x + i] = whole[below, x + i] + part
+        elif x - reach < last and x + reach >= 0:
+            add_clipped(step, whole, entries, above, x, head, t, source, 0, last)
+            add_clipped(step, whole, entries, below, x, head, t, source, 0, last)
+
+    @ti.func
     def extent(lists: ti.template(), dy, at):
         head = lists[ti.abs(dy), ti.cast(at, ti.i32), 0]
         reach = ti.select(head[2] > 0, head[1] + head[2], -1)
@@ -140,7 +183,7 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
                 total_slope += slope(p, t) * both
         return total, total_slope
 
-    return RowLists(reaches, add, extent, gather)
+    return RowLists(reaches, add, add_twice, extent, gather)
 
 
 def _shaped(lanes: int, dtype: str) -> RowLists:
@@ -226,4 +269,4 @@ def _shaped(lanes: int, dtype: str) -> RowLists:
                     total_slope += slope(p, t) * d_whole[row, place]
         return total, ti.cast(-sign, real) * total_slope  # at is the signed radius
 
-    return RowLists(reaches, add, extent, gather)
+    return RowLists(reaches, add, None, extent, gather)

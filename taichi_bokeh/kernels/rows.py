@@ -31,11 +31,14 @@ from taichi_bokeh.kernels.row_planes import LANES, PLANES, WAYS
 
 SEGMENT = 64  # px: the unit in which columns of a row are wanted or not
 GROUP = 3  # nodes at a time
+TALL_WAYS = 512  # as WAYS, for as few tasks as there are threads
+CHUNK = 128  # sources of a row that are added to all their rows before the next
 HIDDEN_LANES = 16  # of their planes
 
 
 class Rows(NamedTuple):
     spread: Any  # kernel: sums of one band of rows
+    spread_tall: Any  # kernel: the same for whole rows of discs, many rows a thread; None for other openings and if hidden
     pull: Any  # kernel: its adjoint, for one band of source rows
 
 
@@ -45,7 +48,7 @@ def rows(shaped: bool, hidden: bool, dtype: str) -> Rows:
     real = REAL[dtype]
     narrow, vec4 = ti.types.vector(LANES, real), ti.types.vector(4, real)
     vec = ti.types.vector(HIDDEN_LANES, real) if hidden else narrow
-    reaches, add, extent, gather = row_lists(shaped, HIDDEN_LANES if hidden else LANES, dtype)
+    reaches, add, add_twice, extent, gather = row_lists(shaped, HIDDEN_LANES if hidden else LANES, dtype)
     pixels = ti.types.ndarray(dtype=vec, ndim=2)  # [rows, columns] of sums
     interleaved = ti.types.ndarray(dtype=narrow, ndim=2)
     quads = ti.types.ndarray(dtype=vec4, ndim=2)
@@ -119,6 +122,69 @@ def rows(shaped: bool, hidden: bool, dtype: str) -> Rows:
                         else:
                             for c in ti.static(range(PLANES)):
                                 sums[c, top + row, x] = whole[row, x][c] + total[c]
+
+    @ti.func
+    def add_chunk(
+        sources: ti.template(),
+        place: ti.template(),
+        lists: ti.template(),
+        entries: ti.template(),
+        step: ti.template(),
+        whole: ti.template(),
+        y,
+        dy,
+        begin,
+        end,
+        first,
+        last,
+        pad,
+    ):
+        """Sources begin … end − 1 of row y to the rows `dy` above and below it, as far as these are rows first … last − 1."""
+        above, below = y - pad - dy, y - pad + dy
+        width = whole.shape[1]
+        if dy > 0 and first <= above and below < last:
+            for k in range(begin, end):
+                if reaches(lists, dy, place[y, k]):
+                    add_twice(step, whole, lists, entries, above, below, k - pad, dy, place[y, k], sources[y, k], width)
+        elif first <= above < last or first <= below < last:
+            row = ti.select(first <= above and above < last, above, below)
+            for k in range(begin, end):
+                if reaches(lists, dy, place[y, k]):
+                    add(step, whole, lists, entries, row, k - pad, dy, place[y, k], sources[y, k], 0, width)
+
+    @ti.kernel
+    def tall(
+        sources: interleaved,
+        place: places,
+        widest: numbers,
+        lists: list_heads,
+        entries: polynomials,
+        step: pixels,
+        whole: pixels,
+        sums: planar,
+        height: ti.i32,
+        top: ti.i32,
+        pad: ti.i32,
+    ):
+        """As `spread`, for whole rows, `height` of which are one thread's: it weighs a source once for two rows."""
+        ti.loop_config(block_dim=1)
+        for task, way in ti.ndrange((whole.shape[0] + height - 1) // height, TALL_WAYS):
+            if way == 0:
+                first, last = task * height, ti.min((task + 1) * height, whole.shape[0])
+                for row in range(first, last):
+                    for x in range(whole.shape[1]):
+                        step[row, x], whole[row, x] = vec(0.0), vec(0.0)
+                for y in range(first, last + 2 * pad):
+                    for chunk in range((sources.shape[1] + CHUNK - 1) // CHUNK):
+                        begin, end = chunk * CHUNK, ti.min((chunk + 1) * CHUNK, sources.shape[1])
+                        for dy in range(ti.cast(widest[y], ti.i32) + 1):
+                            add_chunk(sources, place, lists, entries, step, whole, y, dy, begin, end, first, last, pad)
+                for row in range(first, last):
+                    total = vec(0.0)
+                    for x in range(whole.shape[1]):
+                        total += step[row, x]
+                        for c in ti.static(range(PLANES)):
+                            sums[c, top + row, x] = whole[row, x][c] + total[c]
 
     @ti.func
     def give_back(
@@ -202,4 +268,4 @@ def rows(shaped: bool, hidden: bool, dtype: str) -> Rows:
                                 )
                                 give_back(sources, shares, total, total_slope, d_sources, d_place, d_nearer, y, k)
 
-    return Rows(spread, pull)
+    return Rows(spread, None if shaped or hidden else tall, pull)

@@ -37,8 +37,8 @@ TOLERANCE = {"float32": 1.2e-3, "float64": 1e-7}  # largest error of e·τ that 
 
 def _error(blur: float, nodes: NDArray[np.float64], farthest: float) -> float:
     """Largest |e·(Σ_k u_k·τ_k − τ)| over d_x in reach and all d_y."""
-    d_x = np.linspace(-farthest, farthest, 161) / blur
-    d_y = np.linspace(-0.6, 0.8, 281) + np.linspace(-1, 1, 281) * farthest / blur
+    d_x = np.linspace(-farthest, farthest, 81) / blur
+    d_y = np.linspace(-0.6, 0.8, 141) + np.linspace(-1, 1, 141) * farthest / blur
     basis = [np.prod([(d_x - m) / (n - m) for m in nodes if m != n], axis=0) for n in nodes]
     tau = lambda nearer: 0.5 - 0.5 * np.tanh(10 * (nearer - 0.1))  # noqa: E731
     approximate = sum(u[:, None] * tau(d_y - n) for u, n in zip(basis, nodes, strict=True))

@@ -17,8 +17,9 @@ from taichi_bokeh.kernels.rows import GROUP, HIDDEN_LANES, SEGMENT, rows
 from taichi_bokeh.kernels.separable_occlusion import separable_occlusion
 from taichi_bokeh.ops._common import dtype_name
 
-_BAND_BYTES = 128 << 20  # what the arrays of a band may take
+_BAND_BYTES = 256 << 20  # what the arrays of a band may take
 _LEAST_BAND = 64  # rows
+_MOST_TALL = 128  # rows
 
 
 class Table(NamedTuple):
@@ -52,6 +53,7 @@ class Lists(NamedTuple):
     table: Table
     nodes: Tensor | None  # [T], disparities; None where nothing is in focus
     pad: int
+    tall: int  # rows of the picture that one thread renders, where it renders several
 
 
 @lru_cache(maxsize=8)
@@ -96,7 +98,8 @@ def lists_for(picture: Picture, name: str, largest_px: float, nodes: tuple[float
 def lists_of(table: Table, picture: Picture, largest_px: float, nodes: tuple[float, ...] | None) -> Lists:
     """The same with a table at hand."""
     at = None if nodes is None else picture.spread.new_tensor(nodes)
-    return Lists(table, at, math.ceil(table.extent * largest_px + table.margin_px) + 1)
+    tall = min(_MOST_TALL, max(16, 16 * (picture.spread.shape[0] // 128)))  # by the picture alone: the bits are then its own
+    return Lists(table, at, math.ceil(table.extent * largest_px + table.margin_px) + 1, tall)
 
 
 class Buffers:
@@ -115,11 +118,12 @@ class Buffers:
         return held[:size].view(shape)
 
 
-def _bands(height: int, bytes_a_row: int, bytes_a_padded_row: int, padding: int) -> Iterator[tuple[int, int]]:
-    """[first, last) of bands of rows whose arrays fit in memory; some of them have `padding` rows more."""
+def _bands(height: int, bytes_a_row: int, bytes_a_padded_row: int, padding: int, unit: int = 1) -> Iterator[tuple[int, int]]:
+    """[first, last) of bands of rows, in whole units, whose arrays fit in memory; some have `padding` rows more."""
     fitting = (_BAND_BYTES - padding * bytes_a_padded_row) // (bytes_a_row + bytes_a_padded_row)
     step = min(height, max(_LEAST_BAND, fitting))
     step = -(-height // -(-height // step))  # equal parts
+    step = unit * -(-step // unit)
     for first in range(0, height, step):
         yield first, min(height, first + step)
 
@@ -132,7 +136,7 @@ def forward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
     """Bands of rows of the picture: their sources, padded, and two arrays of sums each of P and of P·τ_k."""
     (height, width), size = picture.spread.shape, picture.spread.element_size()
     sources = (LANES + 5) * (width + 2 * lists.pad)
-    return _bands(height, 2 * _lanes(lists) * width * size, sources * size, 2 * lists.pad)
+    return _bands(height, 2 * _lanes(lists) * width * size, sources * size, 2 * lists.pad, lists.tall)
 
 
 def backward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
@@ -177,8 +181,12 @@ def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, re
     table = lists.table
     sums_ = step.new_empty(1, 1, 1) if result is None else result
     arguments = (*sources[:4], table.heads, table.entries, wanted, _longest(step.device), step, whole, sums_)
-    kernel = rows(table.shaped, hidden, dtype_name(step)).spread
-    _runtime.launch(kernel, *arguments, sources.top, lists.pad)
+    kernels = rows(table.shaped, hidden, dtype_name(step))
+    if kernels.spread_tall is not None and _longest(step.device) > wanted.shape[1]:
+        whole_rows = (sources.values, *sources[2:4], table.heads, table.entries, step, whole, sums_)
+        _runtime.launch(kernels.spread_tall, *whole_rows, lists.tall, sources.top, lists.pad)
+    else:
+        _runtime.launch(kernels.spread, *arguments, sources.top, lists.pad)
     return whole
 
 

@@ -222,8 +222,8 @@ def test_help_is_printed(words, capsys):
 
 def test_what_model_and_aperture_do_not_go_together_is_said_before_any_work(scene, monkeypatch, capsys):
     monkeypatch.setattr(photo_scene, "read_image", lambda *_: pytest.fail("the photograph was read"))
-    scatter = ("--model", "scatter")
-    for options in (("--profile", "soft"), ("--max-radius", "9"), (*scatter, "--cells", "4"), (*scatter, "--ring", "1")):
+    scatter, official = ("--model", "scatter"), ("--model", "scatter-official")
+    for options in (("--profile", "soft"), ("--max-radius", "9"), (*scatter, "--cells", "4"), (*official, "--ring", "1")):
         assert _render(scene, *options) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
