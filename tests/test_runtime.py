@@ -91,13 +91,18 @@ def test_a_runtime_that_the_user_started_is_used():
     assert float(out.split()[-1]) == pytest.approx(1, abs=1e-5)
 
 
-def test_thread_count_changes_no_bit():
-    code = """
+@pytest.mark.parametrize(
+    ("blur", "aperture"),
+    [(15.0, ""), (60.0, ""), (60.0, "blades=6, roundness=0.0"), (20.0, "cat_eye=0.5")],
+    ids=["gather", "rows", "rows of a hexagon", "direct"],
+)
+def test_thread_count_changes_no_bit(blur, aperture):
+    code = f"""
 import hashlib, torch
 torch.manual_seed(0)
-inputs = [torch.rand(1, 2, c, 40, 50).requires_grad_() for c in (3, 1, 1)]
-blur = torch.tensor(15.0, requires_grad=True)
-picture = tb.render(tb.Layers(*inputs), tb.ThinLens(blur, 0.5))
+inputs = [torch.rand(1, 2, c, 70, 50).requires_grad_() for c in (3, 1, 1)]
+blur = torch.tensor({blur}, requires_grad=True)
+picture = tb.render(tb.Layers(*inputs), tb.ThinLens(blur, 0.5, tb.Aperture({aperture})))
 results = [picture, *torch.autograd.grad(picture.square().sum(), (*inputs, blur))]
 print(hashlib.sha256(b"".join(t.detach().numpy().tobytes() for t in results)).hexdigest())
 """
@@ -140,4 +145,15 @@ def test_no_kernel_reads_or_writes_out_of_range():
         "    lens = tb.ThinLens(blur, 0.5)\n"
         "    tb.render(tb.Layers(*inputs), lens, model=model, profile=profile).sum().backward()\n"
         "    tb.render(tb.Layers(*inputs), lens, model=model, profile=profile, max_radius=3).sum().backward()\n"
+    )
+    script(
+        "import taichi as ti; ti.init(arch=ti.cpu, debug=True, log_level=ti.ERROR)\n"
+        "import torch, taichi_bokeh as tb\n"
+        "hexagon, lemon = tb.Aperture(blades=6, roundness=0.0), tb.Aperture(cat_eye=0.5)\n"
+        "for (h, w), (aperture, algorithm) in [((1, 1), (tb.Aperture(), 'fast')), ((5, 70), (tb.Aperture(), 'fast')), "
+        "((7, 3), (hexagon, 'fast')), ((3, 5), (lemon, 'exact'))]:\n"
+        "    inputs = [torch.rand(1, 2, c, h, w).requires_grad_() for c in (3, 1, 1)]\n"
+        "    inputs[2].data[..., 0, 0] = 0.5\n"
+        "    lens = tb.ThinLens(20.0, 0.5, aperture)\n"
+        "    tb.render(tb.Layers(*inputs), lens, algorithm=algorithm).sum().backward()\n"
     )

@@ -50,7 +50,7 @@ def row_table(name: str, dtype: str) -> RowTable:
     def weight(table: ti.template(), dy, dx, radius):
         """(E, E′) at the offset (dx, dy)."""
         distance = ti.sqrt(ti.cast(dy * dy + dx * dx, real))
-        row, column = ti.min(dy, table.shape[0] - 1), ti.min(dx, table.shape[1] - 1)
+        row, column = ti.min(dy, table.shape[0] - 1), ti.math.clamp(dx, 0, table.shape[1] - 1)
         value = sample(table, row, column, radius, distance)
         return ti.select(distance < radius + real(margin), value, vec2(0.0))
 
