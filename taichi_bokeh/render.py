@@ -1,7 +1,7 @@
 """Layers and a lens in, the picture that the lens would have seen out."""
 
 import reprlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
 import torch
@@ -52,7 +52,7 @@ def render(  # noqa: PLR0913 - all but two by name
         cells: into how many cells model "subaperture" divides the aperture: more are more accurate and slower. "auto" goes by
             the radii and the number of layers; 16 by default.
         quality: "draft" merges what is far out of focus (model "scatter"): its time hardly depends on the radius, the edges of
-            large discs are a little soft; not under torch.compile.
+            large discs are a little soft; differentiable in rgb and alpha; not under torch.compile.
         progress: called with (done, total) while the forward pass runs; not under torch.compile.
 
     Returns:
@@ -69,6 +69,8 @@ def render(  # noqa: PLR0913 - all but two by name
     else:
         settings = scatter_settings(lens, model, profile, algorithm, max_radius, cells)._replace(quality=quality)
     blur, focus = lens.per_picture(layers)
+    if quality == "draft":
+        refuse_gradients({"layers.disparity": layers.disparity, "lens.blur": blur, "lens.focus": focus})
     refuse_forward_mode(layers.rgb, layers.alpha, layers.disparity, blur, focus)
     token = None if progress is None else _runtime.progress.set(progress)
     try:
@@ -109,6 +111,13 @@ def validate_quality(quality: str, model: str, aperture: Aperture, algorithm: st
     for name, (value, expected, fits) in wanted.items():
         if not fits:
             raise ValueError(f"{name} is {value!r}; expected {expected} with quality 'draft'")
+
+
+def refuse_gradients(tensors: Mapping[str, Tensor]) -> None:
+    """ValueError if one is to be differentiated: what a draft leaves out is small beside a picture, not beside its slope."""
+    for name, tensor in tensors.items():
+        if torch.is_grad_enabled() and tensor.requires_grad:
+            raise ValueError(f"{name} requires a gradient; expected one without, as quality 'draft' has none of use for it")
 
 
 def validate_cells(profile: str | None, max_radius: float | None, cells: int | str | None) -> None:

@@ -43,8 +43,11 @@ class Rows(NamedTuple):
 
 
 @cache
-def rows(shaped: bool, hidden: bool, dtype: str) -> Rows:
-    """Kernels for discs or for `shaped` openings; for the planes P or, if `hidden`, for those of a group of nodes, P·τ_k."""
+def rows(shaped: bool, hidden: bool, dtype: str, block_dim: int) -> Rows:
+    """Kernels for discs or for `shaped` openings; for the planes P or, if `hidden`, for those of a group of nodes, P·τ_k.
+
+    block_dim: iterations that a thread of a processor takes at a time, threads of a block on a GPU.
+    """
     real = REAL[dtype]
     narrow, vec4 = ti.types.vector(LANES, real), ti.types.vector(4, real)
     vec = ti.types.vector(HIDDEN_LANES, real) if hidden else narrow
@@ -94,7 +97,7 @@ def rows(shaped: bool, hidden: bool, dtype: str) -> Rows:
         sources, shares, place [rows + 2·pad, W + 2·pad]: shares τ_k if hidden, place the radius in steps of the table;
         widest: how far, in px, any of a row of sources may count; wanted [rows, segments]: runs are cut at every `longest`.
         """
-        ti.loop_config(block_dim=1)
+        ti.loop_config(block_dim=block_dim)
         for row, way in ti.ndrange(whole.shape[0], WAYS):
             width = whole.shape[1]
             for segment in range(way * longest, wanted.shape[1]):
@@ -167,7 +170,7 @@ def rows(shaped: bool, hidden: bool, dtype: str) -> Rows:
         pad: ti.i32,
     ):
         """As `spread`, for whole rows, `height` of which are one thread's: it weighs a source once for two rows."""
-        ti.loop_config(block_dim=1)
+        ti.loop_config(block_dim=block_dim)
         for task, way in ti.ndrange((whole.shape[0] + height - 1) // height, TALL_WAYS):
             if way == 0:
                 first, last = task * height, ti.min((task + 1) * height, whole.shape[0])
@@ -241,31 +244,29 @@ def rows(shaped: bool, hidden: bool, dtype: str) -> Rows:
         before [rows, W + 1]: how many of the columns before each have a g other than 0; top: the first padded source row,
         counted from the first row of g.
         """
-        ti.loop_config(block_dim=1)
+        ti.loop_config(block_dim=block_dim)
         for y, way in ti.ndrange(sources.shape[0], WAYS):
-            if way == 0:
-                edge = 2 * pad + 1
-                height, width = before.shape[0], before.shape[1] - 1
-                if ti.static(not hidden):
-                    for k in range(sources.shape[1]):
-                        d_sources[y, k] = narrow(0.0)
-                        d_place[y, k], d_nearer[y, k] = 0.0, 0.0
-                reach = ti.cast(widest[y], ti.i32)
-                own = y + top - pad
-                for row in range(ti.max(0, own - reach), ti.min(height, own + reach + 1)):
-                    if before[row, width] > 0:
-                        dy, all_count = row - own, before[row, width] == width
-                        for k in range(sources.shape[1]):
-                            x, at = k - pad, place[y, k]
-                            ends = extent(lists, dy, at)
-                            seen = ends[1] + 1 - ends[0]
-                            if seen > 0 and not all_count:
-                                low, high = ti.max(x + ends[0], 0), ti.min(x + ends[1] + 1, width)
-                                seen = before[row, ti.max(high, 0)] - before[row, ti.min(low, width)]
-                            if seen > 0:
-                                total, total_slope = gather(
-                                    d_step, d_whole, lists, entries, row, edge + k - pad, dy, place[y, k]
-                                )
-                                give_back(sources, shares, total, total_slope, d_sources, d_place, d_nearer, y, k)
+            edge = 2 * pad + 1
+            height, width = before.shape[0], before.shape[1] - 1
+            begin, end = way * sources.shape[1] // WAYS, (way + 1) * sources.shape[1] // WAYS
+            if ti.static(not hidden):
+                for k in range(begin, end):
+                    d_sources[y, k] = narrow(0.0)
+                    d_place[y, k], d_nearer[y, k] = 0.0, 0.0
+            reach = ti.cast(widest[y], ti.i32)
+            own = y + top - pad
+            for row in range(ti.max(0, own - reach), ti.min(height, own + reach + 1)):
+                if before[row, width] > 0:
+                    dy, all_count = row - own, before[row, width] == width
+                    for k in range(begin, end):
+                        x, at = k - pad, place[y, k]
+                        ends = extent(lists, dy, at)
+                        seen = ends[1] + 1 - ends[0]
+                        if seen > 0 and not all_count:
+                            low, high = ti.max(x + ends[0], 0), ti.min(x + ends[1] + 1, width)
+                            seen = before[row, ti.max(high, 0)] - before[row, ti.min(low, width)]
+                        if seen > 0:
+                            total, total_slope = gather(d_step, d_whole, lists, entries, row, edge + x, dy, at)
+                            give_back(sources, shares, total, total_slope, d_sources, d_place, d_nearer, y, k)
 
     return Rows(spread, None if shaped or hidden else tall, pull)

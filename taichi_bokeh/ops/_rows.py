@@ -172,6 +172,10 @@ def _longest(device: torch.device) -> int:
     return 1 << 16 if device.type == "cpu" else 1
 
 
+def _block_dim(device: torch.device) -> int:
+    return 1 if device.type == "cpu" else 64
+
+
 def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, result: Tensor | None = None) -> Tensor:
     """Write the sums of a band to the rows of `result`; without one, return those of P·τ_k, [rows, W, C], where wanted."""
     hidden = result is None
@@ -181,7 +185,7 @@ def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, re
     table = lists.table
     sums_ = step.new_empty(1, 1, 1) if result is None else result
     arguments = (*sources[:4], table.heads, table.entries, wanted, _longest(step.device), step, whole, sums_)
-    kernels = rows(table.shaped, hidden, dtype_name(step))
+    kernels = rows(table.shaped, hidden, dtype_name(step), _block_dim(step.device))
     if kernels.spread_tall is not None and _longest(step.device) > wanted.shape[1]:
         whole_rows = (sources.values, *sources[2:4], table.heads, table.entries, step, whole, sums_)
         _runtime.launch(kernels.spread_tall, *whole_rows, lists.tall, sources.top, lists.pad)
@@ -253,7 +257,7 @@ def _pull_band(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Pictur
 
     def launch(hidden: bool, d_whole: Tensor, d_step: Tensor) -> None:
         arguments = (*sources[:4], table.heads, table.entries, d_whole, d_step, before, d_values, d_place, d_nearer)
-        _runtime.launch(rows(table.shaped, hidden, name).pull, *arguments, sources.top - first, pad)
+        _runtime.launch(rows(table.shaped, hidden, name, _block_dim(d_sums.device)).pull, *arguments, sources.top - first, pad)
 
     arrays = cotangents(LANES)
     _runtime.launch(row_planes(name).cotangent, d_sums, *arrays, before, first, edge)
