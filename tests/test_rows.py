@@ -215,6 +215,13 @@ def test_a_flat_layer_in_focus_is_fast_whatever_the_blur():
     assert layers.rgb.grad.isfinite().all()
 
 
+@pytest.mark.parametrize("aperture", [tb.Aperture(ring=0.5), tb.Aperture(cat_eye=0.5), SHAPES["hexagon"]])
+def test_a_radius_beyond_all_numbers_is_an_error_for_every_opening(aperture):
+    layers = random_layers(dtype=torch.float32)
+    with pytest.raises(ValueError, match="blur radius is not finite"):
+        tb.render(layers, tb.ThinLens(3e38, -1e3, aperture))
+
+
 # ---- draft
 
 

@@ -21,6 +21,7 @@ from taichi_bokeh.ops._taps import correlate, make_taps
 from taichi_bokeh.optics.aperture import Aperture, aperture_of
 from taichi_bokeh.optics.aperture_cells import divide, kernel_reach
 
+_MOST_ROWS_PX = 1024
 _LEAST_ROWS_PX = 8.0  # largest radius up to which the gather is at least as fast as rows (benchmarks/scatter.py)
 _PIXELS_AT_ONCE = 1 << 20  # layers are taken together up to this many pixels, else one by one: bounds the memory
 
@@ -154,6 +155,7 @@ def _way_of(spread: Tensor, in_focus: Tensor, blur: float, plan: Plan) -> Way:
 
 def _obstacle(spread: Tensor, plan: Plan) -> str | None:
     """Why a picture is not rendered by rows, whatever its occlusion; None where nothing is in the way."""
+    farthest = _farthest(spread, plan.profile, 1e9, plan.aperture)
     if plan.algorithm == "exact":
         return "algorithm 'exact' was asked for"
     if plan.profile == "official":
@@ -162,7 +164,8 @@ def _obstacle(spread: Tensor, plan: Plan) -> str | None:
         return "with cat_eye the opening changes from pixel to pixel"
     if plan.aperture.ring != 0:
         return "with ring a highlight's brightness changes throughout, and its rows have no few steps"
-    farthest = _farthest(spread, plan.profile, 1e9, plan.aperture)
+    if farthest > _MOST_ROWS_PX:
+        return f"the table for radii beyond {_MOST_ROWS_PX} px would take gigabytes"
     if 0 < plan.max_radius < farthest:
         return f"max_radius, {plan.max_radius:g} px, cuts off discs, which reach {farthest:.1f} px"
     if plan.algorithm == "auto" and plan.profile != "shape" and float(spread.max()) <= _LEAST_ROWS_PX:
