@@ -57,6 +57,21 @@ def test_other_openings_are_fast_and_exact_as_well(aperture, dtype):
         assert relative_error(ours, theirs) < GRADIENT[dtype], name
 
 
+@pytest.mark.parametrize(
+    "aperture",
+    [SHAPES["hexagon"], tb.Aperture(ring=0.7), tb.Aperture(blades=3, roundness=0.2, cat_eye=0.4)],
+    ids=["hexagon", "ring", "triangle and cat-eye"],
+)
+def test_other_openings_are_the_references(aperture):
+    """Kernels interpolate between 16 radii a pixel; the reference rasters the opening for the radius of every source."""
+    layers = random_layers(height=7, width=8)
+    ours, our_gradients = picture_and_gradients(layers, 7.0, 0.51, aperture=aperture, algorithm="exact")
+    truth, gradients = picture_and_gradients(layers, 7.0, 0.51, aperture=aperture, algorithm="reference")
+    assert (ours - truth).abs().max() < 2e-5
+    for name, mine, theirs in zip(NAMES, our_gradients, gradients, strict=True):
+        assert relative_error(mine, theirs) < 1e-2, name
+
+
 @pytest.mark.parametrize(("profile", "aperture"), [("disc", {}), ("soft", {}), ("disc", {"blades": 5, "roundness": 0.0})])
 def test_gradcheck_of_the_fast_way_with_small_and_large_radii(profile, aperture):
     layers = random_layers(count=2, height=3, width=4)

@@ -198,7 +198,7 @@ def scatter(
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     result = torch.empty_like(inputs[0])
     plan = Plan(blur, profile, max_radius, algorithm, aperture_of(shape, image))
-    ways = ways_of(inputs, plan)
+    ways, largest = ways_of(inputs, plan), float(inputs[1].abs().max())
     parts = list(_parts(ways, _at_once(planes)))
     for k, part in enumerate(parts):
         with _runtime.nested_progress(k, len(parts)):
@@ -210,7 +210,7 @@ def scatter(
             elif way.name == "gather":
                 result[part] = _sums(_prepare(chosen, profile, max_radius, border), profile)
             else:
-                picture, lists = _with_lists(chosen, way, float(focus[part]), plan)
+                picture, lists = _with_lists(chosen, way, float(focus[part]), plan, largest)
                 if way.name == "rows":
                     _rows.sums(picture, lists, result[int(part)])
                 else:
@@ -226,15 +226,17 @@ def _parts(ways: list[Way], at_once: int) -> Iterator[Tensor]:
         yield from torch.tensor(gathered).split(at_once)
 
 
-def _with_lists(inputs: tuple[Tensor, ...], way: Way, focus: float, plan: Plan) -> tuple[_rows.Picture, _rows.Lists]:
-    """One picture [1, …] and its tables."""
+def _with_lists(
+    inputs: tuple[Tensor, ...], way: Way, focus: float, plan: Plan, largest_of_all: float
+) -> tuple[_rows.Picture, _rows.Lists]:
+    """One picture [1, …] and its tables, which are those of all pictures."""
     planes, spread, disparity, in_focus = (value[0] for value in inputs)
     picture = _rows.Picture(planes, spread, in_focus, disparity)
     largest = float(spread.abs().max())
     _refuse_too_large(planes, largest, math.ceil(largest))
     nodes = tuple(focus + node for node in way.nodes) or None
     if plan.profile == "shape":
-        table = shape_table(plan.aperture, largest, spread, weights_only=way.name == "direct")
+        table = shape_table(plan.aperture, largest_of_all, spread, weights_only=way.name == "direct")
         return picture, _rows.lists_of(table, picture, largest, nodes)
     return picture, _rows.lists_for(picture, plan.profile, largest, nodes)
 
@@ -316,7 +318,7 @@ def _scatter_backward(
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     grads = tuple(torch.zeros_like(value) for value in inputs)
     plan = Plan(blur, profile, max_radius, algorithm, aperture_of(shape, image))
-    ways = ways_of(inputs, plan, adjoint=True)
+    ways, largest = ways_of(inputs, plan, adjoint=True), float(inputs[1].abs().max())
     for part in _parts(ways, _at_once(planes)):
         chosen = tuple(value[part] for value in inputs)
         way = ways[int(part[0])]
@@ -324,7 +326,7 @@ def _scatter_backward(
             for total, value in zip(grads, _gather_pull(plain(grad[part]), chosen, profile, max_radius, border), strict=True):
                 total[part] = value
         else:
-            picture, lists = _with_lists(chosen, way, float(focus[part]), plan)
+            picture, lists = _with_lists(chosen, way, float(focus[part]), plan, largest)
             d_planes, d_spread, d_disparity, d_in_focus = (total[int(part)] for total in grads)
             gradients = _rows.Picture(d_planes, d_spread, d_in_focus, d_disparity)
             if way.name == "rows":
