@@ -515,7 +515,7 @@ def test_progress_is_reported_to_the_end_and_changes_nothing(aperture):
         (
             {"model": "scatter-official", "algorithm": "fast"},
             ValueError,
-            "algorithm is 'fast'; expected 'auto', 'exact' or 'ref",
+            "algorithm is 'fast', but model 'scatter-official' has",
         ),
     ],
 )
