@@ -10,13 +10,12 @@ from torch import Tensor
 from taichi_bokeh import _runtime, ops
 from taichi_bokeh._draft import Picture, draft_sums
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.ops.scatter import Plan, Way, ways_of
+from taichi_bokeh.ops.scatter import LEAST_ROWS_PX, Plan, Way, ways_of
 from taichi_bokeh.optics.aperture import Aperture, shape_of
 from taichi_bokeh.optics.aperture_cells import kernel_reach
 
 _STRIP_BYTES = 2 << 30  # what the arrays of a strip may take
 _FLOATS_A_PIXEL = 24  # of a layer: radius, sources, sums, colour, coverage
-_LEAST_ROWS_PX = 8.0  # as of the operator: smaller radii are gathered
 _MARGIN_PX = 16  # how much farther than its radius any profile reaches, at most
 
 
@@ -70,9 +69,9 @@ def _by_strips(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, 
     if settings.max_radius > 0:
         halo = min(halo, math.ceil(settings.max_radius))
     if settings.algorithm == "auto":  # one way for all strips
-        settings = settings._replace(algorithm="exact" if largest_px <= _LEAST_ROWS_PX else "rows")
+        settings = settings._replace(algorithm="exact" if largest_px <= LEAST_ROWS_PX else "rows")
     picture = torch.empty_like(layers.rgb[:, 0])
-    strips = list(_strips(layers.height, max(1, rows - 2 * halo)))
+    strips = list(_strips(layers.height, max(2 * halo, rows - 2 * halo)))  # halos are no more than half of the work
     for k, (top, bottom) in enumerate(strips):
         first, last = max(0, top - halo), min(layers.height, bottom + halo)
         strip = Layers(*(value[..., first:last, :] for value in (layers.rgb, layers.alpha, layers.disparity)))
@@ -134,7 +133,6 @@ def _draft_sums(sources: Sequence[Tensor], plan: Sequence[Tensor], settings: Set
     for k in range(len(sources[0])):
         one = [value[k : k + 1] for value in plan]
         picture = Picture(tuple(value[k : k + 1] for value in sources), float(one[0]), float(one[1]), settings.profile)
-
         results.append(draft_sums(picture, settings.aperture.extent, _Fixed(one, settings), _Fixed(one, discs)))
     return torch.cat(results)
 

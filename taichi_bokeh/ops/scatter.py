@@ -22,7 +22,7 @@ from taichi_bokeh.optics.aperture import Aperture, aperture_of
 from taichi_bokeh.optics.aperture_cells import divide, kernel_reach
 
 _MOST_ROWS_PX = 1024
-_LEAST_ROWS_PX = 8.0  # largest radius up to which the gather is at least as fast as rows (benchmarks/scatter.py)
+LEAST_ROWS_PX = 8.0  # largest radius up to which the gather is at least as fast as rows (benchmarks/scatter.py)
 _PIXELS_AT_ONCE = 1 << 20  # layers are taken together up to this many pixels, else one by one: bounds the memory
 
 
@@ -168,8 +168,8 @@ def _obstacle(spread: Tensor, plan: Plan) -> str | None:
         return f"the table for radii beyond {_MOST_ROWS_PX} px would take gigabytes"
     if 0 < plan.max_radius < farthest:
         return f"max_radius, {plan.max_radius:g} px, cuts off discs, which reach {farthest:.1f} px"
-    if plan.algorithm == "auto" and plan.profile != "shape" and float(spread.max()) <= _LEAST_ROWS_PX:
-        return f"no radius is more than {_LEAST_ROWS_PX:g} px"
+    if plan.algorithm == "auto" and plan.profile != "shape" and float(spread.max()) <= LEAST_ROWS_PX:
+        return f"no radius is more than {LEAST_ROWS_PX:g} px"
     return None
 
 
