@@ -88,9 +88,14 @@ def draft_sums(picture: Picture, extent: float, scatter: Scatter, scatter_merged
 
 def _merged(sources: _Sources, level: int, scatter: Scatter) -> Tensor:
     """What the sources of a level scatter on it: plain, and for every node what is hidden; [1 + T, 5, H/f, W/f]."""
-    factor = 2**level
     share = (1 - (sources.level - level).abs()).clamp(min=0)
-    planes = sources.planes * share
+    near = sources.radius >= 0  # of discs all; near and far highlights of other openings mirror each other and are not averaged
+    parts = [_one_side(sources, sources.planes * share * side, 2**level, scatter) for side in (near, ~near) if bool(side.any())]
+    return parts[0] if len(parts) == 1 else parts[0] + parts[1]
+
+
+def _one_side(sources: _Sources, planes: Tensor, factor: int, scatter: Scatter) -> Tensor:
+    """The same of planes whose radii have one sign, with the pixels of the level's pictures `factor` wide."""
     hidden = [torch.sigmoid(-20 * (sources.disparity - node - 0.1)) for node in sources.nodes]
     everything = torch.cat([planes, *(planes * value for value in hidden)])
     pooled = _pooled(everything, factor)
