@@ -263,7 +263,7 @@ def test_a_draft_is_close_and_differentiable_in_colour_and_alpha(profile, apertu
 def test_a_draft_does_not_average_near_and_far_highlights():
     """Blocks across the border between them would have no radius at all, and shine."""
     rgb = torch.rand(1, 1, 3, 101, 133, generator=torch.Generator().manual_seed(0))
-    disparity = torch.where(torch.arange(133) < 65, 1.7, 0.3).expand(1, 1, 1, 101, 133).contiguous()
+    disparity = torch.where(torch.arange(133) < 68, 1.7, 0.3).expand(1, 1, 1, 101, 133).contiguous()
     layers = tb.Layers(rgb, torch.ones_like(disparity), disparity)
     lens = tb.ThinLens(100.0, 1.0, tb.Aperture(blades=3, roundness=0.0))
     full, draft = (tb.render(layers, lens, quality=quality) for quality in ("full", "draft"))
