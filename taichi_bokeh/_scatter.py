@@ -27,6 +27,7 @@ class Settings(NamedTuple):
     max_radius: float  # px, 0 for none
     algorithm: str
     quality: str = "full"
+    occlusion: bool = True
 
     @property
     def border(self) -> str:
@@ -86,20 +87,22 @@ def _strips(height: int, rows: int) -> Iterator[tuple[int, int]]:
         yield top, min(height, top + step)
 
 
-def _sources(layers: Layers, blur: Tensor, focus: Tensor, profile: str) -> tuple[Tensor, ...]:
+def _sources(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> tuple[Tensor, ...]:
     """rgb, alpha, radius, and what the scatter operator takes: planes, spread, disparity, in-focus weight; [B·L, …]."""
     height, width = layers.shape[2:]
     rgb = layers.rgb.reshape(-1, 3, height, width)
     alpha, disparity = (value.reshape(-1, height, width) for value in (layers.alpha, layers.disparity))
     radius = blur_radius(layers, blur, focus)
-    planes, spread, in_focus = ops.sources(rgb, alpha, radius, profile)
+    planes, spread, in_focus = ops.sources(rgb, alpha, radius, settings.profile)
+    if not settings.occlusion:  # O = 1 + e·(…) with e = 0
+        in_focus = torch.zeros_like(in_focus)
     return rgb, alpha, radius, planes, spread, disparity, in_focus
 
 
 def _whole(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> Tensor:
     batch, count, height, width = layers.shape
     profile = settings.profile
-    rgb, alpha, radius, *sources = _sources(layers, blur, focus, profile)
+    rgb, alpha, radius, *sources = _sources(layers, blur, focus, settings)
     plan = [_per_layer(value, count).detach() for value in (blur, focus)]
     sums = _draft_sums(sources, plan, settings) if settings.quality == "draft" else _sums(sources, plan, settings)
     if profile == "official":
@@ -150,7 +153,7 @@ def _composite(colour: Tensor, coverage: Tensor) -> Tensor:
 def ways(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> list[Way]:
     """How each layer of each scene is evaluated, B·L of them."""
     with torch.no_grad():
-        sources = _sources(layers, blur, focus, settings.profile)[3:]
+        sources = _sources(layers, blur, focus, settings)[3:]
         blurs = _per_layer(blur, layers.count)
         plan = Plan(blurs, settings.profile, settings.max_radius, settings.algorithm, settings.aperture)
         return ways_of(sources, plan)

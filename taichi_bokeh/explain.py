@@ -13,7 +13,7 @@ from taichi_bokeh.layers import Layers
 from taichi_bokeh.ops.subaperture import FLAT_PX
 from taichi_bokeh.optics.aperture_cells import nodes
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.render import Algorithm, Model, Profile, scatter_settings, validate, validate_cells
+from taichi_bokeh.render import Algorithm, Model, Profile, scatter_settings, validate, validate_cells, validate_occlusion
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,7 @@ def explain(
     algorithm: Algorithm = "auto",
     max_radius: float | None = None,
     cells: int | Literal["auto"] | None = None,
+    occlusion: bool = True,
 ) -> Explanation:
     """Which way `render` takes with the same arguments, layer by layer, and why; nothing is rendered.
 
@@ -85,6 +86,7 @@ def explain(
         TypeError, ValueError: as `render` does.
     """
     validate(layers, lens, model, algorithm)
+    validate_occlusion(occlusion, model)
     blur, focus = (value.detach() for value in lens.per_picture(layers))
     radius = blur_radius(layers.detach(), blur, focus)
     number = None
@@ -94,7 +96,7 @@ def explain(
         number = cells_for(layers, per_layer) if isinstance(cells, str) else cells or DEFAULT_CELLS
         chosen = [("cells", _slices(plane)) for plane in radius]
     else:
-        settings = scatter_settings(lens, model, profile, algorithm, max_radius, cells)
+        settings = scatter_settings(lens, model, profile, algorithm, max_radius, cells)._replace(occlusion=occlusion)
         if algorithm != "reference":
             chosen = [(way.name, way.reason) for way in ways(layers, blur, focus, settings)]
     if algorithm == "reference":

@@ -18,7 +18,7 @@ class BokehRenderer(torch.nn.Module):
         blur, focus: number, tensor [] or [B]; a `torch.nn.Parameter` is registered as one and so can be learned, another
             tensor as a buffer, so that it moves with the module.
         aperture: shape of the lens opening; for profile "soft" and model "scatter-official", the disc.
-        settings: `model`, `profile`, `algorithm`, `max_radius`, `cells` and `quality`, as of `render`.
+        settings: `model`, `profile`, `algorithm`, `max_radius`, `cells`, `quality` and `occlusion`, as of `render`.
     """
 
     blur: float | Tensor
@@ -28,7 +28,7 @@ class BokehRenderer(torch.nn.Module):
         self, blur: float | Tensor, focus: float | Tensor, *, aperture: Aperture | None = None, **settings: Any
     ) -> None:
         super().__init__()
-        unknown = set(settings) - {"model", "profile", "algorithm", "max_radius", "cells", "quality"}
+        unknown = set(settings) - {"model", "profile", "algorithm", "max_radius", "cells", "quality", "occlusion"}
         if unknown:
             raise TypeError(f"{', '.join(sorted(unknown))}: not an argument of BokehRenderer")
         self.aperture = ThinLens(blur, focus, aperture or Aperture()).aperture  # refuses a bad lens here, not in forward

@@ -32,6 +32,7 @@ def render(  # noqa: PLR0913 - all but two by name
     max_radius: float | None = None,
     cells: int | Literal["auto"] | None = None,
     quality: Quality = "full",
+    occlusion: bool = True,
     progress: ProgressCallback | None = None,
 ) -> Tensor:
     """Render the lens blur of `layers` seen through `lens`, differentiable in rgb, alpha, disparity, blur and focus.
@@ -53,6 +54,8 @@ def render(  # noqa: PLR0913 - all but two by name
             the radii and the number of layers; 16 by default.
         quality: "draft" merges what is far out of focus (model "scatter"): its time hardly depends on the radius, the edges of
             large discs are a little soft; differentiable in rgb and alpha; not under torch.compile.
+        occlusion: False leaves the occlusion within a layer out of the scatter models, O = 1, as ablations do; that between
+            layers stays.
         progress: called with (done, total) while the forward pass runs; not under torch.compile.
 
     Returns:
@@ -64,10 +67,12 @@ def render(  # noqa: PLR0913 - all but two by name
     """
     validate(layers, lens, model, algorithm)
     validate_quality(quality, model, lens.aperture, algorithm, max_radius)
+    validate_occlusion(occlusion, model)
     if model == "subaperture":
         validate_cells(profile, max_radius, cells)
     else:
-        settings = scatter_settings(lens, model, profile, algorithm, max_radius, cells)._replace(quality=quality)
+        settings = scatter_settings(lens, model, profile, algorithm, max_radius, cells)
+        settings = settings._replace(quality=quality, occlusion=occlusion)
     blur, focus = lens.per_picture(layers)
     if quality == "draft":
         refuse_gradients({"layers.disparity": layers.disparity, "lens.blur": blur, "lens.focus": focus})
@@ -78,7 +83,7 @@ def render(  # noqa: PLR0913 - all but two by name
             return _subaperture(layers, blur, focus, lens.aperture, DEFAULT_CELLS if cells is None else cells, algorithm)
         if algorithm == "reference":
             values = layers.rgb, layers.alpha, layers.disparity
-            return reference.render(*values, blur, focus, settings.profile, max_radius, lens.aperture)
+            return reference.render(*values, blur, focus, settings.profile, max_radius, lens.aperture, occlusion)
         return scatter(layers, blur, focus, settings)
     finally:
         if token is not None:
@@ -111,6 +116,14 @@ def validate_quality(quality: str, model: str, aperture: Aperture, algorithm: st
     for name, (value, expected, fits) in wanted.items():
         if not fits:
             raise ValueError(f"{name} is {value!r}; expected {expected} with quality 'draft'")
+
+
+def validate_occlusion(occlusion: bool, model: str) -> None:
+    """TypeError unless it is a bool, ValueError where the model cannot do without."""
+    if not isinstance(occlusion, bool):
+        raise TypeError(f"occlusion is of type {type(occlusion).__name__}; expected a bool")
+    if not occlusion and model == "subaperture":
+        raise ValueError("occlusion is False, but model 'subaperture' has no term of occlusion; expected a scatter model")
 
 
 def refuse_gradients(tensors: Mapping[str, Tensor]) -> None:

@@ -282,3 +282,35 @@ def test_bad_arguments_are_named(bad, error, message):
 def test_a_blur_beyond_all_memory_is_refused():
     with pytest.raises(ValueError, match="largest blur radius"):
         run(random_layers(), blur=1e6)
+
+
+# ---- without the occlusion within a layer
+
+
+@pytest.mark.parametrize(("model", "profile"), MODELS)
+def test_without_occlusion_is_the_reference_with_its_gradients(model, profile):
+    layers = random_layers(count=1, height=11, width=12)
+    cotangent = torch.rand(1, 3, 11, 12, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    results = []
+    for algorithm in ("auto", "reference"):
+        inputs = leaves(layers)
+        how = {"model": model, "profile": profile, "algorithm": algorithm, "occlusion": False}
+        picture = run(tb.Layers(*inputs), **how)
+        results.append((picture.detach(), *torch.autograd.grad(picture, inputs, cotangent)))
+    for ours, truth in zip(*results, strict=True):
+        assert relative_error(ours, truth) < TOLERANCE[profile, torch.float64].gradient
+    assert (results[0][0] - run(layers, model=model, profile=profile)).abs().max() > 1e-3  # the term does something here
+
+
+def test_without_occlusion_by_rows_is_the_same():
+    layers = random_layers(count=1, height=40, width=48)
+    exact, fast = (run(layers, 15.0, 0.5, algorithm=name, occlusion=False) for name in ("exact", "fast"))
+    assert (exact - fast).abs().max() < 1e-6
+    assert tb.explain(layers, tb.ThinLens(15.0, 0.5), algorithm="fast", occlusion=False).layers[0].reason.startswith("nothing")
+
+
+def test_occlusion_is_refused_where_it_has_no_meaning():
+    with pytest.raises(ValueError, match=r"occlusion is False, but model 'subaperture' has no term"):
+        run(random_layers(), model="subaperture", occlusion=False)
+    with pytest.raises(TypeError, match=r"occlusion is of type int; expected a bool"):
+        run(random_layers(), occlusion=0)

@@ -75,7 +75,13 @@ def _field(like: Tensor, cat_eye: float) -> Tensor:
 
 
 def scatter_sums(
-    planes: Tensor, radius: Tensor, disparity: Tensor, profile: str, limit: float, aperture: Aperture | None = None
+    planes: Tensor,
+    radius: Tensor,
+    disparity: Tensor,
+    profile: str,
+    limit: float,
+    aperture: Aperture | None = None,
+    occlusion: bool = True,
 ) -> Tensor:
     """Σ_y planes(y)·w·O over every pixel's neighbours nearer than `limit` px; w per unit of the plane.
 
@@ -86,7 +92,7 @@ def scatter_sums(
     size = radius.abs()
     pad = math.ceil(limit)
     height, width = radius.shape[-2:]
-    in_focus = torch.exp(-3 * size**2)
+    in_focus = torch.exp(-3 * size**2) if occlusion else torch.zeros_like(size)
     padded = [_padded(value, pad, official) for value in (planes, size, disparity, radius)]
     if profile == "shape":
         assert aperture is not None
@@ -130,7 +136,7 @@ def square_mean(alpha: Tensor, radius: Tensor, limit: int) -> Tensor:
     return total / (2 * half + 1) ** 2
 
 
-def render(
+def render(  # noqa: PLR0913 - as of the renderer
     rgb: Tensor,
     alpha: Tensor,
     disparity: Tensor,
@@ -139,10 +145,12 @@ def render(
     profile: str,
     max_radius: float | None = None,
     aperture: Aperture | None = None,
+    occlusion: bool = True,
 ) -> Tensor:
     """Picture [B, 3, H, W] of layers rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]; blur and focus [B].
 
-    profile: "disc" or "soft" (the scatter model), "shape" (for the aperture), "official" (the released code's variant).
+    profile: "disc" or "soft" (the scatter model), "shape" (for the aperture), "official" (the released code's variant);
+    occlusion: False for O = 1.
     """
     batch, layers, _, height, width = rgb.shape
     per_layer = [value.repeat_interleave(layers)[:, None, None] for value in (blur, focus)]
@@ -154,7 +162,7 @@ def render(
     if profile == "shape":
         assert aperture is not None
         limit = 1.5 * (largest * aperture.extent + 2)  # to the corners of a square
-    sums = scatter_sums(torch.cat([a * colour, a, torch.ones_like(a)], 1), radius, d, profile, limit, aperture)
+    sums = scatter_sums(torch.cat([a * colour, a, torch.ones_like(a)], 1), radius, d, profile, limit, aperture, occlusion)
     if profile == "official":
         coverage = square_mean(a[:, 0], radius, int(limit))
         blurred = coverage[:, None] * sums[:, :3] / (sums[:, 3:4] + 1e-8)

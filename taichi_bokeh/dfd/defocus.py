@@ -1,0 +1,95 @@
+"""Differentiable defocus: what turns an all-in-focus picture with a disparity map into a blurred picture.
+
+Depth from defocus compares such a picture with the one that a camera took. The layers here share one interface, so that the
+optimisation, the training and the comparison take any of them.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh._checks import require_float_tensor, require_shape
+from taichi_bokeh.layers import Layers
+from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.render import render
+
+
+class DefocusLayer(torch.nn.Module):
+    """Blurs an all-in-focus picture by its disparity, differentiable in both and in the lens's blur and focus.
+
+    Attributes:
+        title: what tables call it.
+    """
+
+    title: str
+
+    def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
+        """The blurred picture [B, 3, H, W].
+
+        Args:
+            all_in_focus: [B, 3, H, W], linear light, ≥ 0; float32 or float64.
+            disparity: [B, 1, H, W], of the same dtype and device.
+            lens: blur in px per unit of disparity, and focus; numbers, [] or [B].
+
+        Raises:
+            TypeError, ValueError: an argument is not what it must be; the message names it.
+        """
+        raise NotImplementedError
+
+
+def require_pair(all_in_focus: Tensor, disparity: Tensor) -> None:
+    """TypeError or ValueError unless these are a picture [B, 3, H, W] and its disparity [B, 1, H, W]."""
+    require_float_tensor("all_in_focus", all_in_focus)
+    require_shape("all_in_focus", all_in_focus, "B", 3, "H", "W")
+    require_float_tensor("disparity", disparity)
+    batch, _, height, width = all_in_focus.shape
+    require_shape("disparity", disparity, batch, 1, height, width)
+    if (disparity.dtype, disparity.device) != (all_in_focus.dtype, all_in_focus.device):
+        raise ValueError(
+            f"disparity is {disparity.dtype} on {disparity.device}; expected that of all_in_focus, "
+            f"{all_in_focus.dtype} on {all_in_focus.device}"
+        )
+
+
+def single_layer(all_in_focus: Tensor, disparity: Tensor) -> Layers:
+    """The picture as one opaque layer: all that is known of it, and nothing of what it hides."""
+    require_pair(all_in_focus, disparity)
+    return Layers(all_in_focus[:, None], torch.ones_like(disparity)[:, None], disparity[:, None])
+
+
+class ScatterDefocus(DefocusLayer):
+    """The scatter model (`taichi_bokeh.render`).
+
+    Args:
+        profile: "disc", exact, or "soft", the paper's.
+        occlusion: with the term for sharp edges before a blurred background, or without (the paper's ablation).
+    """
+
+    def __init__(self, profile: Literal["disc", "soft"] = "disc", occlusion: bool = True) -> None:
+        super().__init__()
+        self.profile, self.occlusion = profile, occlusion
+        self.title = f"Scatter, {profile} profile" + ("" if occlusion else ", no occlusion")
+
+    def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
+        """See `DefocusLayer`."""
+        # Other openings than the disc have one profile, which is named by leaving it out.
+        profile = None if self.profile == "disc" else self.profile
+        return render(single_layer(all_in_focus, disparity), lens, profile=profile, occlusion=self.occlusion)
+
+
+class SubapertureDefocus(DefocusLayer):
+    """The sub-aperture model (`taichi_bokeh.render`): of a single layer, the blur without the occlusion inside it.
+
+    Args:
+        cells: into how many the aperture is divided.
+    """
+
+    def __init__(self, cells: int = 4) -> None:
+        super().__init__()
+        self.cells = cells
+        self.title = f"Sub-aperture, {cells} cell{'s' * (cells > 1)}"
+
+    def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
+        """See `DefocusLayer`."""
+        return render(single_layer(all_in_focus, disparity), lens, model="subaperture", cells=self.cells)
