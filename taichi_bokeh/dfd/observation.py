@@ -135,12 +135,12 @@ def collate(samples: Sequence[Sample], aperture: Aperture = Aperture()) -> tuple
             )
         if (sample.near, sample.far) != (first.near, first.far):
             raise ValueError(
-                f"sample {sample.name} has disparities {sample.far} to {sample.near}; expected {first.far} to {first.near} like "
-                f"{first.name}"
+                f"sample {sample.name} has disparities {sample.far} to {sample.near}; expected {first.far} to {first.near} "
+                f"like {first.name}"
             )
-    stacked = (
+    pictures, blurred, blur, focus = (
         torch.stack([getattr(sample, name) for sample in samples]) for name in ("all_in_focus", "blurred", "blur", "focus")
     )
     truths = [sample.disparity for sample in samples if sample.disparity is not None]
     disparity = torch.stack(truths) if len(truths) == len(samples) else None
-    return Observation(*stacked, first.near, first.far, aperture), disparity
+    return Observation(pictures, blurred, blur, focus, first.near, first.far, aperture), disparity
