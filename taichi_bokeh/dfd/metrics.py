@@ -49,8 +49,8 @@ class DepthMetrics:
         border_mae_px: mean of e in the picture's border.
         textured_within_1_px: share of e ≤ 1 among the textured pixels that lie in neither.
         textured_share: share of those pixels in the picture.
-        sign_accuracy: share of those put on the right side of the plane in focus among the pixels that are visibly blurred, with
-            a true radius above ½ px.
+        sign_accuracy: share of those put on the right side of the plane in focus among the pixels of a true radius above ½ px,
+            which are visibly blurred.
     """
 
     rmse_px: float
@@ -183,9 +183,9 @@ def edge_band(radius_px: Tensor) -> Tensor:
 def retrace(all_in_focus: Tensor, disparity: Tensor, lens: ThinLens, rays: int = 1024, seed: int = RETRACE_SEED) -> Tensor:
     """Trace rays through the estimate as a single opaque layer: the blurred picture [B, 3, H, W] it stands for.
 
-    The ray tracer makes the layer a height field, which is continuous: a steep wall with the colours of the edge joins foreground
-    and background, where a camera would see the hidden part of the background. An estimate that knows more than what a pinhole
-    sees is judged by `retrace_layers`.
+    The ray tracer makes the layer a height field, which is continuous: a steep wall with the colours of the edge joins near and
+    far, where a camera would see the hidden part of the background. An estimate that knows more than what a pinhole sees is
+    judged by `retrace_layers`.
 
     Args:
         all_in_focus: [B, 3, H, W], linear light.
