@@ -154,7 +154,7 @@ def make_scene(index: int, settings: DefocusSceneSettings, pictures: Pictures) -
     focus = {"far": 0.0, "near": 1.0, "middle": float(lens.uniform(*_MIDDLE))}[focal_plane]
     radius_px = float(lens.uniform(*_pair("largest_radius_px", settings.largest_radius_px)))
     scene = DefocusScene(
-        name=f"{index:06d}",
+        name=scene_name(index, settings),
         layers=layers,
         blur=1.0,
         focus=focus,
@@ -164,6 +164,11 @@ def make_scene(index: int, settings: DefocusSceneSettings, pictures: Pictures) -
         sources=tuple(part.source for part in parts),
     )
     return replace(scene, blur=radius_px / scene.largest_radius_px)
+
+
+def scene_name(index: int, settings: DefocusSceneSettings) -> str:
+    """The name of a scene: that of its seed and its number."""
+    return f"{settings.seed}-{index:06d}"
 
 
 def weak_texture(picture: Tensor) -> Tensor:
