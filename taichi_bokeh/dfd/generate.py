@@ -1,0 +1,295 @@
+"""Make a data set: scenes of known disparity, ray-traced through a camera's lenses, in files that training reads.
+
+``dataset.json``        all that the data depend on
+``shard-000000.tar``    so many samples each, a WebDataset; or ``SEED-000000.npz``, one sample each
+
+A sample follows from the settings and its number alone: neither shards nor processes have an influence. Files appear whole or
+not at all; one that is there is not made again, so that a run may be stopped at any time.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+
+from taichi_bokeh._checks import require_integer
+from taichi_bokeh._version import __version__
+from taichi_bokeh.benchmark.pictures import Pictures
+from taichi_bokeh.benchmark.workers import in_processes
+from taichi_bokeh.dfd import samples
+from taichi_bokeh.dfd.cameras import NORMALISED, camera_named
+from taichi_bokeh.dfd.observation import Sample
+from taichi_bokeh.dfd.scenes import DefocusScene, DefocusSceneSettings, make_scene, scene_name, weak_texture
+from taichi_bokeh.io import write_atomically
+from taichi_bokeh.trace import trace
+
+ProgressCallback = Callable[[int, int], None]
+FileFormat = Literal["tar", "folder"]
+PictureType = Literal["float16", "float32"]
+
+MANIFEST = "dataset.json"
+_FORMAT = 1  # to be raised when the files change
+
+
+@dataclass(frozen=True)
+class GenerateSettings:
+    """What a data set depends on.
+
+    Attributes:
+        scenes: how many, over all shards.
+        scene: of every scene. Its blur and focus are those of the camera "normalised"; other cameras have their own.
+        camera: its name, see `taichi_bokeh.dfd.cameras`.
+        rays: of every blurred picture, a pixel; with 2048 their noise is some 5·10⁻⁵ of white.
+        file_format: "tar", WebDataset shards, or "folder", an npz for each sample.
+        samples_per_file: in a tar; the last may hold fewer.
+        picture_type: "float32", or "float16", half as large; disparities are always float32.
+        foregrounds: folder of cut-outs; None: procedural ones.
+        backgrounds: folder of pictures; None: those of scikit-image.
+
+    Raises:
+        TypeError: a value is of the wrong type.
+        ValueError: a number is out of range, or a name is unknown.
+    """
+
+    scenes: int
+    scene: DefocusSceneSettings = field(default_factory=DefocusSceneSettings)
+    camera: str = NORMALISED.name
+    rays: int = 2048
+    file_format: FileFormat = "tar"
+    samples_per_file: int = 32
+    picture_type: PictureType = "float32"
+    foregrounds: Path | None = None
+    backgrounds: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("scenes", "rays", "samples_per_file"):
+            require_integer(name, getattr(self, name), at_least=1)
+        if not isinstance(self.scene, DefocusSceneSettings):
+            raise TypeError(f"scene is of type {type(self.scene).__name__}; expected DefocusSceneSettings")
+        camera_named(self.camera)
+        for name, known in (("file_format", FileFormat), ("picture_type", PictureType)):
+            value = getattr(self, name)
+            if value not in get_args(known):
+                raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, get_args(known)))}")
+
+
+class File(NamedTuple):
+    """A file of the set, and the numbers of the scenes in it."""
+
+    name: str
+    scenes: range
+
+    def __str__(self) -> str:
+        return f"{self.name}, scenes {self.scenes.start} to {self.scenes.stop - 1}"
+
+
+class Count(NamedTuple):
+    """How many of the samples are there."""
+
+    done: int
+    total: int
+
+
+def generate(
+    settings: GenerateSettings,
+    folder: Path,
+    progress: ProgressCallback | None = None,
+    *,
+    shard: tuple[int, int] = (1, 1),
+    workers: int = 1,
+) -> None:
+    """Make what the folder does not hold yet. It may be stopped at any time; another call goes on after the last whole file.
+
+    Args:
+        settings: of the set.
+        folder: for the files; new, empty, or that of an earlier run with the same settings.
+        progress: called with (done, total) samples of the shard.
+        shard: (i, n), i from 1: only each n-th file, beginning with the i-th. Shards may share a folder.
+        workers: how many processes work at the same time, each with its part of the cores.
+
+    Raises:
+        ValueError: a setting is wrong or differs from the folder's, or a scene could not be made.
+        OSError: the folder cannot be used, or a file cannot be written.
+    """
+    folder = Path(folder)
+    require_integer("workers", workers, at_least=1)
+    files = _files(settings, shard)
+    _check(settings, folder)
+    folder.mkdir(exist_ok=True)
+    _write_manifest(settings, folder)
+    missing = [file for file in files if not (folder / file.name).exists()]
+    total = sum(len(file.scenes) for file in files)
+    done = total - sum(len(file.scenes) for file in missing)
+    if progress is not None:
+        progress(done, total)
+    if not missing:
+        return
+    start = partial(_Maker, settings, folder)
+    for _ in in_processes(start, missing, workers) if workers > 1 else _here(start, missing):
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+
+def count(settings: GenerateSettings, folder: Path, shard: tuple[int, int] = (1, 1)) -> Count:
+    """How many samples of the shard lie in whole files of the folder.
+
+    Raises:
+        ValueError, OSError: `generate` would be refused, too.
+    """
+    files = _files(settings, shard)
+    _check(settings, Path(folder))
+    done = sum(len(file.scenes) for file in files if (Path(folder) / file.name).exists())
+    return Count(done, sum(len(file.scenes) for file in files))
+
+
+def make_sample(index: int, settings: GenerateSettings, pictures: Pictures) -> tuple[Sample, dict[str, Any]]:
+    """Make and trace one sample, with the facts of its making, as JSON can hold them.
+
+    Args:
+        index: number of its scene, from 0.
+        settings: of the set.
+        pictures: what its layers are made of.
+    """
+    scene = make_scene(index, settings.scene, pictures)
+    view = camera_named(settings.camera).view(scene)
+    # A stream of its own, which the scene's streams do not touch, turns the pattern of the rays in each picture.
+    seeds = np.random.default_rng([settings.scene.seed, index, 1]).integers(1 << 31, size=len(view.lenses))
+    blurred = [
+        trace(view.layers, lens, rays=settings.rays, seed=int(seed))[0] for lens, seed in zip(view.lenses, seeds, strict=True)
+    ]
+    sample = Sample(
+        name=scene.name,
+        all_in_focus=scene.all_in_focus,
+        blurred=torch.stack(blurred),
+        blur=torch.tensor([lens.blur for lens in view.lenses]),
+        focus=torch.tensor([lens.focus for lens in view.lenses]),
+        near=view.near,
+        far=view.far,
+        disparity=view.disparity[None],
+    )
+    return sample, _facts(index, scene, settings)
+
+
+def _facts(index: int, scene: DefocusScene, settings: GenerateSettings) -> dict[str, Any]:
+    facts = {
+        "index": index,
+        "seed": settings.scene.seed,
+        "camera": settings.camera,
+        "rays": settings.rays,
+        "kind": scene.kind,
+        "surfaces": scene.surfaces,
+        "sources": scene.sources,
+        "weak_texture": float(weak_texture(scene.all_in_focus).double().mean()),
+    }
+    return facts if settings.camera != NORMALISED.name else {**facts, "focal_plane": scene.focal_plane}
+
+
+def _files(settings: GenerateSettings, shard: tuple[int, int]) -> list[File]:
+    part, parts = shard
+    if not 1 <= part <= parts:
+        raise ValueError(f"shard is {part}/{parts}; expected i/n with i from 1 to n")
+    if settings.file_format == "folder":
+        files = [File(f"{scene_name(index, settings.scene)}.npz", range(index, index + 1)) for index in range(settings.scenes)]
+    else:
+        per_file = settings.samples_per_file
+        starts = range(0, settings.scenes, per_file)
+        files = [
+            File(f"shard-{place:06d}.tar", range(start, min(start + per_file, settings.scenes)))
+            for place, start in enumerate(starts)
+        ]
+    return files[part - 1 :: parts]
+
+
+def _here(start: Callable[[], "_Maker"], files: Sequence[File]) -> Iterator[object]:
+    """Make the files in this process."""
+    make = start()
+    for file in files:
+        yield from make(file)
+
+
+class _Maker:
+    """One process's share of the work."""
+
+    def __init__(self, settings: GenerateSettings, folder: Path) -> None:
+        self._settings = settings
+        self._folder = folder
+        self._pictures = Pictures(settings.foregrounds, settings.backgrounds)
+
+    def __call__(self, file: File) -> Iterator[str]:
+        """Make a file; the name of each sample when it is traced, of the last one when the file is written."""
+        made: list[tuple[str, dict[str, bytes]]] = []
+        for index in file.scenes:
+            if made:
+                yield made[-1][0]
+            try:
+                sample, facts = make_sample(index, self._settings, self._pictures)
+                made.append((sample.name, samples.encode(sample, self._settings.picture_type, facts)))
+            except (ValueError, OSError, RuntimeError) as error:
+                raise ValueError(f"scene {index}: {error}") from error
+        content = samples.npz_of(made[0][1]) if self._settings.file_format == "folder" else samples.tar_of(made)
+        # Another process may have been given the same folder and shard: what both write is the same.
+        write_atomically(self._folder / file.name, content, overwrite=True)
+        yield made[-1][0]
+
+
+def _manifest(settings: GenerateSettings) -> dict[str, Any]:
+    """What dataset.json holds of the settings: all that the data depend on."""
+    values = asdict(settings)
+    values |= {name: _digest(getattr(settings, name)) for name in ("foregrounds", "backgrounds")}
+    if settings.file_format == "folder":
+        del values["samples_per_file"]
+    plain: dict[str, Any] = json.loads(json.dumps({"format": _FORMAT, "version": __version__, **values}))
+    return plain
+
+
+def _check(settings: GenerateSettings, folder: Path) -> None:
+    """Refuse a folder in which this set can neither begin nor go on."""
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, and must be a folder")
+    if not folder.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{folder} cannot be made: there is no folder {folder.parent}")
+    path = folder / MANIFEST
+    if not path.exists():
+        # A file that is being written has a name with a dot before it.
+        if folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir()):
+            raise FileExistsError(
+                f"{folder} holds files of something else; give a new folder, or that of a data set ({MANIFEST})"
+            )
+        return
+    try:
+        found = dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError):
+        raise ValueError(f"{path} is damaged") from None
+    _require_same(folder, found, _manifest(settings))
+
+
+def _require_same(folder: Path, found: Mapping[str, Any], expected: Mapping[str, Any], within: str = "") -> None:
+    for name in {**expected, **found}:
+        there, here = found.get(name), expected.get(name)
+        if isinstance(there, dict) and isinstance(here, dict):
+            _require_same(folder, there, here, f"{name}.")
+        elif there != here:
+            raise ValueError(f"{folder} holds a data set with {within}{name} {there}, and this one has {within}{name} {here}")
+
+
+def _write_manifest(settings: GenerateSettings, folder: Path) -> None:
+    if not (folder / MANIFEST).exists():
+        text = json.dumps(_manifest(settings), indent=1) + "\n"
+        write_atomically(folder / MANIFEST, text.encode(), overwrite=True)
+
+
+def _digest(folder: Path | None) -> str:
+    """Of the names and sizes of the pictures; "default" for those that scikit-image brings."""
+    if folder is None:
+        return "default"
+    digest = hashlib.sha256()
+    for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\n".encode())
+    return digest.hexdigest()
