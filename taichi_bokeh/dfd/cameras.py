@@ -134,7 +134,7 @@ Camera = NormalisedCamera | StackCamera
 NORMALISED = NormalisedCamera()
 
 #: The camera with which the DEReD work (CVPR 2023) makes focal stacks of NYUv2: 50 mm at f/8, 12 µm pixels, focus at 1, 1.5,
-#: 2.5, 4 and 6 m, 320 × 240. The range of depth is that of the sensor of NYUv2, some 0.7 to 10 m.
+#: 2.5, 4 and 6 m, 320 × 240. The range of depth is chosen here: rooms, as NYUv2 shows them, from 0.7 to 10 m.
 DERED = StackCamera(
     name="dered",
     focal_length_m=50e-3,

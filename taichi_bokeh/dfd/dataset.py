@@ -1,6 +1,6 @@
 """Read a data set: samples by number, from tars and npz files, also in the worker processes of a DataLoader.
 
-Nothing here needs Taichi, and no file stays open, so that a data set may be pickled, forked and spawned.
+Nothing here starts Taichi, and no file stays open, so that a data set may be pickled, forked and spawned.
 """
 
 import hashlib

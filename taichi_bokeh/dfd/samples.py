@@ -31,7 +31,7 @@ TAR_PATTERN, NPZ_PATTERN = "shard-*.tar", "*.npz"
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first that zip knows
 _END_OF_TAR = 2 * tarfile.BLOCKSIZE  # zeros
-_DAMAGED = (ValueError, TypeError, KeyError, EOFError, OverflowError, NotImplementedError)
+_DAMAGED = (ValueError, TypeError, KeyError, EOFError, OverflowError)
 
 
 class Member(NamedTuple):
@@ -208,7 +208,7 @@ def _decode(name: str, parts: Mapping[str, bytes]) -> Sample:
 def _array(end: str, content: bytes) -> NDArray[Any]:
     try:
         array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, SyntaxError) as error:
+    except (ValueError, EOFError, SyntaxError, MemoryError) as error:
         raise ValueError(f"{end} is damaged ({error})") from None
     if array.dtype not in (np.float16, np.float32):
         raise ValueError(f"{end} holds {array.dtype}; expected float16 or float32")
