@@ -11,12 +11,12 @@ from statistics import fmean, stdev
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, max_pool2d
+from torch.nn.functional import max_pool2d
 
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_integer, require_shape, require_values
 from taichi_bokeh.benchmark.metrics import measure
 from taichi_bokeh.dfd.defocus import single_layer
-from taichi_bokeh.dfd.losses import to_gamma
+from taichi_bokeh.dfd.scenes import weak_texture
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.trace import trace
@@ -24,12 +24,8 @@ from taichi_bokeh.trace import trace
 JUMP_PX = 1.0  #: a larger step of the circle of confusion between neighbours is an edge of depth
 EDGE_PX = 4  #: width of the edge band, on either side of such a step
 BORDER_PX = 10  #: width of the picture's border
-TEXTURE = 0.02  #: the least mean gradient of the luminance, gamma values a pixel, of what counts as textured
-TEXTURE_WINDOW_PX = 9  #: over which it is averaged
 SIGNED_PX = 0.5  #: up to this radius a circle of confusion has no sign to speak of
 RETRACE_SEED = 1  # not the default seed, with which the truth may have been traced: the two must not share their noise
-
-_LUMINANCE = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ class Regions:
     Attributes:
         edge: within `EDGE_PX` of an edge of depth.
         border: within `BORDER_PX` of the picture's border.
-        textured: the all-in-focus picture has texture there, and it is neither of these.
+        textured: the all-in-focus picture has no weak texture there (`scenes.weak_texture`), and it is neither of these.
     """
 
     edge: Tensor
@@ -166,7 +162,7 @@ def regions(radius_px: Tensor, all_in_focus: Tensor) -> Regions:
     edge = edge_band(radius_px)
     border = torch.ones_like(edge)
     border[BORDER_PX:-BORDER_PX, BORDER_PX:-BORDER_PX] = False
-    return Regions(edge, border, _texture(all_in_focus) & ~edge & ~border)
+    return Regions(edge, border, ~weak_texture(all_in_focus) & ~edge & ~border)
 
 
 def edge_band(radius_px: Tensor) -> Tensor:
@@ -247,17 +243,6 @@ def _spread(values: Sequence[float]) -> Spread | None:
     if not values:
         return None
     return Spread(fmean(values), stdev(values) if len(values) > 1 else 0.0, len(values))
-
-
-def _texture(picture: Tensor) -> Tensor:
-    """Bool [H, W]: where the mean over a window of the gradient of a picture's luminance is large."""
-    luminance = to_gamma((picture * picture.new_tensor(_LUMINANCE)[:, None, None]).sum(0))
-    slope = torch.zeros_like(luminance)
-    slope[:, :-1] += luminance.diff(dim=1).square()
-    slope[:-1] += luminance.diff(dim=0).square()
-    pad = TEXTURE_WINDOW_PX // 2
-    mean = avg_pool2d(slope.sqrt()[None, None], TEXTURE_WINDOW_PX, stride=1, padding=pad, count_include_pad=False)
-    return mean[0, 0] > TEXTURE
 
 
 def _number(name: str, value: float | Tensor) -> float:
