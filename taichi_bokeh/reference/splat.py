@@ -1,0 +1,55 @@
+"""Sources thrown through lens points onto soft z-buffers, lens point by lens point (kernels/splat.py)."""
+
+import math
+
+import torch
+from torch import Tensor
+
+LEAST_COVERAGE = 1e-3  # of a pixel by a source, below which it does not count there
+
+
+def splat(
+    rgb: Tensor, alpha: Tensor, radius: Tensor, order: Tensor, points: Tensor, weights: Tensor, sharpness: float, hole: float
+) -> tuple[Tensor, Tensor]:
+    """Picture [N, 3, H, W] and confidence Σ ω·h [N, H, W].
+
+    rgb [N, S, 3, H, W]; alpha, radius (signed px) and order (larger is nearer) [N, S, H, W]; points [M, 2]; weights [M].
+    """
+    shown = [
+        _picture(*sources, points.to(rgb), weights.to(rgb), sharpness, hole)
+        for sources in zip(rgb, alpha, radius, order, strict=True)
+    ]
+    pictures, confidences = zip(*shown, strict=True)
+    return torch.stack(pictures), torch.stack(confidences)
+
+
+def _picture(
+    rgb: Tensor, alpha: Tensor, radius: Tensor, order: Tensor, points: Tensor, weights: Tensor, sharpness: float, hole: float
+) -> tuple[Tensor, Tensor]:
+    surfaces, _, height, width = rgb.shape
+    pad = math.ceil(float(radius.detach().abs().max() * points.norm(dim=-1).max())) + 1
+    rows, columns = (torch.arange(-pad, size + pad) for size in (height, width))
+    y, x = rows.clamp(0, height - 1)[:, None], columns.clamp(0, width - 1)
+    rgb_, alpha_, radius_, order_ = (value[..., y, x] for value in (rgb.movedim(1, 0), alpha, radius, order))
+    mass = alpha_ * (sharpness * (order_ - order.max())).exp()
+    planes = torch.stack([*(rgb_ * mass), mass, alpha_])  # [5, S, H′, W′]
+    place = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).expand(surfaces, -1, -1, -1)
+    colours, confidences = [], []
+    for u, weight in zip(points, weights, strict=True):
+        shift = -radius_[..., None] * u
+        whole = shift.detach().floor()
+        sums = planes.new_zeros(5, height * width)
+        for offset in torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]]):
+            b = (1 - offset + (2 * offset - 1) * (shift - whole)).prod(-1)
+            column, row = (place + whole.long() + offset).unbind(-1)
+            seen = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (b * alpha_ >= LEAST_COVERAGE)
+            sums = sums.index_add(1, (row * width + column)[seen], (b * planes)[:, seen])
+        total = sums[3]
+        colours.append(torch.where(total > 0, sums[:3] / torch.where(total > 0, total, 1.0), 0.0))
+        confidences.append(weight * torch.where(total > 0, 1 - (-sums[4] / hole).exp(), 0.0))
+    confidence = torch.stack(confidences)
+    weighted = (confidence[:, None] * torch.stack(colours)).sum(0)
+    total = confidence.sum(0)
+    own = rgb[0].reshape(3, -1)
+    picture = torch.where(total > 0, weighted / torch.where(total > 0, total, 1.0), own)
+    return picture.view(3, height, width), total.view(height, width)
