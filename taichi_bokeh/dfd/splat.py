@@ -1,0 +1,94 @@
+"""Defocus with visibility: a source is thrown through points of the lens, and hides what lies behind it there."""
+
+from torch import Tensor
+
+from taichi_bokeh._checks import require_integer, require_number
+from taichi_bokeh._scatter import blur_radius
+from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
+from taichi_bokeh.layers import Layers
+from taichi_bokeh.ops.splat import splat
+from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.render import refuse_forward_mode
+
+
+class SplatDefocus(DefocusLayer):
+    """Splats through lens points onto soft z-buffers (kernels/splat.py gives the equations).
+
+    The picture is the mean of the views through the lens points. In each view every pixel, continued beyond the border by
+    replication, is splatted where the lens point sees it, weighted by alpha·exp(sharpness·radius): the nearer hides the
+    farther. Where the splats of a view leave a hole, as at depth edges, the view counts less.
+
+    In training mode a new call sees through other points of the same opening: those of `Aperture.samples` with the next seed,
+    which for a disc is a rotation. In the mean over calls this leaves no pattern of points; a sequence of calls is
+    reproducible. In eval mode the points are fixed.
+
+    An alpha between 0 and 1 makes a source weigh less against others at its own depth. It does not let through what is
+    farther behind than a few times 1/sharpness px.
+
+    Args:
+        points: how many lens points; time and noise follow from them.
+        sharpness: of the z-buffer, per px of signed radius, ≥ 0: sources that differ by 1/sharpness in radius still mix.
+        hole: the coverage, in sources per pixel, below which a view counts less; > 0. It counts by 1 − exp(−coverage/hole).
+        rotate: whether training mode changes the points from call to call.
+        seed: of the lens points.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it must be; the message names it.
+    """
+
+    def __init__(
+        self, points: int = 24, sharpness: float = 3.0, hole: float = 0.25, rotate: bool = True, seed: int = 0
+    ) -> None:
+        super().__init__()
+        require_integer("points", points, at_least=1)
+        require_number("sharpness", sharpness, at_least=0.0)
+        require_number("hole", hole, above=0.0)
+        if not isinstance(rotate, bool):
+            raise TypeError(f"rotate is of type {type(rotate).__name__}; expected a bool")
+        require_integer("seed", seed)
+        self.points, self.sharpness, self.hole, self.rotate, self.seed = points, sharpness, hole, rotate, seed
+        self.title = f"Splat, {points} lens point{'s' * (points > 1)}"
+        self._calls = 0
+
+    def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
+        """See `DefocusLayer`."""
+        return self._picture(single_layer(all_in_focus, disparity), lens)
+
+    def surfaces(self, rgb: Tensor, alpha: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
+        """The blurred picture [B, 3, H, W] of S surfaces, such as the visible one and, at depth edges, a hidden one behind it.
+
+        All go onto the same z-buffers, so their order does not matter, and they may cross.
+
+        Args:
+            rgb: [B, S, 3, H, W], straight linear light, ≥ 0; float32 or float64. Where nothing is seen of any surface, the
+                picture is that of the first.
+            alpha: [B, S, 1, H, W], in [0, 1]: 0 where a surface is not.
+            disparity: [B, S, 1, H, W].
+            lens: blur in px per unit of disparity, and focus; numbers, [] or [B].
+
+        Raises:
+            TypeError, ValueError: an argument is not what it must be; the message names it.
+        """
+        return self._picture(Layers(rgb, alpha, disparity), lens)
+
+    def _picture(self, layers: Layers, lens: ThinLens) -> Tensor:
+        if not isinstance(lens, ThinLens):
+            raise TypeError(f"lens is of type {type(lens).__name__}; expected a ThinLens")
+        if lens.aperture.cat_eye != 0:
+            raise ValueError(
+                f"aperture.cat_eye is {lens.aperture.cat_eye!r}; expected 0, as splats see the whole picture through the same "
+                "lens points"
+            )
+        blur, focus = lens.per_picture(layers)
+        refuse_forward_mode(layers.rgb, layers.alpha, layers.disparity, blur, focus)
+        radius = blur_radius(layers, blur, focus).reshape(layers.shape)
+        points, weights = lens.aperture.samples(self.points, self._next_seed())
+        lens_points = points.to(layers.device), weights.to(layers.device)
+        picture, _ = splat(layers.rgb, layers.alpha[:, :, 0], radius, radius, *lens_points, self.sharpness, self.hole)
+        return picture
+
+    def _next_seed(self) -> int:
+        if not (self.rotate and self.training):
+            return self.seed
+        self._calls += 1
+        return self.seed + self._calls
