@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 import taichi_bokeh as tb
+from taichi_bokeh.kernels.splat import splat as kernels
 from taichi_bokeh.ops import splat as ops_splat
 from taichi_bokeh.ops.splat import splat
 from taichi_bokeh.reference.splat import splat as slow
@@ -230,6 +231,14 @@ def test_lens_points_in_groups_are_the_same_lens_points(monkeypatch):
     torch.testing.assert_close(parts, whole)
     for one, other in zip(grouped, sources, strict=True):
         torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_threads_that_share_a_lens_point_add_up_the_same(monkeypatch):
+    """What a GPU runs, on any device."""
+    problem = random_problem(height=20, width=30)
+    alone = problem.picture()
+    monkeypatch.setattr(ops_splat, "_kernels", lambda tensor: kernels(True, "float64"))
+    torch.testing.assert_close(problem.picture(), alone)
 
 
 def test_float32_keeps_what_is_far_behind():
