@@ -2,7 +2,7 @@
 
     disparity(x) = Σ_k p_k(x)·d_k,        p = softmax_k(logits_k + e_k),        e_k = (min_j C_j − C_k)/temperature
 
-C is the cost volume of the sweep (`taichi_bokeh.dfd.sweep`) at N planes d_k, and the logits are the network's. They are 0 at the
+C is the cost volume of the sweep (`taichi_bokeh.dfd.sweep`) at N planes d_k. The logits are the network's, and 0 at the
 start: the network is then the sweep's own soft decision, at every pixel by itself. It learns what to add to it.
 """
 
@@ -62,6 +62,10 @@ class DepthUNet(torch.nn.Module):
         self.head = torch.nn.Conv2d(channels[0], planes, 1, bias=False)
         torch.nn.init.zeros_(self.head.weight)
 
+    def extra_repr(self) -> str:
+        """What a checkpoint of another network differs in, beside the layers."""
+        return f"planes={self.planes}, temperature={self.temperature}"
+
     def forward(self, observation: Observation, costs: Tensor | None = None) -> Tensor:
         """The disparity [B, 1, H, W].
 
@@ -96,6 +100,7 @@ class DepthUNet(torch.nn.Module):
         height, width = seen.shape[-2:]
         multiple = 2 ** len(self.up)
         features = pad(seen, (0, -width % multiple, 0, -height % multiple), mode="replicate")
+        features = features.contiguous(memory_format=torch.channels_last)  # a fifth faster on the CPU
         kept = []
         for level, block in enumerate(self.down):
             features = block(max_pool2d(features, 2) if level else features)

@@ -1,0 +1,137 @@
+"""The batches of a training, which follow from the seed and the number of the step alone.
+
+Position p = step·batch + k of the training is the sample at place p mod n of the order of epoch ⌊p/n⌋, cropped and flipped by
+random numbers of its own. So neither the number of workers nor that of processes has an influence, and a training that goes on
+needs to know nothing but its step.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence, Sized
+from dataclasses import replace
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from taichi_bokeh.dfd.augment import Augmentation
+from taichi_bokeh.dfd.distributed import Processes
+from taichi_bokeh.dfd.observation import Observation, Sample, collate
+from taichi_bokeh.optics.aperture import Aperture
+
+
+class Batch(NamedTuple):
+    """What a step sees.
+
+    Attributes:
+        observation: of the views.
+        disparity: [B, 1, H, W], or None where it is not known.
+        names: of the samples.
+    """
+
+    observation: Observation
+    disparity: Tensor | None
+    names: tuple[str, ...]
+
+
+def to_device(observation: Observation, disparity: Tensor | None, device: torch.device) -> tuple[Observation, Tensor | None]:
+    """The same on another device."""
+    if observation.all_in_focus.device != device:
+        names = ("all_in_focus", "blurred", "blur", "focus")
+        observation = replace(observation, **{name: getattr(observation, name).to(device) for name in names})
+    return observation, None if disparity is None else disparity.to(device)
+
+
+class Collate:
+    """Puts samples of one size into a batch; may be pickled. See `taichi_bokeh.dfd.observation.collate`."""
+
+    def __init__(self, aperture: Aperture) -> None:
+        self._aperture = aperture
+
+    def __call__(self, samples: Sequence[Sample]) -> Batch:
+        """The batch.
+
+        Raises:
+            ValueError: the samples' sizes or ranges differ.
+        """
+        observation, disparity = collate(samples, self._aperture)
+        return Batch(observation, disparity, tuple(sample.name for sample in samples))
+
+
+def derived_seed(*parts: int) -> int:
+    """A seed of 63 bits that follows from numbers, such as a seed and a step."""
+    text = ":".join(map(str, parts))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+class Positions(Dataset[Sample]):
+    """The endless sequence of samples that a training sees, by position.
+
+    Args:
+        dataset: at least one sample.
+        augmentation: done to every sample.
+        seed: of the order and of the augmentation.
+    """
+
+    def __init__(self, dataset: Dataset[Sample], augmentation: Augmentation, seed: int) -> None:
+        self._dataset, self._augmentation, self._seed = dataset, augmentation, seed
+        self._count = len(cast(Sized, dataset))
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+
+    def __getitem__(self, position: int) -> Sample:
+        epoch, place = divmod(position, self._count)
+        if epoch != self._epoch:
+            generator = torch.Generator().manual_seed(derived_seed(self._seed, 0, epoch))
+            self._epoch, self._order = epoch, torch.randperm(self._count, generator=generator)
+        sample = self._dataset[int(self._order[place])]
+        size_px, (height, width) = self._augmentation.size_px, sample.all_in_focus.shape[-2:]
+        if size_px is not None and size_px > min(height, width):
+            raise ValueError(f"crop_px is {size_px}; expected at most the size of sample {sample.name}, {width}×{height} px")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derived_seed(self._seed, 1, position))
+            return self._augmentation(sample)
+
+
+class _Steps(Sampler[list[int]]):
+    """The positions of each step from `first` on that belong to one process."""
+
+    def __init__(self, first: int, steps: int, batch: int, among: Processes) -> None:
+        self._first, self._steps, self._batch, self._among = first, steps, batch, among
+
+    def __len__(self) -> int:
+        return self._steps - self._first
+
+    def __iter__(self) -> Iterator[list[int]]:
+        own = self._batch // self._among.count
+        for step in range(self._first, self._steps):
+            start = step * self._batch + self._among.rank * own
+            yield list(range(start, start + own))
+
+
+def load_batches(
+    positions: Positions,
+    collate: Callable[[Sequence[Sample]], Batch],
+    steps: range,
+    batch: int,
+    among: Processes,
+    workers: int = 0,
+) -> DataLoader[Batch]:
+    """The batches of this process, one for each of the steps.
+
+    Args:
+        positions: the samples.
+        collate: makes a batch of them.
+        steps: a range of step 1.
+        batch: of all processes together; a multiple of their number.
+        among: this process and the others.
+        workers: processes that read samples; 0: this one does.
+    """
+    return DataLoader(
+        cast(Dataset[Batch], positions),
+        batch_sampler=_Steps(steps.start, steps.stop, batch, among),
+        num_workers=workers,
+        collate_fn=collate,
+        # A worker that is forked from a process with Taichi in it could hang.
+        multiprocessing_context="spawn" if workers else None,
+        generator=torch.Generator().manual_seed(0),  # lest the loader draw from the training's random numbers
+    )

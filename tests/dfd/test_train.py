@@ -1,0 +1,363 @@
+"""Training: it learns, goes on where it stopped, is the same with more processes, and refuses in one line what it cannot do."""
+
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import Subset
+
+from taichi_bokeh.dfd.defocus import DefocusLayer, ScatterDefocus, SubapertureDefocus
+from taichi_bokeh.dfd.distributed import one_gpu_a_process
+from taichi_bokeh.dfd.losses import Objective
+from taichi_bokeh.dfd.network import DepthUNet
+from taichi_bokeh.dfd.train import train, validation_rmse
+from taichi_bokeh.dfd.train_log import Report
+from taichi_bokeh.dfd.train_settings import TrainSettings, Work
+from tests.dfd.pairs import Pairs, Tiny, one_thread, tiny
+
+SETTINGS = TrainSettings(steps=7, batch=2, crop_px=24, learning_rate=1e-2, border_px=4)
+DATA = Pairs()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick():
+    with one_thread():
+        yield
+
+
+class StopTraining(Exception):
+    """Something from outside."""
+
+
+def stop_after(step: int):
+    def on_step(report: Report) -> None:
+        if report.step == step:
+            raise StopTraining
+
+    return on_step
+
+
+def assert_equal_weights(network: torch.nn.Module, expected: torch.nn.Module) -> None:
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, expected.state_dict()[name]), name
+
+
+class Counting(DefocusLayer):
+    """A layer with a state: every call blurs a little less."""
+
+    title = "counting"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = torch.nn.Buffer(torch.zeros((), dtype=torch.int64))
+
+    def forward(self, all_in_focus, disparity, lens):
+        self.calls += 1
+        return SubapertureDefocus(1)(all_in_focus, disparity * (1 - 0.01 * int(self.calls)), lens)
+
+
+def test_a_network_learns_from_depth():
+    torch.manual_seed(0)
+    network = DepthUNet(planes=6, channels=(8, 12))
+    before = validation_rmse(network, DATA, SETTINGS)
+    settings = TrainSettings(steps=30, batch=2, crop_px=None, learning_rate=1e-2)
+    losses = train(settings, network, DATA)
+    assert len(losses) == 30
+    assert validation_rmse(network, DATA, SETTINGS) < 0.7 * before
+    assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
+
+
+@pytest.mark.parametrize("count", [1, 2], ids=["pair", "stack"])
+def test_a_network_learns_by_blurring_again(count):
+    data = Pairs(4, count=count, has_depth=False)
+    torch.manual_seed(0)
+    network = DepthUNet(planes=6, channels=(8, 12))
+    before = validation_rmse(network, Pairs(4, count=count), SETTINGS)
+    settings = TrainSettings(steps=20, batch=2, crop_px=None, learning_rate=1e-2, border_px=4)
+    losses = train(settings, network, data, ScatterDefocus())
+    assert sum(losses[-5:]) < 0.85 * sum(losses[:5])
+    assert validation_rmse(network, Pairs(4, count=count), SETTINGS) < 0.9 * before
+
+
+@pytest.mark.parametrize("layer", [None, Counting], ids=["supervised", "reblur"])
+def test_a_training_goes_on_bit_for_bit(tmp_path, layer):
+    def make():
+        return layer and layer()
+
+    whole, parts = tiny(), tiny()
+    expected = train(SETTINGS, whole, DATA, make())
+    work = Work(checkpoint_every=2)
+    with pytest.raises(StopTraining):
+        train(SETTINGS, parts, DATA, make(), folder=tmp_path / "run", work=work, on_step=stop_after(5))
+    parts = Tiny()  # with other weights, which the checkpoint replaces
+    assert train(SETTINGS, parts, DATA, make(), folder=tmp_path / "run", resume=True, work=work) == expected
+    assert_equal_weights(parts, whole)
+    # What is finished stays as it is.
+    assert train(SETTINGS, parts, DATA, make(), folder=tmp_path / "run", resume=True) == expected
+    assert_equal_weights(parts, whole)
+
+
+def test_the_caller_s_random_numbers_are_left_alone():
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    train(SETTINGS, tiny(), DATA)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_readers_in_other_processes_change_nothing():
+    short = TrainSettings(steps=2, batch=2, crop_px=24, border_px=4)
+    assert train(short, tiny(), DATA, work=Work(workers=1)) == train(short, tiny(), DATA)
+
+
+def test_the_seed_and_the_order_matter():
+    losses = train(SETTINGS, tiny(), DATA)
+    assert losses == train(SETTINGS, tiny(), DATA)
+    assert losses != train(TrainSettings(steps=7, batch=2, crop_px=24, learning_rate=1e-2, seed=1), tiny(), DATA)
+
+
+_TWO_PROCESSES = """
+import sys, torch
+from taichi_bokeh.dfd.distributed import one_gpu_a_process
+from taichi_bokeh.dfd.train import train
+from taichi_bokeh.dfd.train_settings import TrainSettings, Work
+from tests.dfd.pairs import Pairs
+from tests.dfd.test_train import plain
+
+one_gpu_a_process()
+settings = TrainSettings(steps=4, batch=4, crop_px=24, learning_rate=1e-2, border_px=4)
+network = plain()
+train(settings, network, Pairs(), folder=sys.argv[1], work=Work(validation=Pairs(1)))
+torch.save(network.state_dict(), sys.argv[1] + "/" + __import__("os").environ["RANK"] + ".pt")
+"""
+
+
+def plain() -> torch.nn.Module:
+    """Without dropout, whose random numbers differ among processes."""
+    torch.manual_seed(3)
+    return DepthUNet(planes=4, channels=(4, 8))
+
+
+def test_two_processes_train_as_one_does(tmp_path):
+    script, folder = tmp_path / "script.py", tmp_path / "run"
+    script.write_text(_TWO_PROCESSES)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), str(folder)]
+    environment = os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    settings = TrainSettings(steps=4, batch=4, crop_px=24, learning_rate=1e-2, border_px=4)
+    network = plain()
+    losses = train(settings, network, Pairs())
+    first, second = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    for name, value in network.state_dict().items():
+        assert torch.equal(first[name], second[name])
+        torch.testing.assert_close(first[name], value, rtol=1e-3, atol=1e-5)
+    # The one process can go on from the checkpoint of the two, and has nothing left to do.
+    resumed = train(settings, plain(), Pairs(), folder=folder, resume=True)
+    assert resumed == pytest.approx(losses, rel=1e-4)
+    logged = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in logged] == [4]
+    assert logged[0]["validation_rmse_px"] > 0
+
+
+def test_a_port_that_is_taken(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for name, value in {"RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+            monkeypatch.setenv(name, str(value))
+        with pytest.raises(OSError, match=f"the processes cannot meet at 127.0.0.1:{port} .*if the port is taken"):
+            train(SETTINGS, tiny(), DATA)
+    monkeypatch.delenv("RANK")
+    with pytest.raises(ValueError, match="WORLD_SIZE is set but RANK is not; start the processes with torchrun"):
+        train(SETTINGS, tiny(), DATA)
+
+
+def test_a_batch_is_shared_out_evenly(monkeypatch):
+    for name, value in {"RANK": 0, "WORLD_SIZE": 1, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 0}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 3)
+    with pytest.raises(ValueError, match="batch is 2; expected a multiple of the number of processes, 3"):
+        train(SETTINGS, tiny(), DATA)
+    assert not torch.distributed.is_initialized()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {}),
+        ({"LOCAL_RANK": "2"}, {"CUDA_VISIBLE_DEVICES": "2"}),
+        ({"LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "4,7"}, {"CUDA_VISIBLE_DEVICES": "7"}),
+        ({"LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": ""}, {}),
+    ],
+)
+def test_each_process_sees_its_gpu(before, after):
+    environment = dict(before)
+    one_gpu_a_process(environment)
+    assert environment == before | after
+
+
+def test_more_processes_than_gpus():
+    with pytest.raises(ValueError, match="CUDA_VISIBLE_DEVICES is '0'; expected a GPU for each process"):
+        one_gpu_a_process({"LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "0"})
+
+
+def test_the_log_has_every_step_once(tmp_path):
+    folder, work = tmp_path / "run", Work(checkpoint_every=3, log_every=1, validation=Subset(DATA, [0, 1]))
+    with pytest.raises(StopTraining):
+        train(SETTINGS, tiny(), DATA, folder=folder, work=work, on_step=stop_after(5))
+    log = folder / "log.jsonl"
+    log.write_text(log.read_text() + '{"step": 6, "lo')  # as a process leaves it that is killed
+    reports = []
+    network = tiny()
+    losses = train(SETTINGS, network, DATA, folder=folder, resume=True, work=work, on_step=reports.append)
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [line["step"] for line in lines] == list(range(1, 8))
+    assert [line["loss"] for line in lines] == losses
+    assert [line["step"] for line in lines if "validation_rmse_px" in line] == [3, 6, 7]
+    assert [report.step for report in reports] == [4, 5, 6, 7]
+    assert reports[-1].validation_rmse_px == validation_rmse(network, Subset(DATA, [0, 1]), SETTINGS)
+    assert network.training
+
+
+def test_events_for_tensorboard(tmp_path):
+    pytest.importorskip("tensorboard")
+    train(SETTINGS, tiny(), DATA, folder=tmp_path / "run", work=Work(tensorboard=True))
+    assert len(list((tmp_path / "run" / "tensorboard").glob("events*"))) == 1
+
+
+def test_tensorboard_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(ValueError, match=r"tensorboard is not installed \(pip install 'taichi-bokeh\[train\]'\)"):
+        train(SETTINGS, tiny(), DATA, folder=tmp_path / "run", work=Work(tensorboard=True))
+
+
+def test_half_precision_is_for_the_network_only():
+    seen = []
+
+    class Watched(SubapertureDefocus):
+        def forward(self, all_in_focus: Tensor, disparity: Tensor, lens):
+            seen.append(disparity.dtype)
+            return super().forward(all_in_focus, disparity, lens)
+
+    settings = TrainSettings(steps=2, batch=2, crop_px=24, border_px=4, precision="bfloat16")
+    losses = train(settings, tiny(), DATA, Watched(1))
+    assert seen == [torch.float32] * 2
+    whole = train(TrainSettings(steps=2, batch=2, crop_px=24, border_px=4), tiny(), DATA, Watched(1))
+    assert losses != whole
+    assert losses == pytest.approx(whole, rel=0.05)
+
+
+@pytest.mark.parametrize("schedule", ["one-cycle", "cosine"])
+def test_rates_end_near_0(schedule):
+    settings = TrainSettings(steps=100, learning_rate=0.5, schedule=schedule)
+    rates = [settings.rate_at(step) for step in range(100)]
+    top = 10 if schedule == "one-cycle" else 0
+    assert rates[top] == max(rates) == pytest.approx(0.5)
+    assert rates == sorted(rates[:top]) + sorted(rates[top:], reverse=True)
+    assert 0 < rates[-1] < 1e-3
+
+
+class Broken(Tiny):
+    """Not a number from some step on."""
+
+    def forward(self, seen):
+        return super().forward(seen) * math.nan
+
+
+@pytest.mark.parametrize("layer", [None, SubapertureDefocus(1)], ids=["supervised", "reblur"])
+def test_a_loss_that_is_no_number_names_the_samples(layer):
+    with pytest.raises(ValueError, match=r"the loss of step 1 is nan; the samples were 00\d, 00\d"):
+        train(SETTINGS, Broken(), DATA, layer)
+
+
+def test_a_gradient_that_is_infinite_names_the_samples():
+    class Steep(Tiny):
+        def forward(self, seen):
+            flat = super().forward(seen)
+            return flat + (flat - flat.detach()).abs().sqrt()  # 0, with an infinite slope
+
+    with pytest.raises(ValueError, match=r"the gradient of step 1 has the norm (nan|inf); the samples were"):
+        train(SETTINGS, Steep(), DATA)
+
+
+def test_checkpoints_of_other_trainings(tmp_path):
+    folder = tmp_path / "run"
+    train(SETTINGS, tiny(), DATA, folder=folder)
+    other = TrainSettings(steps=7, batch=2, crop_px=24, learning_rate=1e-2, border_px=4, objective=Objective(gradient=0.5))
+    for arguments, message in (
+        ((other, tiny(), DATA), r"is of a training with objective Objective\(.*gradient=0.01.*; expected Objective\(.*0.5"),
+        ((SETTINGS, tiny(9), DATA), r"is of a training with network .*Tiny of the structure .*; expected"),
+        ((SETTINGS, tiny(), DATA, SubapertureDefocus(2)), r"with layer none, supervised; expected .*, cells 2"),
+        ((SETTINGS, tiny(), Pairs(5)), "with samples 6; expected 5"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(*arguments, folder=folder, resume=True)
+    with pytest.raises(FileExistsError, match="holds a training already; resume it, or give another folder"):
+        train(SETTINGS, tiny(), DATA, folder=folder)
+    (folder / "checkpoint.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is no checkpoint of a training, or is damaged"):
+        train(SETTINGS, tiny(), DATA, folder=folder, resume=True)
+    with pytest.raises(FileNotFoundError, match="there is nothing to go on from"):
+        train(SETTINGS, tiny(), DATA, folder=tmp_path / "elsewhere", resume=True)
+    with pytest.raises(FileNotFoundError):
+        train(SETTINGS, tiny(), DATA, folder=tmp_path / "no" / "such" / "folder")
+
+
+class Flat(Tiny):
+    def forward(self, seen):
+        return super().forward(seen)[:, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"dataset": Pairs(0)}, ValueError, "dataset is empty; expected at least one sample"),
+        ({"dataset": iter([])}, TypeError, "which has no length"),
+        ({"dataset": Pairs(2, has_depth=False)}, ValueError, "a disparity is missing among the samples 00"),
+        ({"dataset": Pairs(2, size=20)}, ValueError, r"crop_px is 24; expected at most the size of sample 00\d, 20×20 px"),
+        ({"network": torch.nn.ReLU()}, ValueError, "network has no parameters"),
+        ({"network": torch.relu}, TypeError, "network is of type"),
+        ({"network": Flat()}, ValueError, r"network returned \[2, 24, 24\]; expected the disparity, \[2, 1, 24, 24\]"),
+        ({"settings": TrainSettings(precision="float16")}, ValueError, "precision is 'float16' on cpu"),
+        (
+            {"settings": TrainSettings(crop_px=None, border_px=16), "layer": SubapertureDefocus(1)},
+            ValueError,
+            "border_px is 16; expected less than half of the pictures' size, 32×32 px",
+        ),
+    ],
+)
+def test_what_cannot_be_trained(change, error, message):
+    arguments = {"settings": SETTINGS, "network": tiny(), "dataset": DATA} | change
+    with pytest.raises(error, match=message):
+        train(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"steps": 0}, ValueError, "steps is 0; expected at least 1"),
+        ({"learning_rate": 0.0}, ValueError, "learning_rate is 0.0; expected more than 0"),
+        ({"schedule": "linear"}, ValueError, "schedule is 'linear'; expected one of 'one-cycle', 'cosine'"),
+        ({"precision": "half"}, ValueError, "precision is 'half'; expected one of"),
+        ({"crop_px": 16}, ValueError, "crop_px is 16; expected more than the two borders of 8 px"),
+        ({"objective": "l1+g"}, TypeError, "objective is of type str; expected an Objective"),
+    ],
+)
+def test_settings_that_cannot_be(arguments, error, message):
+    with pytest.raises(error, match=message):
+        TrainSettings(**arguments)
+
+
+def test_work_that_cannot_be():
+    with pytest.raises(ValueError, match="checkpoint_every is 0"):
+        Work(checkpoint_every=0)
+    with pytest.raises(ValueError, match="validation is empty"):
+        Work(validation=Pairs(0))
