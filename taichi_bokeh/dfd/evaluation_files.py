@@ -1,0 +1,175 @@
+"""Evaluations as files: a row a sample and a row an estimator, and pictures of what was found.
+
+``results.csv``, ``results.json``  every sample of every estimator, to the last digit
+``summary.csv``, ``summary.md``    every estimator, mean ± deviation over the samples
+``times.csv``                      seconds, which no two runs have in common, so that they have a file of their own
+``pictures/NAME.png``              all-in-focus, blurred, true disparity; then for each estimator its disparity and its error
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from taichi_bokeh.benchmark.report_pictures import HEAT
+from taichi_bokeh.benchmark.tables import NONE
+from taichi_bokeh.dfd.evaluate import METRICS, Evaluation
+from taichi_bokeh.dfd.metrics import Spread
+from taichi_bokeh.dfd.observation import Sample
+from taichi_bokeh.io import srgb_encode, write_atomically
+
+Bytes = NDArray[np.uint8]
+
+PICTURES = "pictures"
+ERROR_RANGE_PX = 3.0  # of the error's colours
+_GAP_PX = 4  # between two pictures
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the summary.
+
+    Attributes:
+        metric: its name in `evaluate.METRICS`.
+        title: what stands above it.
+        format: of the number.
+        factor: by which the metric is multiplied.
+    """
+
+    metric: str
+    title: str
+    format: str
+    factor: float = 1.0
+
+    def text(self, spread: Spread | None) -> str:
+        """The cell, mean ± deviation."""
+        if spread is None:
+            return NONE
+        return f"{self.factor * spread.mean:{self.format}} ± {self.factor * spread.deviation:{self.format}}"
+
+
+COLUMNS = (
+    Column("rmse_px", "RMSE px", ".2f"),
+    Column("mae_px", "MAE px", ".2f"),
+    Column("within_1_px", "≤ 1 px %", ".0f", 100),
+    Column("within_half_px", "≤ ½ px %", ".0f", 100),
+    Column("edge_mae_px", "edge MAE px", ".2f"),
+    Column("off_edge_mae_px", "off-edge MAE px", ".2f"),
+    Column("border_mae_px", "border MAE px", ".2f"),
+    Column("textured_within_1_px", "textured ≤ 1 px %", ".0f", 100),
+    Column("sign_accuracy", "sign %", ".0f", 100),
+    Column("abs_rel", "AbsRel", ".3f"),
+    Column("delta_1", "δ1", ".3f"),
+    Column("own_psnr_db", "own re-render dB", ".1f"),
+    Column("retrace_psnr_db", "true-tracer re-render dB", ".1f"),
+    Column("retrace_edge_psnr_db", "of it at edges dB", ".1f"),
+)
+
+
+def write_evaluations(folder: Path, evaluations: Sequence[Evaluation]) -> None:
+    """Write the tables into a folder, which is made if need be; those of an earlier run are replaced.
+
+    Raises:
+        ValueError: there are no evaluations, two have one title, or they are not of the same samples.
+        OSError: the file system refuses.
+    """
+    _require_comparable(evaluations)
+    folder = Path(folder)
+    folder.mkdir(exist_ok=True)
+    rows = [(each.title, result) for each in evaluations for result in each.results]
+    results = [[title, result.name, *(result.metrics[name] for name in METRICS)] for title, result in rows]
+    as_json = [{"estimator": title, "sample": result.name, **result.metrics} for title, result in rows]
+    files = {
+        "results.csv": _csv(["estimator", "sample", *METRICS], results),
+        "results.json": json.dumps(as_json, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
+        "summary.csv": _csv(*_summary(evaluations)),
+        "summary.md": markdown(evaluations),
+        "times.csv": _csv(["estimator", "sample", "seconds"], [[title, result.name, result.seconds] for title, result in rows]),
+    }
+    for name, text in files.items():
+        write_atomically(folder / name, text.encode(), overwrite=True)
+
+
+def markdown(evaluations: Sequence[Evaluation]) -> str:
+    """A row for each estimator; columns that all of them lack are left out."""
+    summaries = [each.summary() for each in evaluations]
+    columns = [column for column in COLUMNS if any(summary[column.metric] is not None for summary in summaries)]
+    lines = [["estimator", "samples", *(column.title for column in columns)], ["---", *["---:"] * (len(columns) + 1)]]
+    for each, summary in zip(evaluations, summaries, strict=True):
+        cells = [column.text(summary[column.metric]) for column in columns]
+        lines.append([each.title.replace("|", "\\|"), str(len(each.results)), *cells])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def write_picture(folder: Path, sample: Sample, evaluations: Sequence[Evaluation], number: int) -> None:
+    """Write the picture of a sample, whose results are at `number` of each evaluation.
+
+    Disparities have the colours of their range, from dark (far) to light (near), and errors those of 0 to 3 px.
+    """
+    shown = [_displayed(sample.all_in_focus.numpy()), _displayed(sample.blurred[0].numpy())]
+    blur = float(sample.blur.max())
+    truth = None if sample.disparity is None else sample.disparity[0].numpy()
+    span = sample.near - sample.far
+    if truth is not None:
+        shown.append(heat((truth - sample.far) / span))
+    for each in evaluations:
+        found = each.results[number].disparity[0].numpy()
+        shown.append(heat((found - sample.far) / span))
+        if truth is not None:
+            shown.append(heat(blur * np.abs(found - truth) / ERROR_RANGE_PX))
+    gap = np.full((shown[0].shape[0], _GAP_PX, 3), 255, np.uint8)
+    strip = np.concatenate([part for picture in shown for part in (picture, gap)][:-1], 1)
+    buffer = io.BytesIO()
+    Image.fromarray(strip).save(buffer, "PNG")
+    (Path(folder) / PICTURES).mkdir(parents=True, exist_ok=True)
+    write_atomically(Path(folder) / PICTURES / f"{sample.name}.png", buffer.getvalue(), overwrite=True)
+
+
+def heat(values: NDArray[np.floating[Any]]) -> Bytes:
+    """Values [H, W] from 0 to 1, beyond which they are clipped, as colours [H, W, 3]."""
+    place = np.clip(values, 0, 1) * (len(HEAT) - 1)
+    channels = [np.interp(place, np.arange(len(HEAT)), [colour[c] for colour in HEAT]) for c in range(3)]
+    return (np.stack(channels, -1) + 0.5).astype(np.uint8)
+
+
+def _displayed(picture: NDArray[np.float32]) -> Bytes:
+    """[3, H, W], linear light → [H, W, 3], sRGB."""
+    return (srgb_encode(np.clip(picture, 0, 1)).transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)
+
+
+def _summary(evaluations: Sequence[Evaluation]) -> tuple[list[str], list[list[object]]]:
+    rows: list[list[object]] = []
+    for each in evaluations:
+        row: list[object] = [each.title, len(each.results)]
+        for spread in each.summary().values():
+            row += [None, None, 0] if spread is None else [spread.mean, spread.deviation, spread.count]
+        rows.append(row)
+    parts = ("mean", "deviation", "count")
+    return ["estimator", "samples", *(f"{name}.{part}" for name in METRICS for part in parts)], rows
+
+
+def _require_comparable(evaluations: Sequence[Evaluation]) -> None:
+    if not evaluations:
+        raise ValueError("evaluations is empty; expected at least one")
+    titles = [each.title for each in evaluations]
+    if len(set(titles)) < len(titles):
+        raise ValueError(f"evaluations have the titles {titles}; expected different ones")
+    names = [result.name for result in evaluations[0].results]
+    for each in evaluations[1:]:
+        if [result.name for result in each.results] != names:
+            raise ValueError(f"evaluation {each.title!r} is of other samples than {titles[0]!r}; expected the same")
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    return text.getvalue()
