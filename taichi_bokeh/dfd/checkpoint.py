@@ -55,6 +55,26 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     return belongs_to, state
 
 
+def load_weights(folder: Path, network: torch.nn.Module) -> int:
+    """Give a network the weights of a training's checkpoint.
+
+    Returns:
+        How many steps they were trained.
+
+    Raises:
+        FileNotFoundError, ValueError: as `load_checkpoint`, or the training was one of another network.
+    """
+    belongs_to, state = load_checkpoint(folder)
+    try:
+        network.load_state_dict(state["network"])
+    except RuntimeError:
+        raise ValueError(
+            f"{Path(folder) / NAME} is of a training of {belongs_to['network']}, whose weights do not fit a "
+            f"{type(network).__qualname__}"
+        ) from None
+    return len(state["losses"])
+
+
 def require_same(folder: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
     """ValueError, which names the first difference, unless a checkpoint belongs to what is expected."""
     for name in (*expected, *(set(found) - set(expected))):

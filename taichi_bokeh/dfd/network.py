@@ -115,8 +115,7 @@ def load_network(name: str) -> torch.nn.Module:
     """The network that a function makes, by its name "package.module:function"; "unet" is `DepthUNet`.
 
     Raises:
-        ValueError: the name is of another form, there is no such function, or what it returns is no torch module.
-        ModuleNotFoundError: there is no such module.
+        ValueError: the name is of another form, there is no such module or function, or what it returns is no torch module.
     """
     if name == "unet":
         return DepthUNet()
@@ -125,6 +124,8 @@ def load_network(name: str) -> torch.nn.Module:
         raise ValueError(f"network is {name!r}; expected 'unet', or 'package.module:function' for one of your own")
     try:
         factory = getattr(import_module(module), function)
+    except ModuleNotFoundError as error:
+        raise ValueError(f"network is {name!r}, but there is no module {error.name}") from None
     except AttributeError:
         raise ValueError(f"network is {name!r}, but the module {module} has no {function}") from None
     network = factory()

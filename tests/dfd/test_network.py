@@ -128,14 +128,14 @@ def test_networks_by_name():
 
 
 @pytest.mark.parametrize(
-    ("name", "error", "message"),
+    ("name", "message"),
     [
-        ("resnet", ValueError, "network is 'resnet'; expected 'unet', or 'package.module:function'"),
-        ("torch.nn:Nothing", ValueError, "the module torch.nn has no Nothing"),
-        ("collections:OrderedDict", ValueError, "returns a OrderedDict; expected a torch.nn.Module"),
-        ("no_such_package.nets:make", ModuleNotFoundError, "no_such_package"),
+        ("resnet", "network is 'resnet'; expected 'unet', or 'package.module:function'"),
+        ("torch.nn:Nothing", "the module torch.nn has no Nothing"),
+        ("collections:OrderedDict", "returns a OrderedDict; expected a torch.nn.Module"),
+        ("no_such_package.nets:make", "there is no module no_such_package"),
     ],
 )
-def test_names_of_no_network(name, error, message):
-    with pytest.raises(error, match=message):
+def test_names_of_no_network(name, message):
+    with pytest.raises(ValueError, match=message):
         load_network(name)

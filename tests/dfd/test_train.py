@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
+from taichi_bokeh.dfd.checkpoint import load_weights
 from taichi_bokeh.dfd.defocus import DefocusLayer, ScatterDefocus, SubapertureDefocus
 from taichi_bokeh.dfd.distributed import one_gpu_a_process
 from taichi_bokeh.dfd.losses import Objective
@@ -309,6 +310,15 @@ def test_checkpoints_of_other_trainings(tmp_path):
         train(SETTINGS, tiny(), DATA, folder=tmp_path / "elsewhere", resume=True)
     with pytest.raises(FileNotFoundError):
         train(SETTINGS, tiny(), DATA, folder=tmp_path / "no" / "such" / "folder")
+
+
+def test_weights_of_a_checkpoint(tmp_path):
+    network, other = tiny(), Tiny()
+    train(SETTINGS, network, DATA, folder=tmp_path / "run")
+    assert load_weights(tmp_path / "run", other) == 7
+    assert_equal_weights(other, network)
+    with pytest.raises(ValueError, match=r"is of a training of .*Tiny of .*, whose weights do not fit a DepthUNet"):
+        load_weights(tmp_path / "run", plain())
 
 
 class Flat(Tiny):
