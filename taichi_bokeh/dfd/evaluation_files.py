@@ -48,11 +48,12 @@ class Column:
     format: str
     factor: float = 1.0
 
-    def text(self, spread: Spread | None) -> str:
-        """The cell, mean ± deviation."""
+    def text(self, spread: Spread | None, samples: int) -> str:
+        """The cell, mean ± deviation; where not all samples have the metric, with the number of those that have."""
         if spread is None:
             return NONE
-        return f"{self.factor * spread.mean:{self.format}} ± {self.factor * spread.deviation:{self.format}}"
+        part = "" if spread.count == samples else f" (of {spread.count})"
+        return f"{self.factor * spread.mean:{self.format}} ± {self.factor * spread.deviation:{self.format}}{part}"
 
 
 COLUMNS = (
@@ -103,7 +104,7 @@ def markdown(evaluations: Sequence[Evaluation]) -> str:
     columns = [column for column in COLUMNS if any(summary[column.metric] is not None for summary in summaries)]
     lines = [["estimator", "samples", *(column.title for column in columns)], ["---", *["---:"] * (len(columns) + 1)]]
     for each, summary in zip(evaluations, summaries, strict=True):
-        cells = [column.text(summary[column.metric]) for column in columns]
+        cells = [column.text(summary[column.metric], len(each.results)) for column in columns]
         lines.append([each.title.replace("|", "\\|"), str(len(each.results)), *cells])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -149,6 +149,7 @@ def test_the_table_for_a_reader(evaluations):
     assert head.startswith("| estimator | samples | RMSE px | MAE px |")
     assert rule.count("---:") == head.count("|") - 2
     assert truth.startswith("| truth | 2 | 0.00 ± 0.00 | 0.00 ± 0.00 | 100 ± 0 | 100 ± 0 |")
+    assert truth.endswith(" (of 1) |")  # one sample has edges
     assert guess.startswith("| middle \\| guess | 2 | ")
     assert {column.metric for column in COLUMNS} <= set(METRICS)
     plain = markdown([evaluate(middle, DATA, "middle")])
