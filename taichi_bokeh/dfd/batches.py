@@ -93,17 +93,17 @@ class Positions(Dataset[Sample]):
 
 
 class _Steps(Sampler[list[int]]):
-    """The positions of each step from `first` on that belong to one process."""
+    """The positions of each step that belong to one process."""
 
-    def __init__(self, first: int, steps: int, batch: int, among: Processes) -> None:
-        self._first, self._steps, self._batch, self._among = first, steps, batch, among
+    def __init__(self, steps: range, batch: int, among: Processes) -> None:
+        self._steps, self._batch, self._among = steps, batch, among
 
     def __len__(self) -> int:
-        return self._steps - self._first
+        return len(self._steps)
 
     def __iter__(self) -> Iterator[list[int]]:
         own = self._batch // self._among.count
-        for step in range(self._first, self._steps):
+        for step in self._steps:
             start = step * self._batch + self._among.rank * own
             yield list(range(start, start + own))
 
@@ -121,14 +121,14 @@ def load_batches(
     Args:
         positions: the samples.
         collate: makes a batch of them.
-        steps: a range of step 1.
+        steps: their numbers.
         batch: of all processes together; a multiple of their number.
         among: this process and the others.
         workers: processes that read samples; 0: this one does.
     """
     return DataLoader(
         cast(Dataset[Batch], positions),
-        batch_sampler=_Steps(steps.start, steps.stop, batch, among),
+        batch_sampler=_Steps(steps, batch, among),
         num_workers=workers,
         collate_fn=collate,
         # A worker that is forked from a process with Taichi in it could hang.

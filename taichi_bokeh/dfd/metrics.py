@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from taichi_bokeh._checks import Bounded, require_float_tensor, require_integer, require_shape, require_values
+from taichi_bokeh._checks import Bounded, require_float_tensor, require_shape, require_values
 from taichi_bokeh.benchmark.metrics import measure
 from taichi_bokeh.dfd.defocus import single_layer
 from taichi_bokeh.dfd.scenes import weak_texture
@@ -37,9 +37,10 @@ class DepthMetrics:
         mae_px: mean of e.
         within_1_px: share of e ≤ 1.
         within_half_px: share of e ≤ ½.
-        abs_rel: mean of |ẑ − z|/z with the depth z = 1/d; None unless all of both disparities are positive.
+        abs_rel: mean of |ẑ − z|/z with the depth z = 1/d, where ẑ is taken to be no farther than the farthest z; None unless
+            all true disparities are positive.
         disparity_rel: sum of |d̂ − d| over the sum of |d|, which has a meaning where depth has none; None where all d are 0.
-        delta_1: share of max(d̂/d, d/d̂) < 1.25; None unless all of both disparities are positive.
+        delta_1: share of max(d̂/d, d/d̂) < 1.25, which no d̂ ≤ 0 fulfils; None unless all true disparities are positive.
         edge_mae_px: mean of e in the edge band.
         off_edge_mae_px: mean of e outside of it.
         border_mae_px: mean of e in the picture's border.
@@ -138,16 +139,16 @@ def measure_depth(estimate: Tensor, truth: Tensor, lens: ThinLens, all_in_focus:
     blur, focus = _number("blur", lens.blur), _number("focus", lens.focus)
     error_px, radius_px = blur * (found - true).abs(), blur * (true - focus)
     where = regions(radius_px, picture)
-    has_depth = bool((found > 0).all() and (true > 0).all())
+    has_depth = bool((true > 0).all())
     size = float(true.abs().sum())
     return DepthMetrics(
         rmse_px=float(error_px.square().mean().sqrt()),
         mae_px=float(error_px.mean()),
         within_1_px=_share(error_px <= 1),
         within_half_px=_share(error_px <= 0.5),
-        abs_rel=float((true / found - 1).abs().mean()) if has_depth else None,
+        abs_rel=float((true / found.clamp(min=true.min()) - 1).abs().mean()) if has_depth else None,
         disparity_rel=float((found - true).abs().sum()) / size if size > 0 else None,
-        delta_1=_share(torch.maximum(found / true, true / found) < 1.25) if has_depth else None,
+        delta_1=_share((found < 1.25 * true) & (true < 1.25 * found)) if has_depth else None,
         edge_mae_px=_mean(error_px, where.edge),
         off_edge_mae_px=_mean(error_px, ~where.edge),
         border_mae_px=float(error_px[where.border].mean()),
@@ -196,7 +197,6 @@ def retrace(all_in_focus: Tensor, disparity: Tensor, lens: ThinLens, rays: int =
 @torch.no_grad()
 def retrace_layers(layers: Layers, lens: ThinLens, rays: int = 1024, seed: int = RETRACE_SEED) -> Tensor:
     """Trace rays through an estimate of several layers: the blurred picture [B, 3, H, W] it stands for; see `retrace`."""
-    require_integer("rays", rays, at_least=1)
     return trace(layers, lens, rays=rays, seed=seed)
 
 

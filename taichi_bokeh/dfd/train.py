@@ -52,7 +52,8 @@ def train(
         network: takes an `Observation` of B views and returns their disparity [B, 1, H, W], see `network.DepthNetwork`; on the
             device that is to be used.
         dataset: samples by number, such as a `DefocusDataset`; supervised, with their disparity.
-        layer: that blurs again; None: supervised.
+        layer: that blurs again; None: supervised. What changes in it from call to call must be in its state_dict, which is part
+            of the checkpoint.
         folder: for the checkpoint and the log; made if need be. None: nothing is written.
         resume: whether to go on from the folder's checkpoint.
         work: how to go about it; None: the defaults.

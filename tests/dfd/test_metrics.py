@@ -59,20 +59,21 @@ def test_errors_are_pixels_of_the_circle_of_confusion():
 
 
 def test_relative_errors_are_those_of_depth():
-    found = measure_depth(FLAT * 0.8, FLAT, LENS, PICTURE)
-    assert found.abs_rel == pytest.approx(1 / 0.8 - 1, rel=1e-6)  # z = 2, ẑ = 2.5
-    assert measure_depth(FLAT * 0.79, FLAT, LENS, PICTURE).delta_1 == 0  # the ratio must be under 1.25
-    assert measure_depth(FLAT * 0.81, FLAT, LENS, PICTURE).delta_1 == 1
     assert measure_depth(FLAT * 1.2, FLAT, LENS, PICTURE).abs_rel == pytest.approx(1 - 1 / 1.2, rel=1e-6)
+    # Right of the middle, z = 4 and ẑ = 5 is cut to it; left of it, z = 2 and ẑ = 2.5.
+    assert measure_depth(step(0.4, 0.2), step(0.5, 0.25), LENS, PICTURE).abs_rel == pytest.approx(0.5 * 0.25, rel=1e-6)
+    for factor, share in ((0.79, 0), (0.81, 1), (1.24, 1), (1.26, 0)):
+        assert measure_depth(FLAT * factor, FLAT, LENS, PICTURE).delta_1 == share
 
 
-@pytest.mark.parametrize("which", ["estimate", "truth"])
-def test_without_depth_there_is_no_error_of_it(which):
-    maps = {"estimate": FLAT, "truth": FLAT, which: step(0.5, 0.0)}
-    found = measure_depth(maps["estimate"], maps["truth"], LENS, PICTURE)
+def test_an_estimate_beyond_all_depths_is_an_error_and_a_truth_there_has_none():
+    found = measure_depth(step(0.5, -0.1), step(0.5, 0.25), LENS, PICTURE)
+    assert found.abs_rel == 0
+    assert found.delta_1 == 0.5
+    found = measure_depth(FLAT, step(0.5, 0.0), LENS, PICTURE)
     assert found.abs_rel is None
     assert found.delta_1 is None
-    assert found.disparity_rel is not None
+    assert found.disparity_rel == pytest.approx(1)
 
 
 def test_the_edge_band_is_four_pixels_on_either_side():
