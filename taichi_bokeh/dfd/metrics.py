@@ -24,6 +24,7 @@ from taichi_bokeh.trace import trace
 JUMP_PX = 1.0  #: a larger step of the circle of confusion between neighbours is an edge of depth
 EDGE_PX = 4  #: width of the edge band, on either side of such a step
 BORDER_PX = 10  #: width of the picture's border
+DEEPEST = 1000.0  #: where the farthest depth is as many times the nearest one, or beyond infinity, depth has no relative error
 SIGNED_PX = 0.5  #: up to this radius a circle of confusion has no sign to speak of
 RETRACE_SEED = 1  # not the default seed, with which the truth may have been traced: the two must not share their noise
 
@@ -38,9 +39,9 @@ class DepthMetrics:
         within_1_px: share of e ≤ 1.
         within_half_px: share of e ≤ ½.
         abs_rel: mean of |ẑ − z|/z with the depth z = 1/d, where ẑ is taken to be no farther than the farthest z; None unless
-            all true disparities are positive.
+            all true disparities are positive, and within a factor of `DEEPEST`.
         disparity_rel: sum of |d̂ − d| over the sum of |d|, which has a meaning where depth has none; None where all d are 0.
-        delta_1: share of max(d̂/d, d/d̂) < 1.25, which no d̂ ≤ 0 fulfils; None unless all true disparities are positive.
+        delta_1: share of max(d̂/d, d/d̂) < 1.25, which no d̂ ≤ 0 fulfils; None where abs_rel is.
         edge_mae_px: mean of e in the edge band.
         off_edge_mae_px: mean of e outside of it.
         border_mae_px: mean of e in the picture's border.
@@ -139,7 +140,7 @@ def measure_depth(estimate: Tensor, truth: Tensor, lens: ThinLens, all_in_focus:
     blur, focus = _number("blur", lens.blur), _number("focus", lens.focus)
     error_px, radius_px = blur * (found - true).abs(), blur * (true - focus)
     where = regions(radius_px, picture)
-    has_depth = bool((true > 0).all())
+    has_depth = float(true.min()) * DEEPEST > float(true.max()) > 0
     size = float(true.abs().sum())
     return DepthMetrics(
         rmse_px=float(error_px.square().mean().sqrt()),

@@ -70,10 +70,11 @@ def test_an_estimate_beyond_all_depths_is_an_error_and_a_truth_there_has_none():
     found = measure_depth(step(0.5, -0.1), step(0.5, 0.25), LENS, PICTURE)
     assert found.abs_rel == 0
     assert found.delta_1 == 0.5
-    found = measure_depth(FLAT, step(0.5, 0.0), LENS, PICTURE)
-    assert found.abs_rel is None
-    assert found.delta_1 is None
-    assert found.disparity_rel == pytest.approx(1)
+    for far in (-0.1, 0.0, 1e-9):
+        found = measure_depth(FLAT, step(0.5, far), LENS, PICTURE)
+        assert found.abs_rel is None
+        assert found.delta_1 is None
+        assert found.disparity_rel == pytest.approx((0.5 - far) / (0.5 + abs(far)))
 
 
 def test_the_edge_band_is_four_pixels_on_either_side():
