@@ -1,0 +1,60 @@
+"""Defocus as a Gaussian for every pixel, without occlusion: the layer of Gur and Wolf (2019), and one that is to scale."""
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh._scatter import blur_radius
+from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
+from taichi_bokeh.ops.gaussian_psf import gaussian_psf
+from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.render import refuse_forward_mode
+
+PRINTED_WINDOW_PX = 3
+PRINTED_DIAMETERS_PX = (1.0, 7.0)
+CALIBRATED_DIAMETER = 1.1
+CALIBRATED_LEAST_PX = 0.35
+
+
+class GaussPSF(DefocusLayer):
+    """Spreads every pixel by a Gaussian of the standard deviation c/2 (kernels/gaussian_psf.py gives the equation).
+
+    As printed, c is the diameter of the circle of confusion, 2·|r|, cut off at 7 px, the window has 7×7 pixels, and a pixel of
+    c ≤ 1 px neither spreads nor changes. Of a radius above 3.5 px this layer sees nothing more, nor has it a gradient; and a
+    disc of the radius r has the standard deviation r/2 in each direction, half of this Gaussian's.
+
+    Calibrated, c = √((1.1·r)² + 0.35²) px: about the Gaussian that is closest to the disc, in a window as large as needed. The
+    0.35 px keep it smooth in focus, where a pixel of its neighbour gets 1e-7.
+
+    Discs only. The sign of the radius makes no difference, so that there is no gradient at r = 0.
+
+    Args:
+        calibrated: whether the Gaussians are to scale, or as printed.
+    """
+
+    def __init__(self, calibrated: bool = False) -> None:
+        super().__init__()
+        if not isinstance(calibrated, bool):
+            raise TypeError(f"calibrated is of type {type(calibrated).__name__}; expected a bool")
+        self.calibrated = calibrated
+        self.title = "Gaussian, calibrated" if calibrated else "GaussPSF as printed, 7×7"
+
+    def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
+        """See `DefocusLayer`; with another opening than the disc, ValueError."""
+        _require_disc(lens)
+        layers = single_layer(all_in_focus, disparity)
+        blur, focus = lens.per_picture(layers)
+        refuse_forward_mode(all_in_focus, disparity, blur, focus)
+        radius = blur_radius(layers, blur, focus).reshape(disparity.shape)[:, 0]
+        if self.calibrated:
+            diameter = torch.hypot(CALIBRATED_DIAMETER * radius, radius.new_tensor(CALIBRATED_LEAST_PX))
+            return gaussian_psf(all_in_focus, diameter, 0.0, 0)[0]
+        least, largest = PRINTED_DIAMETERS_PX
+        return gaussian_psf(all_in_focus, (2 * radius.abs()).clamp(max=largest), least, PRINTED_WINDOW_PX)[0]
+
+
+def _require_disc(lens: ThinLens) -> None:
+    if not isinstance(lens, ThinLens):
+        raise TypeError(f"lens is of type {type(lens).__name__}; expected a ThinLens")
+    field = lens.aperture.not_a_disc
+    if field is not None:
+        raise ValueError(f"aperture.{field} makes another opening than the disc; expected the disc, as a Gaussian is round")
