@@ -49,6 +49,9 @@ def add_generate(commands: "argparse._SubParsersAction[Any]") -> None:
     scenes.add_argument(
         "--objects", metavar="N|A,B", type=_whole_range, help="before the background: how many, or a range (1,3)"
     )
+    scenes.add_argument(
+        "--outlines", choices=("whole", "fine"), help="of objects larger than the blur, or with parts as narrow as it (whole)"
+    )
     scenes.add_argument("--foregrounds", metavar="DIR", help="cut-outs: pictures with alpha, or folders of images and mattes")
     scenes.add_argument("--backgrounds", metavar="DIR", help="pictures for the last layer (those that scikit-image brings)")
     camera = generate.add_argument_group("camera")
@@ -109,7 +112,7 @@ def _settings(arguments: Namespace) -> "GenerateSettings":
                 )
     if arguments.format == "folder" and arguments.per_file is not None:
         raise ValueError("--per-file has no meaning with --format folder, which has a file for each sample")
-    names = {"seed": "seed", "kinds": "kinds", "objects": "foregrounds"}
+    names = {"seed": "seed", "kinds": "kinds", "objects": "foregrounds", "outlines": "outlines"}
     names |= {"radius": "largest_radius_px", "focus_plane": "focal_plane"}
     scene = DefocusSceneSettings(size=arguments.size or camera.size, **_given(arguments, names))
     return GenerateSettings(

@@ -85,6 +85,11 @@ class Pictures:
         self._bundled = _bundled_folder() if foregrounds is None or backgrounds is None else None
         self._read: dict[str, Array] = {}
 
+    @property
+    def has_cutouts(self) -> bool:
+        """Whether foregrounds are the user's own, with their own mattes."""
+        return self._cutouts is not None
+
     def background(self, size: Size, rng: Generator, avoid: Collection[str] = ()) -> Background:
         """A random crop of a background, flipped or not, resampled to `size` (height, width).
 

@@ -21,12 +21,14 @@ from taichi_bokeh._checks import require_float_tensor, require_integer, require_
 from taichi_bokeh.benchmark.mattes import Size
 from taichi_bokeh.benchmark.pictures import Pictures
 from taichi_bokeh.benchmark.scene import Scene
+from taichi_bokeh.dfd.outlines import draw_outline
 from taichi_bokeh.layers import Layers
 
 Array = NDArray[np.float32]
 Number = TypeVar("Number", int, float)
 SurfaceKind = Literal["billboards", "slanted", "curved"]
 FocalPlane = Literal["far", "near", "middle", "any"]
+Outlines = Literal["whole", "fine"]
 
 FOCAL_PLANES = ("far", "near", "middle")
 #: Kinds of matte, and how much larger than the frame each is drawn: its finest parts then are px wide, not fractions of one.
@@ -56,6 +58,8 @@ class DefocusSceneSettings:
         focal_plane: the far end (no signed radius is below 0), the near end (none above 0), the "middle", or "any": the
             three in turn.
         foregrounds: how many; a number, or the ends of a range.
+        outlines: of the foregrounds: "whole" objects larger than the blur, or "fine" ones, leaves and lattices with parts as
+            narrow as the blur or narrower, for which a pair of pictures hardly tells the depth.
 
     Raises:
         TypeError: a value is of the wrong type.
@@ -68,6 +72,7 @@ class DefocusSceneSettings:
     kinds: tuple[SurfaceKind, ...] = ("billboards", "slanted", "curved")
     focal_plane: FocalPlane = "far"
     foregrounds: int | tuple[int, int] = (1, 3)
+    outlines: Outlines = "whole"
 
     def __post_init__(self) -> None:
         for side in _pair("size", self.size):
@@ -87,6 +92,7 @@ class DefocusSceneSettings:
         for name, given, known in (
             ("kinds", self.kinds, get_args(SurfaceKind)),
             ("focal_plane", (self.focal_plane,), get_args(FocalPlane)),
+            ("outlines", (self.outlines,), get_args(Outlines)),
         ):
             for one in given:
                 if one not in known:
@@ -143,7 +149,7 @@ def make_scene(index: int, settings: DefocusSceneSettings, pictures: Pictures) -
     content, geometry, lens = np.random.default_rng([settings.seed, index]).spawn(3)
     kind = settings.kinds[(index + index // len(FOCAL_PLANES)) % len(settings.kinds)]
     low, high = _pair("foregrounds", settings.foregrounds)
-    parts = _pictures(int(content.integers(low, high + 1)), settings.shape, pictures, content)
+    parts = _pictures(int(content.integers(low, high + 1)), settings, pictures, content)
     surfaces = _surfaces(kind, len(parts), geometry)
     layers = Layers(
         torch.from_numpy(np.stack([part.rgb for part in parts])).permute(0, 3, 1, 2).contiguous()[None],
@@ -206,8 +212,9 @@ def _pair(name: str, value: Number | tuple[Number, Number]) -> tuple[Number, Num
     return value
 
 
-def _pictures(foregrounds: int, size: Size, pictures: Pictures, rng: Generator) -> list[_Part]:
+def _pictures(foregrounds: int, settings: DefocusSceneSettings, pictures: Pictures, rng: Generator) -> list[_Part]:
     """Colours and mattes, nearest first; the last is the background."""
+    size = settings.shape
 
     def draw_background() -> _Part:
         found = pictures.background(size, rng)
@@ -217,7 +224,7 @@ def _pictures(foregrounds: int, size: Size, pictures: Pictures, rng: Generator) 
     parts: list[_Part] = []
     for _ in range(foregrounds):
         used = [behind.source, *(part.source for part in parts)]
-        parts.append(_textured(partial(_foreground, size, pictures, rng, used), _COVER))
+        parts.append(_textured(partial(_foreground, size, pictures, rng, used, settings.outlines), _COVER))
     return [*parts, behind]
 
 
@@ -238,7 +245,10 @@ def _textured(draw: Callable[[], _Part], cover: tuple[float, float]) -> _Part:
     return min(drawn, key=lambda pair: pair[0])[1]
 
 
-def _foreground(size: Size, pictures: Pictures, rng: Generator, avoid: list[str]) -> _Part:
+def _foreground(size: Size, pictures: Pictures, rng: Generator, avoid: list[str], outlines: Outlines) -> _Part:
+    if outlines == "whole" and not pictures.has_cutouts:
+        background = pictures.background(size, rng, avoid)
+        return _Part(background.rgb, draw_outline(size, rng), background.source)
     kind = str(rng.choice(list(_MATTES), p=_SHARES))
     times = _MATTES[kind]
     drawn = pictures.foreground(kind, (size[0] * times, size[1] * times), rng, avoid)
