@@ -1,22 +1,35 @@
-"""Planes of one disparity each: their exact blur, by Fourier transforms.
+"""Planes of one disparity each: their exact blur, by Fourier transforms, and the composite of several.
 
 All of a plane has one radius r of the circle of confusion, so that its blur is one correlation, with the border replicated:
 
     B(x) = Σ_δ k(δ)·I(x + δ)
 
 with k the aperture at the scale r, convolved with the tent of bilinear interpolation (optics/aperture_cells.py).
+
+The composite of planes n = 0 (farthest) … N − 1, where a pixel lies in plane n with the probability p_n:
+
+    c_n = k_n∗(p_n·I),   v_n = k_n∗p_n
+    C ← c_n + (1 − v_n)·C,   V ← v_n + (1 − v_n)·V        back to front, from C = V = 0
+    B = (C + e·I)/(V + e),   e = 10⁻⁴·(1 − V)             where nothing covers a pixel, it stays
+
+Source: Srinivasan et al., Aperture supervision for monocular depth estimation (2018), the compositional form.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
-from taichi_bokeh._checks import require_float_tensor, require_number, require_shape
+from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_values
+from taichi_bokeh._scatter import blur_radius
+from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.aperture_cells import divide, kernel_reach
+from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.render import refuse_forward_mode
 
 MOST_RADIUS_PX = 4096.0
+_PRIOR = 1e-4  # of a pixel that nothing covers, staying as it is
 _ROUNDING_PX = 1e-3  # by which a radius may exceed the largest: one was computed in float64 and the other in float32
 
 
@@ -105,6 +118,149 @@ def require_one_shape(aperture: Aperture) -> None:
         raise ValueError(
             f"aperture.cat_eye is {aperture.cat_eye!r}; expected 0, as a plane is blurred by one kernel for all pixels"
         )
+
+
+class CompositionalPlanes(DefocusLayer):
+    """Disparity planes, each blurred by the aperture and composited over the ones behind it.
+
+    `forward` shares every pixel linearly between the two planes next to it. Any opening without a cat-eye.
+
+    Args:
+        planes: their disparities [N], N ≥ 2, from far to near; what lies beyond them is put on the last. By default planes
+            stand at all multiples of step_px of the signed radius that a picture has. Radii of planes that are given have no
+            gradient, so that then neither the lens's blur nor its focus may require one.
+        step_px: between the radii of two planes, where none are given.
+
+    Raises:
+        TypeError, ValueError: an argument is not what it must be.
+    """
+
+    planes: Tensor | None
+
+    def __init__(self, planes: Tensor | None = None, step_px: float = 0.5) -> None:
+        super().__init__()
+        require_number("step_px", step_px, above=0.0)
+        if planes is not None:
+            _require_planes("planes", planes)
+            if len(planes) < 2:
+                raise ValueError("planes has 1 disparity; expected at least 2")
+        self.register_buffer("planes", planes)
+        self.step_px = float(step_px)
+        self.title = "Compositional planes"
+
+    def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
+        """See `DefocusLayer`; with a cat-eye or a radius above 4096 px, ValueError."""
+        _require_lens(lens)
+        layers = single_layer(all_in_focus, disparity)
+        blur, focus = lens.per_picture(layers)
+        refuse_forward_mode(all_in_focus, disparity, blur, focus)
+        if self.planes is not None:
+            _refuse_gradients(blur, focus)
+            planes = self.planes.to(disparity)
+            radii = _radii(planes, blur, focus)
+            return _composited(all_in_focus, lens.aperture, ((radii[k], p) for k, p in _shares(*_among(planes, disparity))))
+        radius = blur_radius(layers, blur, focus).reshape(disparity.shape)
+        _require_moderate(radius)
+        pictures = []
+        for picture, place in zip(all_in_focus.split(1), (radius / self.step_px).split(1), strict=True):
+            below = place.detach().floor()  # for each picture, as they have different planes
+            shares = _shares(below, place - below)
+            pictures.append(_composited(picture, lens.aperture, ((k * self.step_px, p) for k, p in shares)))
+        return torch.cat(pictures)
+
+    @staticmethod
+    def composite(all_in_focus: Tensor, probabilities: Tensor, lens: ThinLens, disparities: Tensor) -> Tensor:
+        """The blurred picture [B, 3, H, W], differentiable in the picture and the probabilities.
+
+        Args:
+            all_in_focus: [B, 3, H, W], linear light, ≥ 0; float32 or float64.
+            probabilities: [B, N, H, W], that a pixel lies in each plane: in [0, 1], with the sum 1 over the planes.
+            lens: blur in px per unit of disparity, and focus, neither of which may require a gradient; numbers, [] or [B].
+            disparities: [N], from far to near, of the same dtype and device.
+
+        Raises:
+            TypeError, ValueError: an argument is not what it must be; the message names it.
+        """
+        _require_lens(lens)
+        require_float_tensor("all_in_focus", all_in_focus)
+        blur, focus = lens.per_picture(single_layer(all_in_focus, torch.zeros_like(all_in_focus[:, :1])))
+        _refuse_gradients(blur, focus)
+        refuse_forward_mode(all_in_focus, probabilities)
+        _require_planes("disparities", disparities)
+        batch, _, height, width = all_in_focus.shape
+        require_float_tensor("probabilities", probabilities)
+        require_shape("probabilities", probabilities, batch, len(disparities), height, width)
+        for name, value in (("probabilities", probabilities), ("disparities", disparities)):
+            if (value.dtype, value.device) != (all_in_focus.dtype, all_in_focus.device):
+                raise ValueError(
+                    f"{name} is {value.dtype} on {value.device}; expected that of all_in_focus, "
+                    f"{all_in_focus.dtype} on {all_in_focus.device}"
+                )
+        sums = probabilities.detach().sum(1)
+        bounds = {"probabilities": Bounded(probabilities, 0.0), "the sum of probabilities": Bounded(sums, 0.999, 1.001)}
+        require_values(bounds)
+        planes = zip(_radii(disparities, blur, focus), probabilities.split(1, dim=1), strict=True)
+        return _composited(all_in_focus, lens.aperture, planes)
+
+
+def _composited(all_in_focus: Tensor, aperture: Aperture, planes: Iterable[tuple[float | list[float], Tensor]]) -> Tensor:
+    """The equations above, of planes (radii, probabilities [B, 1, H, W]) from far to near, one after the other."""
+    total, covered = torch.zeros_like(all_in_focus), torch.zeros_like(all_in_focus[:, :1])
+    for radii, probability in planes:
+        blurred = blur_plane(torch.cat([probability * all_in_focus, probability], 1), aperture, radii)
+        colour, coverage = blurred[:, :3], blurred[:, 3:]
+        total = colour + (1 - coverage) * total
+        covered = coverage + (1 - coverage) * covered
+    uncovered = _PRIOR * (1 - covered)
+    return (total + uncovered * all_in_focus) / (covered + uncovered)
+
+
+def _among(planes: Tensor, disparity: Tensor) -> tuple[Tensor, Tensor]:
+    """Which plane lies next below each disparity, and what part of the way to the next it has gone; beyond the ends none."""
+    below = (torch.searchsorted(planes, disparity.detach().contiguous(), right=True) - 1).clamp(0, len(planes) - 2)
+    rest = (disparity - planes[below]) / (planes[below + 1] - planes[below])
+    return below, rest.clamp(0, 1)
+
+
+def _shares(below: Tensor, rest: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Planes that have a part of any pixel, from far to near, and the part: 1 − rest on plane `below`, rest on the next."""
+    first = {int(k) for k in below.unique().tolist()}
+    for k in sorted(first | {k + 1 for k in first}):
+        yield k, torch.where(below == k, 1 - rest, 0.0) + torch.where(below == k - 1, rest, 0.0)
+
+
+def _radii(disparities: Tensor, blur: Tensor, focus: Tensor) -> list[list[float]]:
+    """Radius in px of each plane in each picture."""
+    radii: list[list[float]] = (blur * (disparities[:, None] - focus)).tolist()
+    return radii
+
+
+def _require_lens(lens: ThinLens) -> None:
+    if not isinstance(lens, ThinLens):
+        raise TypeError(f"lens is of type {type(lens).__name__}; expected a ThinLens")
+    require_one_shape(lens.aperture)
+
+
+def _require_planes(name: str, disparities: Tensor) -> None:
+    require_float_tensor(name, disparities)
+    require_shape(name, disparities, "N")
+    require_values({name: Bounded(disparities)})
+    if disparities.requires_grad:
+        raise ValueError(f"{name} requires a gradient; expected one without, as the radii of planes have none")
+    if not bool((disparities.diff() > 0).all()):
+        raise ValueError(f"{name} does not increase; expected disparities from far to near, none of them twice")
+
+
+def _require_moderate(radius_px: Tensor) -> None:
+    largest = float(radius_px.detach().abs().max())
+    if not largest <= MOST_RADIUS_PX:
+        raise ValueError(f"the largest blur radius is {largest:g} px; expected at most {MOST_RADIUS_PX:g}: lower blur")
+
+
+def _refuse_gradients(blur: Tensor, focus: Tensor) -> None:
+    for name, value in (("lens.blur", blur), ("lens.focus", focus)):
+        if torch.is_grad_enabled() and value.requires_grad:
+            raise ValueError(f"{name} requires a gradient; expected one without, as the radii of planes have none")
 
 
 def _fast_length(length: int) -> int:
