@@ -167,7 +167,7 @@ class Objective:
         gamma: whether pictures and guide are compared as gamma values, else in linear light.
 
     Raises:
-        TypeError, ValueError: a weight is not a number ≥ 0, or all are 0, or another value is not what it must be.
+        TypeError, ValueError: a weight is not a number ≥ 0, or l1 and ssim are both 0, or another value is not what it must be.
     """
 
     l1: float = 1.0
@@ -286,9 +286,9 @@ def _require_same_kind(name: str, value: Tensor, other: Tensor, other_name: str)
         )
 
 
-#: Objectives by name. "l1+g+hssim" has the weights of Dr.Bokeh's released configuration. "gausspsf" is .85·(1 − SSIM)/2 +
-#: .15·L1 + 1e-3·smoothness as Gur & Wolf (2019) have it, without their reward for a sharp estimate of the all-in-focus
-#: picture, which here is given and not estimated.
+#: Objectives by name, all of gamma values. "l1+g+hssim" has the weights of L1 and H_SSIM of Dr.Bokeh's released
+#: configuration, "l1+g+ssim" the same with one window. "gausspsf" is .85·(1 − SSIM)/2 + .15·L1 + 1e-3·smoothness as Gur and
+#: Wolf (2019) have it, without their reward for a sharp all-in-focus picture, which here is given and not estimated.
 PRESETS: Mapping[str, Objective] = MappingProxyType(
     {
         "l1+g": Objective(),

@@ -185,7 +185,6 @@ class CompositionalPlanes(DefocusLayer):
         require_float_tensor("all_in_focus", all_in_focus)
         blur, focus = lens.per_picture(single_layer(all_in_focus, torch.zeros_like(all_in_focus[:, :1])))
         _refuse_gradients(blur, focus)
-        refuse_forward_mode(all_in_focus, probabilities)
         _require_planes("disparities", disparities)
         batch, _, height, width = all_in_focus.shape
         require_float_tensor("probabilities", probabilities)

@@ -31,10 +31,10 @@ RATE, WINDOW = 3, 4  # where they stand in the padded source, behind the colours
 
 
 class GaussianPSF(NamedTuple):
-    widest: Any  # kernel: (source, widest [N, tile rows, tile columns]): the largest window among a tile's sources, px
-    reach: Any  # kernel: (widest, reach [N, H tiles, W tiles, bands], pad): see there
-    forward: Any  # kernel: (source [N, 5, Hp, Wp], reach, total [N, 4, H, W], pad): Σ g·I and Σ g
-    adjoint: Any  # kernel: (source, cotangent [N, 4, Hp, W + LANES], d_source [N, 4, Hp, Wp], pad): of n and m
+    widest: Any  # kernel: (source [N, 5, Hp, Wp], widest [N, tile rows, tile columns])
+    reach: Any  # kernel: (widest, reach [N, H tiles, W tiles, bands], pad)
+    forward: Any  # kernel: (source, reach, sums [N, 4, H, W] of g·I and g, pad)
+    adjoint: Any  # kernel: (source, n and m [N, 4, Hp, W + LANES], gradients of I and a [N, 4, Hp, Wp], pad)
 
 
 @cache
@@ -48,6 +48,7 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
 
     @ti.kernel
     def widest(source: arrays4, out: tiles):
+        """The largest window among a tile's sources, px, or −1 where none spreads anything."""
         for n, row, column in ti.ndrange(out.shape[0], out.shape[1], out.shape[2]):
             largest = -1
             for y in range(row * TILE, ti.min((row + 1) * TILE, source.shape[2])):

@@ -11,6 +11,15 @@ from torch import Tensor
 from taichi_bokeh.dfd.losses import PRESETS, SSIM, Objective, edge_aware_gradient, hssim, l1, ssim, to_gamma
 
 
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Arrays as small as these take longer on several."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def noise(*shape: int, seed: int = 0) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
