@@ -20,6 +20,7 @@ from taichi_bokeh.apps.arguments import (
     whole_from_0,
     whole_or_auto,
 )
+from taichi_bokeh.apps.dfd import add_dfd
 
 _PROG = "taichi-bokeh"
 
@@ -56,6 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             from taichi_bokeh.apps.benchmark import benchmark
 
             benchmark(arguments)
+        elif arguments.command == "dfd":
+            from taichi_bokeh.apps.dfd import dfd
+
+            dfd(arguments)
         else:
             from taichi_bokeh.apps.trace_photo import trace_photo
 
@@ -91,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_render(commands)
     _add_trace(commands)
     _add_benchmark(commands)
+    add_dfd(commands)
     return parser
 
 

@@ -4,11 +4,16 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from taichi_bokeh.dfd.defocus import DefocusLayer, ScatterDefocus, SubapertureDefocus
+from taichi_bokeh.dfd.gaussian import GaussPSF
+from taichi_bokeh.dfd.planes import CompositionalPlanes
 from taichi_bokeh.dfd.splat import SplatDefocus
 
 #: What makes each layer, with its default settings.
 LAYERS: Mapping[str, Callable[[], DefocusLayer]] = MappingProxyType(
     {
+        "gaussian": lambda: GaussPSF(calibrated=True),
+        "gausspsf": GaussPSF,
+        "planes": CompositionalPlanes,
         "scatter": ScatterDefocus,
         "scatter-no-occlusion": lambda: ScatterDefocus(occlusion=False),
         "scatter-soft": lambda: ScatterDefocus("soft"),

@@ -3,7 +3,7 @@
     C(x, k) = mean over pictures s and channels of min(|γ(I∗h(K_s·(d_k − F_s)))(x) − γ(B_s)(x)|, τ), then over a window
 
 Radii are signed, so that an opening that is not its own point mirror tells what is before the focus from what is behind. The
-costs are aggregated by semi-global matching. No gradients: it is a method of its own, an initial value, and evidence for others.
+costs are aggregated by semi-global matching. It has no gradients: it is a method of its own, an initial value, and evidence.
 """
 
 from collections.abc import Callable

@@ -1,0 +1,30 @@
+"""``taichi-bokeh dfd``: depth from defocus."""
+
+from argparse import Namespace
+from typing import Any
+
+from taichi_bokeh.apps.dfd_generate import add_generate, generate_command
+from taichi_bokeh.apps.dfd_train import add_eval, add_train, eval_command, train_command
+
+_COMMANDS = {"generate": generate_command, "train": train_command, "eval": eval_command}
+
+
+def add_dfd(commands: Any) -> None:
+    """Add the command to those of ``taichi-bokeh``."""
+    parser = commands.add_parser(
+        "dfd", help="depth from defocus: make data, train, evaluate", description="Depth from defocus."
+    )
+    steps = parser.add_subparsers(dest="dfd_command", required=True, metavar="STEP")
+    add_generate(steps)
+    add_train(steps)
+    add_eval(steps)
+
+
+def dfd(arguments: Namespace) -> None:
+    """Run the step; see ``taichi-bokeh dfd --help``.
+
+    Raises:
+        ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
+        KeyboardInterrupt: with what was done, and how to go on.
+    """
+    _COMMANDS[arguments.dfd_command](arguments)
