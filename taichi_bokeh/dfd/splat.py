@@ -87,6 +87,14 @@ class SplatDefocus(DefocusLayer):
         picture, _ = splat(layers.rgb, layers.alpha[:, :, 0], radius, radius, *lens_points, self.sharpness, self.hole)
         return picture
 
+    def get_extra_state(self) -> dict[str, int]:
+        """How many calls were made in training mode, so that a resumed training goes on with the same points."""
+        return {"calls": self._calls}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        """Go on from there."""
+        self._calls = state["calls"]
+
     def _next_seed(self) -> int:
         if not (self.rotate and self.training):
             return self.seed

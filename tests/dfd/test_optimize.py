@@ -49,9 +49,10 @@ def test_is_better_than_where_it_starts(layers):
     assert found.layers.count == layers
 
 
-def test_an_interrupted_run_goes_on_to_the_same_bits():
+@pytest.mark.parametrize("layers", [1, 2])
+def test_an_interrupted_run_goes_on_to_the_same_bits(layers):
     seen, _ = observe()
-    settings = OptimizeSettings(steps=8)
+    settings = OptimizeSettings(steps=8, layers=layers)
     whole = optimize(seen, settings=settings)
     first = Optimization(seen, settings=settings)
     for _ in range(3):
