@@ -37,6 +37,7 @@ LEAST_COVERAGE = 1e-3
 
 
 class Splat(NamedTuple):
+    weigh: Any
     scatter: Any
     resolve: Any
     pull: Any
@@ -111,6 +112,12 @@ def splat(shared: bool, dtype: str) -> Splat:
                     else:
                         sums[m, row, column] = sums[m, row, column] + b * source
                         coverage[m, row, column] = coverage[m, row, column] + b * opacity
+
+    @ti.kernel
+    def weigh(order: maps, nearest: ti.f64, sharpness: ti.f64, nearness: exponentials):
+        """e = exp(β·(q − max q)). Here and not in torch, whose exp of float64 has other last bits in some runs than in others."""
+        for s, y, x in order:
+            nearness[s, y, x] = ti.exp(sharpness * (ti.cast(order[s, y, x], ti.f64) - nearest))
 
     @ti.kernel
     def scatter(
@@ -208,4 +215,4 @@ def splat(shared: bool, dtype: str) -> Splat:
             d_radius[s, y, x] += ti.cast(opacity * into_radius, real)
             d_order[s, y, x] += ti.cast(sharpness * weight * into_source.dot(source), real)
 
-    return Splat(scatter, resolve, pull, gather)
+    return Splat(weigh, scatter, resolve, pull, gather)

@@ -56,7 +56,8 @@ def _pad_and_sources(
             f"{_MOST_EXPONENT:g}: lower sharpness, or blur"
         )
     pad = math.ceil(reach) + 1
-    nearness = (sharpness * (order.double() - high)).exp_()
+    nearness = torch.empty_like(order, dtype=torch.float64)
+    _runtime.launch(_kernels(order).weigh, order, high, sharpness, nearness)
     colour, *maps = (pad_planes(value, pad, "replicate") for value in (rgb, alpha, radius, nearness))
     return pad, _Sources(colour.movedim(1, -1).contiguous(), maps[0], maps[1], maps[2])
 
