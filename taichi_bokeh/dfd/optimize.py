@@ -57,8 +57,8 @@ class OptimizeSettings:
     """
 
     steps: int = 120
-    step_px: float = 0.3
-    objective: Objective = field(default_factory=Objective)
+    step_px: float = 0.1
+    objective: Objective = field(default_factory=partial(Objective, gradient=0.1))
     evidence: float = 1.0
     layers: int = 1
     keep_sign: bool = True

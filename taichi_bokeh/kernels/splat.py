@@ -3,25 +3,38 @@
 Through the lens point u a source y of radius r lands at y − u·r, on the four pixels round it with bilinear weights b. With
 its colour I, coverage α and order q (larger is nearer), over the sources y of all surfaces of a picture:
 
-    e(y) = exp(β·(q(y) − max q))
-    S_m(x) = Σ_y b·α·e·(I, 1)          n_m(x) = Σ_y b·α
-    C_m = S_m,rgb/S_m,1                h_m = 1 − exp(−n_m/ε)        h: small where the splats leave a hole
-    B = Σ_m ω_m·h_m·C_m/T              T = Σ_m ω_m·h_m
+    e(y) = exp(β·(q(y) − the middle of q's range))
+    S_m(x) = Σ_y b·α·e·(I, 1)          A_m(x) = Σ_y b·α·(I, 1)      Q_m(x) = Σ_y b·α·e²
+    n_m = A_m,1                        C_m = S_m,rgb/S_m,1          h_m = 1 − exp(−n_m/ε)
+    B_m = C_m + k_m·(A_m,rgb − n_m·C_m)
+    B = Σ_m ω_m·h_m·B_m/T              T = Σ_m ω_m·h_m              h: small where the splats leave a hole
 
-Adjoint, with g = ∂loss/∂B:
+C_m is the colour of the front. P = S_1²/Q is how much of the pixel the front covers: it is n where all sources are equally
+near, and the near ones' share of n where the others are far behind. What arrived besides the front has the coverage
+ρ = n − P ≥ 0 and the mean colour (A_rgb − P·C)/ρ, and fills the gap g that the front leaves:
 
-    G_m = ∂loss/∂S_m = ω_m·h_m/(T·S_m,1)·(g, −⟨g, C_m⟩)             ν_m = ∂loss/∂n_m = ω_m·exp(−n_m/ε)/(ε·T)·⟨g, C_m − B⟩
+    d = max(0, 1 − P)      g = (1 + τ)·d²/(d + τ)      k = min(g·ρ/(ρ² + δ²·(1 − g)), 1/n)
 
-and for a source, with P = ⟨G_m, (I, 1)⟩, summed over its pixels x of every m:
+For ρ much more than δ, k = g/ρ: the front has the share 1 − g, and what is behind it g. For ρ far below δ there is nothing
+behind, and k goes to 0. g is d but for small d, so that a full front comes in without a kink, and one that is stretched by a
+few percent does not let the rest shine through. With k ≤ 1/n no source has a negative weight: at the bound B_m = A_rgb/n.
 
-    ∂loss/∂I = Σ b·α·e·G_m,rgb         ∂loss/∂α = Σ b·(e·P + ν_m)
-    ∂loss/∂q = β·Σ b·α·e·P             ∂loss/∂r = −Σ ⟨u_m, ∇b⟩·α·(e·P + ν_m)
+Adjoint, with g = ∂loss/∂B, a = ω_m·h_m/T·g and κ = ⟨a, A_rgb − n·C⟩ for each m:
+
+    G = ∂loss/∂S = ((1 − k·n)·a/S_1, −(1 − k·n)·⟨a, C⟩/S_1 + κ·∂k/∂P·2·P/S_1)
+    N = ∂loss/∂A = (k·a, κ·∂k/∂n − k·⟨a, C⟩ + ω_m·exp(−n/ε)/(ε·T)·⟨g, B_m − B⟩)
+    R = ∂loss/∂Q = −κ·∂k/∂P·P/Q
+
+and for a source, with z = e·⟨G, (I, 1)⟩ + ⟨N, (I, 1)⟩ + e²·R, summed over its pixels x of every m:
+
+    ∂loss/∂I = Σ b·α·(e·G + N)_rgb                    ∂loss/∂α = Σ b·z
+    ∂loss/∂q = β·Σ b·α·(e·⟨G, (I, 1)⟩ + 2·e²·R)       ∂loss/∂r = −Σ ⟨u_m, ∇b⟩·α·z
 
 A source counts on a pixel only where b·α ≥ LEAST_COVERAGE, which costs 1.5e-5 of the light. Below, where exp(β·(q − q′)) is
 much more than 1/b, it would hide a farther source q′ all the same, by a step as steep as that exponential; so the slope is at
 most 1/(4·LEAST_COVERAGE) of the difference in colour.
 
-The sums are float64 for pictures of either dtype: e of the farthest source may be as small as exp(−600). They have a margin
+The sums are float64 for pictures of either dtype: e is between exp(−300) and exp(300), and Q has its square. They have a margin
 of one pixel on all sides, so that a source that touches the picture has four pixels to land on.
 """
 
@@ -34,6 +47,8 @@ from taichi_bokeh.kernels.arithmetic import REAL
 #: Taichi gives a thread of the CPU this many iterations of a parallel loop at a time: each lens point is counted so often.
 WAYS = 512
 LEAST_COVERAGE = 1e-3
+ROUNDING = 0.05  # τ
+LEAST_BEHIND = 0.1  # δ, in sources per pixel
 
 
 class Splat(NamedTuple):
@@ -55,8 +70,8 @@ def splat(shared: bool, dtype: str) -> Splat:
     exponentials = ti.types.ndarray(dtype=ti.f64, ndim=3)  # e
     lens_points = ti.types.ndarray(dtype=vec2, ndim=1)  # [M] of x, y
     numbers = ti.types.ndarray(dtype=ti.f64, ndim=1)  # [M]
-    weighted_sums = ti.types.ndarray(dtype=wide, ndim=3)  # [M, H + 2, W + 2] of S, or of G
-    plain_sums = ti.types.ndarray(dtype=ti.f64, ndim=3)  # n, or ν
+    weighted_sums = ti.types.ndarray(dtype=wide, ndim=3)  # [M, H + 2, W + 2] of S or A, or of G or N
+    square_sums = ti.types.ndarray(dtype=ti.f64, ndim=3)  # Q, or R
     pictures = ti.types.ndarray(dtype=wide, ndim=2)  # [H, W]
 
     @ti.func
@@ -95,29 +110,33 @@ def splat(shared: bool, dtype: str) -> Splat:
         x,
         pad,
         sums: ti.template(),
-        coverage: ti.template(),
+        plain: ti.template(),
+        squares: ti.template(),
     ):
         opacity = alpha[s, y, x]
         first, fraction = landing(y, x, u, radius[s, y, x], pad)
         if is_seen(first, sums):
-            rgb = colour[s, y, x]
-            source = opacity * nearness[s, y, x] * wide(rgb[0], rgb[1], rgb[2], 1.0)
+            rgb, e = colour[s, y, x], nearness[s, y, x]
+            source = opacity * wide(rgb[0], rgb[1], rgb[2], 1.0)
+            squared = opacity * e * e
             for down, right in ti.static(ti.ndrange(2, 2)):
                 b, _ = bilinear(fraction, down, right)
                 if counts(b, opacity):
                     row, column = first[0] + down, first[1] + right
                     if ti.static(shared):
-                        sums[m, row, column] += b * source
-                        coverage[m, row, column] += b * opacity
+                        sums[m, row, column] += b * e * source
+                        plain[m, row, column] += b * source
+                        squares[m, row, column] += b * squared
                     else:
-                        sums[m, row, column] = sums[m, row, column] + b * source
-                        coverage[m, row, column] = coverage[m, row, column] + b * opacity
+                        sums[m, row, column] = sums[m, row, column] + b * e * source
+                        plain[m, row, column] = plain[m, row, column] + b * source
+                        squares[m, row, column] = squares[m, row, column] + b * squared
 
     @ti.kernel
-    def weigh(order: maps, nearest: ti.f64, sharpness: ti.f64, nearness: exponentials):
-        """e = exp(β·(q − max q)). Here and not in torch, whose exp of float64 has other last bits in some runs than in others."""
+    def weigh(order: maps, middle: ti.f64, sharpness: ti.f64, nearness: exponentials):
+        """e. Not by torch, whose exp of float64 has other last bits in some runs than in others."""
         for s, y, x in order:
-            nearness[s, y, x] = ti.exp(sharpness * (ti.cast(order[s, y, x], ti.f64) - nearest))
+            nearness[s, y, x] = ti.exp(sharpness * (ti.cast(order[s, y, x], ti.f64) - middle))
 
     @ti.kernel
     def scatter(
@@ -128,51 +147,89 @@ def splat(shared: bool, dtype: str) -> Splat:
         points: lens_points,
         pad: ti.i32,
         sums: weighted_sums,
-        coverage: plain_sums,
+        plain: weighted_sums,
+        squares: square_sums,
     ):
-        """Adds S and n; the sums are 0 before."""
+        """Adds S, A and Q; the sums are 0 before."""
         if ti.static(shared):
             for m, s, y, x in ti.ndrange(points.shape[0], alpha.shape[0], alpha.shape[1], alpha.shape[2]):
-                throw(colour, alpha, radius, nearness, points[m], m, s, y, x, pad, sums, coverage)
+                throw(colour, alpha, radius, nearness, points[m], m, s, y, x, pad, sums, plain, squares)
         else:
             for m, way in ti.ndrange(points.shape[0], WAYS):
                 if way == 0:
                     for s in range(alpha.shape[0]):
                         for y in range(alpha.shape[1]):
                             for x in range(alpha.shape[2]):
-                                throw(colour, alpha, radius, nearness, points[m], m, s, y, x, pad, sums, coverage)
+                                throw(colour, alpha, radius, nearness, points[m], m, s, y, x, pad, sums, plain, squares)
+
+    @ti.func
+    def behind(total_weight, square, n):
+        """P, k, ∂k/∂P and ∂k/∂n."""
+        front = total_weight * total_weight / square
+        d, rest = ti.max(0.0, 1 - front), ti.max(0.0, n - front)
+        rounding, least = ti.f64(ROUNDING), ti.f64(LEAST_BEHIND**2)
+        gap = (1 + rounding) * d * d / (d + rounding)
+        gap_slope = -(1 + rounding) * d * (d + 2 * rounding) / ((d + rounding) * (d + rounding))
+        below = rest * rest + least * (1 - gap)
+        k = gap * rest / below
+        by_rest = gap * (below - 2 * rest * rest) / (below * below)
+        by_front = gap_slope * rest * (rest * rest + least) / (below * below) - by_rest
+        if k * n > 1:
+            k, by_front, by_rest = 1 / n, 0.0, -1 / (n * n)
+        return front, k, by_front, by_rest
 
     @ti.kernel
-    def resolve(sums: weighted_sums, coverage: plain_sums, weights: numbers, hole: ti.f64, total: pictures):
-        """Adds Σ ω·h·(C, 1)."""
+    def resolve(
+        sums: weighted_sums, plain: weighted_sums, squares: square_sums, weights: numbers, hole: ti.f64, total: pictures
+    ):
+        """Adds Σ ω·h·(B_m, 1)."""
         for y, x in total:
             here = total[y, x]
             for m in range(weights.shape[0]):
                 total_weight = sums[m, y + 1, x + 1][3]
                 if total_weight > 0:
-                    confidence = weights[m] * (1 - ti.exp(-coverage[m, y + 1, x + 1] / hole))
-                    here += confidence / total_weight * sums[m, y + 1, x + 1]
+                    colour, arrived = sums[m, y + 1, x + 1] / total_weight, plain[m, y + 1, x + 1]
+                    _, k, _, _ = behind(total_weight, squares[m, y + 1, x + 1], arrived[3])
+                    confidence = weights[m] * (1 - ti.exp(-arrived[3] / hole))
+                    here += confidence * (colour + k * (arrived - arrived[3] * colour))
             total[y, x] = here
 
     @ti.kernel
-    def pull(sums: weighted_sums, coverage: plain_sums, weights: numbers, hole: ti.f64, picture: pictures, d_picture: pictures):
-        """Turns S into G and n into ν, in place; picture: (B, T), d_picture: (g/T, 0). Inverts resolve."""
+    def pull(
+        sums: weighted_sums,
+        plain: weighted_sums,
+        squares: square_sums,
+        weights: numbers,
+        hole: ti.f64,
+        picture: pictures,
+        d_picture: pictures,
+    ):
+        """Turns S, A and Q into G, N and R, in place; picture: (B, T), d_picture: (g/T, 0). Inverts resolve."""
         for y, x in ti.ndrange(sums.shape[1], sums.shape[2]):
             inside = 0 < y < sums.shape[1] - 1 and 0 < x < sums.shape[2] - 1
             g, blurred = wide(0.0), wide(0.0)
             if inside:
                 g, blurred = d_picture[y - 1, x - 1], picture[y - 1, x - 1]
             for m in range(weights.shape[0]):
-                pulled, pulled_coverage = wide(0.0), ti.f64(0.0)
+                d_sums, d_plain, d_square = wide(0.0), wide(0.0), ti.f64(0.0)
                 total_weight = sums[m, y, x][3]
                 if inside and total_weight > 0:
-                    colour = sums[m, y, x] / total_weight
-                    missing = ti.exp(-coverage[m, y, x] / hole)
-                    along = g.dot(colour)
-                    pulled = weights[m] * (1 - missing) / total_weight * (g - along * wide(0.0, 0.0, 0.0, 1.0))
-                    pulled_coverage = weights[m] * missing / hole * (along - g.dot(blurred))
-                sums[m, y, x] = pulled
-                coverage[m, y, x] = pulled_coverage
+                    colour, arrived, square = sums[m, y, x] / total_weight, plain[m, y, x], squares[m, y, x]
+                    n = arrived[3]
+                    front, k, by_front, by_n = behind(total_weight, square, n)
+                    difference = arrived - n * colour
+                    missing = ti.exp(-n / hole)
+                    a = weights[m] * (1 - missing) * g
+                    along, into_k = a.dot(colour), a.dot(difference)
+                    into_hole = weights[m] * missing / hole * g.dot(colour + k * difference - blurred)
+                    last = wide(0.0, 0.0, 0.0, 1.0)
+                    into_weight = 2 * front * into_k * by_front - (1 - k * n) * along
+                    d_sums = ((1 - k * n) * a + into_weight * last) / total_weight
+                    d_plain = k * a + (into_k * by_n - k * along + into_hole) * last
+                    d_square = -into_k * by_front * front / square
+                sums[m, y, x] = d_sums
+                plain[m, y, x] = d_plain
+                squares[m, y, x] = d_square
 
     @ti.kernel
     def gather(
@@ -183,7 +240,8 @@ def splat(shared: bool, dtype: str) -> Splat:
         points: lens_points,
         pad: ti.i32,
         d_sums: weighted_sums,
-        d_coverage: plain_sums,
+        d_plain: weighted_sums,
+        d_squares: square_sums,
         sharpness: ti.f64,
         d_colour: colours,
         d_alpha: maps,
@@ -194,7 +252,7 @@ def splat(shared: bool, dtype: str) -> Splat:
         for s, y, x in ti.ndrange(alpha.shape[0], alpha.shape[1], alpha.shape[2]):
             rgb, opacity, e = colour[s, y, x], alpha[s, y, x], nearness[s, y, x]
             source = wide(rgb[0], rgb[1], rgb[2], 1.0)
-            into_source = wide(0.0)  # Σ b·G
+            into_weighted, into_plain, into_square = wide(0.0), wide(0.0), ti.f64(0.0)  # Σ b·G, Σ b·N, Σ b·R
             into_alpha, into_radius = ti.f64(0.0), ti.f64(0.0)
             for m in range(points.shape[0]):
                 u = points[m]
@@ -203,16 +261,20 @@ def splat(shared: bool, dtype: str) -> Splat:
                     for down, right in ti.static(ti.ndrange(2, 2)):
                         b, slope = bilinear(fraction, down, right)
                         if counts(b, opacity):
-                            g = d_sums[m, first[0] + down, first[1] + right]
-                            along = e * g.dot(source) + d_coverage[m, first[0] + down, first[1] + right]
-                            into_source += b * g
+                            row, column = first[0] + down, first[1] + right
+                            weighted, plain, square = d_sums[m, row, column], d_plain[m, row, column], d_squares[m, row, column]
+                            along = (e * weighted + plain).dot(source) + e * e * square
+                            into_weighted += b * weighted
+                            into_plain += b * plain
+                            into_square += b * square
                             into_alpha += b * along
                             into_radius -= u.dot(slope) * along
-            weight = opacity * e
+            into_colour = opacity * (e * into_weighted + into_plain)
+            into_order = opacity * e * (into_weighted.dot(source) + 2 * e * into_square)
             for c in ti.static(range(3)):
-                d_colour[s, y, x][c] += ti.cast(weight * into_source[c], real)
+                d_colour[s, y, x][c] += ti.cast(into_colour[c], real)
             d_alpha[s, y, x] += ti.cast(into_alpha, real)
             d_radius[s, y, x] += ti.cast(opacity * into_radius, real)
-            d_order[s, y, x] += ti.cast(sharpness * weight * into_source.dot(source), real)
+            d_order[s, y, x] += ti.cast(sharpness * into_order, real)
 
     return Splat(weigh, scatter, resolve, pull, gather)

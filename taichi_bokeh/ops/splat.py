@@ -17,7 +17,7 @@ from taichi_bokeh.kernels.splat import splat as kernels
 from taichi_bokeh.ops._common import dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
 
 _GROUP_BYTES = 1 << 29  # what the sums of a group of lens points may take
-_MOST_EXPONENT = 600.0  # exp(−600) is still far from the smallest float64
+_MOST_EXPONENT = 600.0  # of exp(±300), whose squares are still far from the ends of float64
 
 
 class _Sources(NamedTuple):
@@ -26,7 +26,7 @@ class _Sources(NamedTuple):
     colour: Tensor  # [S, H′, W′, 3]
     alpha: Tensor  # [S, H′, W′]
     radius: Tensor  # [S, H′, W′]
-    nearness: Tensor  # [S, H′, W′], exp(β·(q − max q)) in float64
+    nearness: Tensor  # [S, H′, W′], e = exp(β·(q − the middle of its range)) in float64
 
 
 class _Group(NamedTuple):
@@ -35,7 +35,8 @@ class _Group(NamedTuple):
     points: Tensor  # [M, 2]
     weights: Tensor  # [M]
     sums: Tensor  # [M, H + 2, W + 2, 4]
-    coverage: Tensor  # [M, H + 2, W + 2]
+    plain: Tensor  # [M, H + 2, W + 2, 4]
+    squares: Tensor  # [M, H + 2, W + 2]
 
 
 def _kernels(tensor: Tensor) -> Splat:
@@ -57,7 +58,7 @@ def _pad_and_sources(
         )
     pad = math.ceil(reach) + 1
     nearness = torch.empty_like(order, dtype=torch.float64)
-    _runtime.launch(_kernels(order).weigh, order, high, sharpness, nearness)
+    _runtime.launch(_kernels(order).weigh, order, (low + high) / 2, sharpness, nearness)
     colour, *maps = (pad_planes(value, pad, "replicate") for value in (rgb, alpha, radius, nearness))
     return pad, _Sources(colour.movedim(1, -1).contiguous(), maps[0], maps[1], maps[2])
 
@@ -65,11 +66,12 @@ def _pad_and_sources(
 def _groups(pad: int, sources: _Sources, points: Tensor, weights: Tensor) -> Iterator[_Group]:
     """Throw the sources through all lens points."""
     height, width = (size - 2 * pad + 2 for size in sources.alpha.shape[1:])
-    step = max(1, _GROUP_BYTES // (height * width * 5 * 8))
+    step = max(1, _GROUP_BYTES // (height * width * 9 * 8))
     for some, weight in zip(points.split(step), weights.split(step), strict=True):
-        sums, coverage = (sources.nearness.new_zeros(len(some), height, width, *lanes) for lanes in ((4,), ()))
-        group = _Group(some, weight, sums, coverage)
-        _runtime.launch(_kernels(sources.alpha).scatter, *sources, group.points, pad, group.sums, group.coverage)
+        group = _Group(
+            some, weight, *(sources.nearness.new_zeros(len(some), height, width, *lanes) for lanes in ((4,), (4,), ()))
+        )
+        _runtime.launch(_kernels(sources.alpha).scatter, *sources, group.points, pad, *group[2:])
         yield group
 
 
@@ -90,7 +92,7 @@ def splat(
         pad, sources = _pad_and_sources(points, sharpness, *(value[n] for value in inputs))
         total = sources.nearness.new_zeros(*rgb.shape[3:], 4)
         for group in _groups(pad, sources, points, weights):
-            _runtime.launch(_kernels(rgb).resolve, group.sums, group.coverage, group.weights, hole, total)
+            _runtime.launch(_kernels(rgb).resolve, *group[2:], group.weights, hole, total)
         confidence = total[..., 3]
         blurred = (total[..., :3] / torch.where(confidence > 0, confidence, 1.0)[..., None]).movedim(-1, 0)
         pictures[n] = torch.where(confidence > 0, blurred, inputs[0][n, 0])
@@ -123,10 +125,8 @@ def _splat_backward(
         pad, sources = _pad_and_sources(points, sharpness, *(value[n] for value in inputs))
         gradients = [torch.zeros_like(value) for value in (sources.colour, *(sources.alpha,) * 3)]
         for group in _groups(pad, sources, points, weights):
-            _runtime.launch(_kernels(rgb).pull, group.sums, group.coverage, group.weights, hole, shown[n], scaled[n])
-            _runtime.launch(
-                _kernels(rgb).gather, *sources, group.points, pad, group.sums, group.coverage, sharpness, *gradients
-            )
+            _runtime.launch(_kernels(rgb).pull, *group[2:], group.weights, hole, shown[n], scaled[n])
+            _runtime.launch(_kernels(rgb).gather, *sources, group.points, pad, *group[2:], sharpness, *gradients)
         gradients[0] = gradients[0].movedim(-1, 1)
         for result, gradient in zip(results, gradients, strict=True):
             result[n] = fold_planes(gradient, pad, "replicate")

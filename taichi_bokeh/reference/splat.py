@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 LEAST_COVERAGE = 1e-3  # of a pixel by a source, below which it does not count there
+ROUNDING, LEAST_BEHIND = 0.05, 0.1  # τ and δ
 
 
 def splat(
@@ -31,25 +32,37 @@ def _picture(
     rows, columns = (torch.arange(-pad, size + pad) for size in (height, width))
     y, x = rows.clamp(0, height - 1)[:, None], columns.clamp(0, width - 1)
     rgb_, alpha_, radius_, order_ = (value[..., y, x] for value in (rgb.movedim(1, 0), alpha, radius, order))
-    mass = alpha_ * (sharpness * (order_ - order.max())).exp()
-    planes = torch.stack([*(rgb_ * mass), mass, alpha_])  # [5, S, H′, W′]
+    low, high = order.detach().aminmax()
+    nearness = (sharpness * (order_ - (low + high) / 2)).exp()
+    mass = alpha_ * nearness
+    planes = torch.stack([*(rgb_ * mass), mass, mass * nearness, *(rgb_ * alpha_), alpha_])  # [9, S, H′, W′]
     place = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).expand(surfaces, -1, -1, -1)
     colours, confidences = [], []
     for u, weight in zip(points, weights, strict=True):
         shift = -radius_[..., None] * u
         whole = shift.detach().floor()
-        sums = planes.new_zeros(5, height * width)
+        sums = planes.new_zeros(9, height * width)
         for offset in torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]]):
             b = (1 - offset + (2 * offset - 1) * (shift - whole)).prod(-1)
             column, row = (place + whole.long() + offset).unbind(-1)
             seen = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (b * alpha_ >= LEAST_COVERAGE)
             sums = sums.index_add(1, (row * width + column)[seen], (b * planes)[:, seen])
-        total = sums[3]
-        colours.append(torch.where(total > 0, sums[:3] / torch.where(total > 0, total, 1.0), 0.0))
-        confidences.append(weight * torch.where(total > 0, 1 - (-sums[4] / hole).exp(), 0.0))
+        arrived = sums[3] > 0
+        colours.append(torch.where(arrived, _view(torch.where(arrived, sums, 1.0)), 0.0))
+        confidences.append(weight * torch.where(arrived, 1 - (-sums[8] / hole).exp(), 0.0))
     confidence = torch.stack(confidences)
     weighted = (confidence[:, None] * torch.stack(colours)).sum(0)
     total = confidence.sum(0)
     own = rgb[0].reshape(3, -1)
     picture = torch.where(total > 0, weighted / torch.where(total > 0, total, 1.0), own)
     return picture.view(3, height, width), total.view(height, width)
+
+
+def _view(sums: Tensor) -> Tensor:
+    """The colour of a pixel through one lens point: the front's, and in the gap that it leaves what is behind it."""
+    weight, square, coverage = sums[3], sums[4], sums[8]
+    colour, front = sums[:3] / weight, weight.square() / square
+    missing, behind = (1 - front).clamp(min=0), (coverage - front).clamp(min=0)
+    gap = (1 + ROUNDING) * missing.square() / (missing + ROUNDING)
+    share = gap * behind / (behind.square() + LEAST_BEHIND**2 * (1 - gap))
+    return colour + torch.minimum(share, 1 / coverage) * (sums[5:8] - coverage * colour)

@@ -106,6 +106,31 @@ def test_a_near_surface_hides_a_far_one_and_where_it_is_not_does_not(how):
         torch.testing.assert_close(together, problem.picture(alone, how), rtol=0, atol=1e-7)  # exp(−18) of the other
 
 
+@pytest.mark.parametrize("opacity", [0.1, 0.3, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize("how", [slow, splat], ids=["reference", "kernel"])
+def test_a_near_surface_that_covers_part_of_a_pixel_lets_the_rest_through(how, opacity):
+    """A white surface before a black wall: the picture is how much of it the white covers."""
+    rgb = torch.stack([torch.ones(1, 3, 6, 12), torch.zeros(1, 3, 6, 12)], 1).double()
+    radius = torch.stack([torch.full((1, 6, 12), 3.0), torch.full((1, 6, 12), -6.0)], 1).double()
+    alpha = torch.stack([torch.full((1, 6, 12), opacity), torch.ones(1, 6, 12)], 1).double()
+    points = torch.tensor([[0.5, 0.0], [0.0, -0.3]], dtype=torch.float64)
+    picture, _ = how(rgb, alpha, radius, radius, points, torch.full((2,), 0.5, dtype=torch.float64), SHARPNESS, HOLE)
+    gap = 1.05 * (1 - opacity) ** 2 / (1 - opacity + 0.05)
+    torch.testing.assert_close(picture, torch.full_like(picture, 1 - gap / (1 + 0.01 * (1 - gap))), rtol=0, atol=1e-7)
+    assert abs(picture[0, 0, 3, 6].item() - opacity) < 0.041
+
+
+@pytest.mark.parametrize("how", [slow, splat], ids=["reference", "kernel"])
+def test_no_colour_leaves_the_range_of_the_sources(how):
+    """Where the splats leave holes too: what is behind the front is never found by a difference below 0."""
+    problem = random_problem(surfaces=1, height=20, width=30, opaque=True)
+    rgb = (problem.rgb > 0.5).double()
+    for radius in (0.3 * problem.radius, 2 * problem.radius):
+        picture = problem.picture([rgb, problem.alpha, radius, 0.2 * radius], how)
+        assert -1e-12 < picture.min() < 0.01
+        assert 0.99 < picture.max() < 1 + 1e-12
+
+
 @pytest.mark.parametrize("how", [slow, splat], ids=["reference", "kernel"])
 def test_where_nothing_arrives_the_picture_is_that_of_the_first_surface(how):
     problem = random_problem(surfaces=1, opaque=True)
@@ -225,7 +250,7 @@ def test_lens_points_in_groups_are_the_same_lens_points(monkeypatch):
     sources, grouped = problem.sources, problem.sources
     whole = problem.picture(sources)
     whole.square().sum().backward()
-    monkeypatch.setattr(ops_splat, "_GROUP_BYTES", 2 * 9 * 11 * 5 * 8)
+    monkeypatch.setattr(ops_splat, "_GROUP_BYTES", 2 * 9 * 11 * 9 * 8)
     parts = problem.picture(grouped)
     parts.square().sum().backward()
     torch.testing.assert_close(parts, whole)
