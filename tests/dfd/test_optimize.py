@@ -43,7 +43,7 @@ def error_px(found: torch.Tensor, truth: torch.Tensor) -> float:
 def test_is_better_than_where_it_starts(layers):
     seen, truth = observe()
     start = Estimate((truth + 0.08).clamp(0, 1), torch.ones_like(truth))
-    found = optimize(seen, settings=OptimizeSettings(steps=40, layers=layers), initial=start)
+    found = optimize(seen, settings=OptimizeSettings(steps=100, layers=layers), initial=start)
     assert error_px(found.disparity, truth) < 0.5 * error_px(start.disparity, truth)
     assert found.losses[-1] < 0.8 * found.losses[0]
     assert found.layers.count == layers
