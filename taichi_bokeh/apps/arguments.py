@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 from typing import Literal
 
 BLUR_HELP = "strength of the blur: the radius of the blur disc in pixels, per unit of disparity"
@@ -90,6 +91,14 @@ def whole_or_auto(text: str) -> int | Literal["auto"]:
         return whole(text)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(f"{error}, nor 'auto'") from None
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Part I of N."""
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not I/N, as in 1/2")
+    return int(match[1]), int(match[2])
 
 
 def pixel(text: str) -> tuple[int, int]:

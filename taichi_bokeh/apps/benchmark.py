@@ -1,6 +1,5 @@
 """``taichi-bokeh benchmark``: methods against ray-traced truth."""
 
-import re
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -69,7 +68,7 @@ def _benchmark(arguments: Namespace) -> Benchmark:
         external=_external(arguments.external or []),
         foregrounds=_folder("--foregrounds", arguments.foregrounds),
         backgrounds=_folder("--backgrounds", arguments.backgrounds),
-        shard=_shard(arguments.shard or "1/1"),
+        shard=arguments.shard or (1, 1),
         **_given(arguments, "rays"),
     )
 
@@ -106,13 +105,6 @@ def _existing(option: str, folder: Path) -> Path:
     if not folder.is_dir():
         raise ValueError(f"{option} {folder} is not a folder")
     return folder.absolute()
-
-
-def _shard(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
-    if match is None:
-        raise ValueError(f"--shard {text!r} is not I/N, as in 1/2")
-    return int(match[1]), int(match[2])
 
 
 def _list_methods(say: Say) -> None:

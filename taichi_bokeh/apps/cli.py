@@ -16,6 +16,7 @@ from taichi_bokeh.apps.arguments import (
     not_negative,
     pixel,
     positive,
+    shard,
     whole,
     whole_from_0,
     whole_or_auto,
@@ -252,7 +253,7 @@ def _add_benchmark(commands: "argparse._SubParsersAction[_Parser]") -> None:
     methods.add_argument("--methods", metavar="A,B,…", help="their names (all that --list-methods prints)")
     methods.add_argument("--external", metavar="NAME=DIR", action="append", help="pictures that another program made")
     work = benchmark.add_argument_group("work")
-    work.add_argument("--shard", metavar="I/N", help="do part I of N of the scenes only, I from 1")
+    work.add_argument("--shard", metavar="I/N", type=shard, help="do part I of N of the scenes only, I from 1")
     work.add_argument(
         "--workers", metavar="N", type=whole, help="processes at the same time; times are then those of a part of the cores (1)"
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from taichi_bokeh.apps.arguments import positive, whole, whole_from_0
+from taichi_bokeh.apps.arguments import positive, shard, whole, whole_from_0
 
 if TYPE_CHECKING:
     from taichi_bokeh.dfd.generate import GenerateSettings
@@ -66,9 +66,7 @@ def add_generate(commands: "argparse._SubParsersAction[Any]") -> None:
     files.add_argument("--per-file", metavar="N", type=whole, help="samples in a tar (32)")
     files.add_argument("--half", action="store_true", help="pictures as float16, half as large; disparity stays float32")
     work = generate.add_argument_group("work")
-    work.add_argument(
-        "--shard", metavar="I/N", type=_shard, default=(1, 1), help="make part I of N of the files only, I from 1"
-    )
+    work.add_argument("--shard", metavar="I/N", type=shard, default=(1, 1), help="make part I of N of the files only, I from 1")
     work.add_argument("--workers", metavar="N", type=whole, default=1, help="processes at the same time (%(default)s)")
     work.add_argument("--quiet", action="store_true", help="print nothing, show no progress")
 
@@ -166,10 +164,3 @@ def _one_or_two(text: str, convert: Callable[[str], Number]) -> tuple[Number, ..
     if len(values) > 2 or values[0] > values[-1]:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor a range: give least,most")
     return values if len(values) == 2 else values[0]
-
-
-def _shard(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not I/N, as in 1/2")
-    return int(match[1]), int(match[2])

@@ -87,6 +87,7 @@ def add_eval(commands: "argparse._SubParsersAction[Any]") -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     evaluation.add_argument("--out", metavar="DIR", required=True, help="folder for tables and pictures, made if need be")
+    evaluation.add_argument("--overwrite", action="store_true", help="replace those of an earlier run")
     _add_data(evaluation)
     evaluation.add_argument("--split", choices=("all", "train", "validation"), default="all", help="part of it (%(default)s)")
     evaluation.add_argument("--training", metavar="DIR", nargs="+", default=[], help="what dfd train has made, one or several")
@@ -153,16 +154,19 @@ def eval_command(arguments: Namespace) -> None:
         ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
     """
     from taichi_bokeh.apps.common import check_folder, speaker
-    from taichi_bokeh.dfd.evaluation_files import markdown, write_evaluations, write_picture
+    from taichi_bokeh.dfd.evaluation_files import PICTURES, TABLES, markdown, picture_of, write_evaluations, write_picture
 
     say, folder = speaker(arguments.quiet), Path(arguments.out)
-    check_folder(folder, [], overwrite=True)
     if arguments.no_sweep and not arguments.training:
         raise ValueError("--no-sweep leaves nothing to measure; give --training DIR")
     dataset = _dataset(arguments, arguments.split)
+    shown = range(min(arguments.pictures, len(dataset)))
+    check_folder(folder, [folder / name for name in TABLES], arguments.overwrite)
+    if folder.is_dir():
+        check_folder(folder / PICTURES, [picture_of(folder, dataset.names[k]) for k in shown], arguments.overwrite)
     evaluations = _evaluations(arguments, dataset)
     write_evaluations(folder, evaluations)
-    for number in range(min(arguments.pictures, len(dataset))):
+    for number in shown:
         write_picture(folder, dataset[number], evaluations, number)
     say(markdown(evaluations))
     say(f"written: tables of {len(dataset)} samples in {folder}")

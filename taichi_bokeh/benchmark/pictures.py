@@ -4,6 +4,7 @@ Without folders of the user's own, both come from photographs that scikit-image 
 backgrounds as they are, foregrounds as texture under a procedural matte. Everything is in linear light.
 """
 
+import hashlib
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -143,6 +144,16 @@ class Pictures:
             assert self._bundled is not None
             self._read[name] = read_image(self._bundled / name).rgb
         return self._read[name]
+
+
+def digest_of_folder(folder: Path | None) -> str:
+    """Of the names and sizes of the pictures; "default" for those that scikit-image brings."""
+    if folder is None:
+        return "default"
+    digest = hashlib.sha256()
+    for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\n".encode())
+    return digest.hexdigest()
 
 
 def _choose(names: Sequence[str], avoid: Collection[str], rng: Generator) -> str:

@@ -1,6 +1,5 @@
 """The run: every method on every scene, one unit after the other, each kept in a file of its own as soon as it is done."""
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from taichi_bokeh.benchmark import report_pictures, results, run_file
 from taichi_bokeh.benchmark.methods import DEFAULT, Method, build
 from taichi_bokeh.benchmark.methods.external import External
 from taichi_bokeh.benchmark.metrics import measure, occlusion_band
-from taichi_bokeh.benchmark.pictures import Pictures
+from taichi_bokeh.benchmark.pictures import Pictures, digest_of_folder
 from taichi_bokeh.benchmark.results import Record
 from taichi_bokeh.benchmark.scene import Scene
 from taichi_bokeh.benchmark.scenes import SceneSettings, describe, make_scene
@@ -174,19 +173,9 @@ def _settings(benchmark: Benchmark) -> dict[str, Any]:
         "seed": benchmark.settings.seed,
         "hdr": benchmark.settings.hdr,
         "rays": benchmark.rays,
-        "foregrounds": _digest(benchmark.foregrounds),
-        "backgrounds": _digest(benchmark.backgrounds),
+        "foregrounds": digest_of_folder(benchmark.foregrounds),
+        "backgrounds": digest_of_folder(benchmark.backgrounds),
     }
-
-
-def _digest(folder: Path | None) -> str:
-    """Of the names and sizes of the pictures; "default" for those that scikit-image brings."""
-    if folder is None:
-        return "default"
-    digest = hashlib.sha256()
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\n".encode())
-    return digest.hexdigest()
 
 
 def _jobs(benchmark: Benchmark, folder: Path) -> tuple[list[Job], Count]:

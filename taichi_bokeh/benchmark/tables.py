@@ -93,9 +93,9 @@ def write_tables(folder: Path, records: Sequence[Record]) -> None:
     """
     summaries = summarise(records)
     files = {
-        "accuracy.csv": accuracy_csv(records),
-        "timing.csv": timing_csv(records),
-        "summary.csv": summary_csv(summaries, (*ACCURACY, TIMING[0])),
+        "accuracy.csv": accuracycsv_text(records),
+        "timing.csv": timingcsv_text(records),
+        "summary.csv": summarycsv_text(summaries, (*ACCURACY, TIMING[0])),
     }
     for name, columns in (("accuracy", ACCURACY), ("timing", TIMING), ("summary", (*ACCURACY, TIMING[0]))):
         files[f"{name}.md"] = markdown(summaries, columns)
@@ -104,7 +104,7 @@ def write_tables(folder: Path, records: Sequence[Record]) -> None:
         write_atomically(folder / file, text.encode(), overwrite=True)
 
 
-def accuracy_csv(records: Sequence[Record]) -> str:
+def accuracycsv_text(records: Sequence[Record]) -> str:
     """One row a scene and method, with all metrics at the true and at the best blur, to the last digit."""
     names = sorted({name for record in records for name in record.at_true})
     head = ["scene", "method", "focal_plane", "largest_radius_px", "band_share", "scale_best", "evaluations"]
@@ -113,18 +113,18 @@ def accuracy_csv(records: Sequence[Record]) -> str:
         + [metrics.get(name) for metrics in (r.at_true, r.at_best or {}) for name in names]
         for r in records
     ]
-    return _csv([*head, *(f"{at}.{name}" for at in ("true", "best") for name in names)], rows)
+    return csv_text([*head, *(f"{at}.{name}" for at in ("true", "best") for name in names)], rows)
 
 
-def timing_csv(records: Sequence[Record]) -> str:
+def timingcsv_text(records: Sequence[Record]) -> str:
     """One row a scene and method."""
-    return _csv(["scene", "method", "wall_s", "cpu_s"], [[r.scene, r.method, r.wall_s, r.cpu_s] for r in records])
+    return csv_text(["scene", "method", "wall_s", "cpu_s"], [[r.scene, r.method, r.wall_s, r.cpu_s] for r in records])
 
 
-def summary_csv(summaries: Sequence[Summary], columns: Sequence[Column]) -> str:
+def summarycsv_text(summaries: Sequence[Summary], columns: Sequence[Column]) -> str:
     """One row a method, to the last digit."""
     head = ["method", "title", "scenes", *(column.title for column in columns)]
-    return _csv(head, [[s.method, s.title, s.scenes, *(column.value(s) for column in columns)] for s in summaries])
+    return csv_text(head, [[s.method, s.title, s.scenes, *(column.value(s) for column in columns)] for s in summaries])
 
 
 def markdown(summaries: Sequence[Summary], columns: Sequence[Column]) -> str:
@@ -147,7 +147,8 @@ def _json(summaries: Sequence[Summary], part: str) -> str:
     return json.dumps(rows, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def _csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)

@@ -4,6 +4,7 @@ Depth from defocus compares such a picture with the one that a camera took. The 
 optimisation, the training and the comparison take any of them.
 """
 
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
@@ -15,7 +16,7 @@ from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.render import render
 
 
-class DefocusLayer(torch.nn.Module):
+class DefocusLayer(torch.nn.Module, ABC):
     """Blurs an all-in-focus picture by its disparity, differentiable in both and in the lens's blur and focus.
 
     Attributes:
@@ -24,6 +25,7 @@ class DefocusLayer(torch.nn.Module):
 
     title: str
 
+    @abstractmethod
     def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
         """The blurred picture [B, 3, H, W].
 
@@ -35,7 +37,6 @@ class DefocusLayer(torch.nn.Module):
         Raises:
             TypeError, ValueError: an argument is not what it must be; the message names it.
         """
-        raise NotImplementedError
 
 
 def require_pair(all_in_focus: Tensor, disparity: Tensor) -> None:

@@ -6,10 +6,9 @@
 ``pictures/NAME.png``              all-in-focus, blurred, true disparity; then for each estimator its disparity and its error
 """
 
-import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from taichi_bokeh.benchmark.report_pictures import HEAT
-from taichi_bokeh.benchmark.tables import NONE
+from taichi_bokeh.benchmark.tables import NONE, csv_text
 from taichi_bokeh.dfd.evaluate import METRICS, Evaluation
 from taichi_bokeh.dfd.metrics import Spread
 from taichi_bokeh.dfd.observation import Sample
@@ -28,6 +27,7 @@ from taichi_bokeh.io import srgb_encode, write_atomically
 Bytes = NDArray[np.uint8]
 
 PICTURES = "pictures"
+TABLES = ("results.csv", "results.json", "summary.csv", "summary.md", "times.csv")
 ERROR_RANGE_PX = 3.0  # of the error's colours
 _GAP_PX = 4  # between two pictures
 
@@ -87,14 +87,14 @@ def write_evaluations(folder: Path, evaluations: Sequence[Evaluation]) -> None:
     rows = [(each.title, result) for each in evaluations for result in each.results]
     results = [[title, result.name, *(result.metrics[name] for name in METRICS)] for title, result in rows]
     as_json = [{"estimator": title, "sample": result.name, **result.metrics} for title, result in rows]
-    files = {
-        "results.csv": _csv(["estimator", "sample", *METRICS], results),
-        "results.json": json.dumps(as_json, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
-        "summary.csv": _csv(*_summary(evaluations)),
-        "summary.md": markdown(evaluations),
-        "times.csv": _csv(["estimator", "sample", "seconds"], [[title, result.name, result.seconds] for title, result in rows]),
-    }
-    for name, text in files.items():
+    texts = (
+        csv_text(["estimator", "sample", *METRICS], results),
+        json.dumps(as_json, indent=1, allow_nan=False, ensure_ascii=False) + "\n",
+        csv_text(*_summary(evaluations)),
+        markdown(evaluations),
+        csv_text(["estimator", "sample", "seconds"], [[title, result.name, result.seconds] for title, result in rows]),
+    )
+    for name, text in zip(TABLES, texts, strict=True):
         write_atomically(folder / name, text.encode(), overwrite=True)
 
 
@@ -130,7 +130,12 @@ def write_picture(folder: Path, sample: Sample, evaluations: Sequence[Evaluation
     buffer = io.BytesIO()
     Image.fromarray(strip).save(buffer, "PNG")
     (Path(folder) / PICTURES).mkdir(parents=True, exist_ok=True)
-    write_atomically(Path(folder) / PICTURES / f"{sample.name}.png", buffer.getvalue(), overwrite=True)
+    write_atomically(picture_of(folder, sample.name), buffer.getvalue(), overwrite=True)
+
+
+def picture_of(folder: Path, name: str) -> Path:
+    """The file of a sample's picture."""
+    return Path(folder) / PICTURES / f"{name}.png"
 
 
 def heat(values: NDArray[np.floating[Any]]) -> Bytes:
@@ -166,11 +171,3 @@ def _require_comparable(evaluations: Sequence[Evaluation]) -> None:
     for each in evaluations[1:]:
         if [result.name for result in each.results] != names:
             raise ValueError(f"evaluation {each.title!r} is of other samples than {titles[0]!r}; expected the same")
-
-
-def _csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return text.getvalue()

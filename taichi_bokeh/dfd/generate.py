@@ -7,7 +7,6 @@ A sample follows from the settings and its number alone: neither shards nor proc
 not at all; one that is there is not made again, so that a run may be stopped at any time.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,7 +19,7 @@ import torch
 
 from taichi_bokeh._checks import require_integer
 from taichi_bokeh._version import __version__
-from taichi_bokeh.benchmark.pictures import Pictures
+from taichi_bokeh.benchmark.pictures import Pictures, digest_of_folder
 from taichi_bokeh.benchmark.workers import in_processes
 from taichi_bokeh.dfd import samples
 from taichi_bokeh.dfd.cameras import NORMALISED, camera_named
@@ -242,7 +241,7 @@ class _Maker:
 def _manifest(settings: GenerateSettings) -> dict[str, Any]:
     """What dataset.json holds of the settings: all that the data depend on."""
     values = asdict(settings)
-    values |= {name: _digest(getattr(settings, name)) for name in ("foregrounds", "backgrounds")}
+    values |= {name: digest_of_folder(getattr(settings, name)) for name in ("foregrounds", "backgrounds")}
     if settings.file_format == "folder":
         del values["samples_per_file"]
     plain: dict[str, Any] = json.loads(json.dumps({"format": _FORMAT, "version": __version__, **values}))
@@ -283,13 +282,3 @@ def _write_manifest(settings: GenerateSettings, folder: Path) -> None:
     if not (folder / MANIFEST).exists():
         text = json.dumps(_manifest(settings), indent=1) + "\n"
         write_atomically(folder / MANIFEST, text.encode(), overwrite=True)
-
-
-def _digest(folder: Path | None) -> str:
-    """Of the names and sizes of the pictures; "default" for those that scikit-image brings."""
-    if folder is None:
-        return "default"
-    digest = hashlib.sha256()
-    for file in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
-        digest.update(f"{file.relative_to(folder).as_posix()}\0{file.stat().st_size}\n".encode())
-    return digest.hexdigest()

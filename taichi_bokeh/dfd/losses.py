@@ -201,7 +201,7 @@ class Objective:
             raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, PRESETS))}")
         return PRESETS[name]
 
-    def against(self, target: Tensor, guide: Tensor) -> Callable[[Tensor, Tensor], Loss]:
+    def against(self, target: Tensor, guide: Tensor) -> Callable[..., Loss]:
         """The loss of a picture [N, 3, H, W] and a disparity [B, 1, H, W] with respect to fixed pictures.
 
         The weights suit a disparity over its range, (D − far)/(near − far), whose unit is then no matter.
@@ -221,7 +221,7 @@ class Objective:
         seen, lines = (to_gamma(target), to_gamma(guide)) if self.gamma else (target, guide)
         similarity = SSIM(seen, self.windows) if self.ssim else None
 
-        def loss(picture: Tensor, disparity: Tensor) -> Loss:
+        def loss(picture: Tensor, *disparities: Tensor) -> Loss:
             _require_alike("picture", picture, target)
             shown = to_gamma(picture) if self.gamma else picture
             terms = {}
@@ -229,8 +229,9 @@ class Objective:
                 terms["l1"] = l1(shown, seen)
             if similarity is not None:
                 terms["ssim"] = 1 - similarity(shown)
-            if self.gradient:
-                terms["gradient"] = edge_aware_gradient(disparity, lines, self.edge_weight, self.levels, self.order)
+            if self.gradient and disparities:
+                rough = [edge_aware_gradient(map_, lines, self.edge_weight, self.levels, self.order) for map_ in disparities]
+                terms["gradient"] = torch.stack(rough).sum(0)
             total = torch.stack([getattr(self, name) * term.mean() for name, term in terms.items()]).sum()
             return Loss(total, terms)
 

@@ -24,11 +24,11 @@ from torch import Tensor
 
 from taichi_bokeh._checks import require_integer, require_number
 from taichi_bokeh.dfd.defocus import DefocusLayer, ScatterDefocus
-from taichi_bokeh.dfd.losses import Objective, edge_aware_gradient, to_gamma
+from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.observation import Observation
 from taichi_bokeh.dfd.splat import SplatDefocus
 from taichi_bokeh.dfd.sweep import Estimate, SweepSettings, cost_volume, decide, plane_disparities
-from taichi_bokeh.dfd.two_layers import TwoLayers, split_estimate
+from taichi_bokeh.dfd.variables import OneLayer, Variables, require_two, split_estimate
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
 
@@ -47,7 +47,8 @@ class OptimizeSettings:
         evidence: weight of the sweep's cost; 0 leaves it out.
         layers: 1, or 2 for a foreground and a background with what it hides.
         keep_sign: hold each pixel on the side of the focus on which the sweep has put it; gradients do not cross the focus by
-            themselves. Of a single picture only.
+            themselves. Of a single picture and one layer only: a stack tells the side by itself, and of two layers a pixel may
+            be seen on one side in the one and on the other in the other.
         learn_blur: estimate the blur, too; of a stack, the factor that all its blurs have in common.
         learn_focus: estimate the focus, too; of a stack, the shift that all have in common.
         sweep: how the initial value is found.
@@ -125,29 +126,23 @@ class Optimization:
         self.observation = observation
         self.settings = settings = settings or OptimizeSettings()
         self.layer = layer or (SplatDefocus() if settings.layers == 2 else ScatterDefocus())
-        if settings.layers == 2 and not isinstance(self.layer, SplatDefocus):
-            raise ValueError(f"layer is {type(self.layer).__name__}; expected a SplatDefocus, which blurs two layers")
-        self._require_focus_in_range()
-        self._planes = plane_disparities(observation, settings.sweep.step_px)
-        sweep = settings.sweep
-        self._costs = cost_volume(observation, self._planes, sweep.window_px, sweep.truncation)
-        self.initial = initial or decide(observation, self._planes, self._costs, sweep)
-        start = (self.initial.disparity - observation.far) / (observation.near - observation.far)
-        self._bounds = self._signs(start) if settings.keep_sign and observation.count == 1 else None
         if settings.layers == 2:
-            self._two: TwoLayers | None = split_estimate(observation, start)
-            self._maps = {"front": self._two.front, "back": self._two.back}
-        else:
-            self._two = None
-            self._maps = {"disparity": start.clone()}
+            require_two(self.layer)
+        self._require_focus_in_range()
+        sweep = settings.sweep
+        self._costs: Tensor | None = None  # of the sweep's planes, evenly from far to near
+        if settings.evidence or initial is None:
+            planes = plane_disparities(observation, sweep.step_px)
+            self._costs = cost_volume(observation, planes, sweep.window_px, sweep.truncation)
+            initial = initial or decide(observation, planes, self._costs, sweep)
+        assert initial is not None  # given, or just found
+        self.initial = initial
+        start = (initial.disparity - observation.far) / (observation.near - observation.far)
+        self._variables = split_estimate(observation, start) if settings.layers == 2 else self._one_layer(start)
         self._log_blur = torch.zeros(observation.batch, 1).to(observation.blur)
         self._shift = torch.zeros_like(self._log_blur)
         self._losses: list[float] = []
-        target = observation.blurred.flatten(0, 1)
-        guide = observation.all_in_focus.repeat_interleave(observation.count, 0)
-        data = Objective(**{**vars(settings.objective), "gradient": 0.0})
-        self._data = data.against(target, guide)
-        self._guide = to_gamma(observation.all_in_focus) if settings.objective.gamma else observation.all_in_focus
+        self._objective = settings.objective.against(observation.blurred.flatten(0, 1), observation.all_in_focus)
         self._optimizer, self._schedule = self._optimizers()
 
     def _require_focus_in_range(self) -> None:
@@ -159,34 +154,32 @@ class Optimization:
                 f"focus is {low:g} to {high:g}; expected within the range of disparities, {seen.far:g} to {seen.near:g}"
             )
 
-    def _signs(self, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Least and largest disparity of each pixel, over the range."""
+    def _one_layer(self, start: Tensor) -> Variables:
+        """One map, each pixel of which is held on its side of the focus where that is asked for."""
         seen = self.observation
+        if not self.settings.keep_sign or seen.count > 1:
+            return OneLayer(start.clone(), torch.zeros_like(start), torch.ones_like(start))
         focus = ((seen.focus[:, 0] - seen.far) / (seen.near - seen.far))[:, None, None, None]
         is_near = start >= focus
-        return torch.where(is_near, focus, 0.0).expand_as(start), torch.where(is_near, 1.0, focus).expand_as(start)
+        return OneLayer(start.clone(), torch.where(is_near, focus, 0.0), torch.where(is_near, 1.0, focus))
 
-    def _parameters(self) -> dict[str, Tensor]:
-        learnt = dict(self._maps)
-        if self._two is not None:
-            learnt |= {"coverage": self._two.logit, "hidden": self._two.hidden}
-        if self.settings.learn_blur:
-            learnt["log_blur"] = self._log_blur
-        if self.settings.learn_focus:
-            learnt["shift"] = self._shift
+    def _parameters(self) -> dict[str, tuple[Tensor, float]]:
+        """What is learnt, by name, each with its learning rate."""
+        seen, settings = self.observation, self.settings
+        rate = settings.step_px / (float(seen.blur.max()) * (seen.near - seen.far))
+        learnt = {name: (value, rate) for name, value in self._variables.maps.items()} | dict(self._variables.others)
+        if settings.learn_blur:
+            learnt["log_blur"] = self._log_blur, _LENS_STEP
+        if settings.learn_focus:
+            learnt["shift"] = self._shift, _LENS_STEP
         return learnt
 
     def _optimizers(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        seen, settings = self.observation, self.settings
-        span_px = float(seen.blur.max()) * (seen.near - seen.far)
-        rates = {"coverage": 0.3, "hidden": 0.03, "log_blur": _LENS_STEP, "shift": _LENS_STEP}
-        learnt = self._parameters()
-        speeds = [rates.get(name, settings.step_px / span_px) for name in learnt]
         groups: list[dict[str, Any]] = [
-            {"params": [value.requires_grad_()], "lr": speed} for value, speed in zip(learnt.values(), speeds, strict=True)
+            {"params": [value.requires_grad_()], "lr": rate} for value, rate in self._parameters().values()
         ]
         optimizer = torch.optim.Adam(groups, betas=(0.9, 0.99))
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_share_of_speed, steps=settings.steps))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, partial(_share_of_speed, steps=self.settings.steps))
         return optimizer, schedule
 
     @property
@@ -210,15 +203,9 @@ class Optimization:
     def _blurred(self) -> Tensor:
         """[B·S, 3, H, W]."""
         seen = self.observation
-        pictures = []
-        for s in range(seen.count):
-            if self._two is None:
-                picture = self.layer(seen.all_in_focus, self._disparity(self._maps["disparity"]), self.lens(s))
-            else:
-                assert isinstance(self.layer, SplatDefocus)
-                rgb, alpha, over_range = self._two.surfaces(seen.all_in_focus)
-                picture = self.layer.surfaces(rgb, alpha, self._disparity(over_range), self.lens(s))
-            pictures.append(picture)
+        pictures = [
+            self._variables.blurred(self.layer, seen.all_in_focus, self._disparity, self.lens(s)) for s in range(seen.count)
+        ]
         return torch.stack(pictures, 1).flatten(0, 1)
 
     def step(self) -> float:
@@ -232,42 +219,26 @@ class Optimization:
         loss = self._loss()
         if not bool(loss.isfinite()):
             raise ValueError(
-                f"the loss of step {self.done} is {float(loss)}; expected a finite one: are the pictures in [0, 1]?"
+                f"the loss of step {self.done} is {float(loss.detach())}; expected a finite one: are the pictures in [0, 1]?"
             )
         loss.backward()
         self._optimizer.step()
         self._schedule.step()
         with torch.no_grad():
-            for value in self._maps.values():
-                value.clamp_(0.0, 1.0)
-            if self._bounds is not None and self._two is None:
-                low, high = self._bounds
-                self._maps["disparity"].clamp_(low, high)
-            if self._two is not None:
-                self._two.hidden.clamp_(min=0.0)
+            self._variables.clamp()
         self._losses.append(float(loss.detach()))
         return self._losses[-1]
 
     def _loss(self) -> Tensor:
-        settings = self.settings
-        loss = self._data(self._blurred(), self._guide[:, :1].repeat_interleave(self.observation.count, 0)).total
-        smooth = settings.objective
-        for value in self._maps.values():
-            rough = edge_aware_gradient(value, self._guide, smooth.edge_weight, smooth.levels, smooth.order)
-            loss = loss + smooth.gradient * rough.mean()
-        if settings.evidence:
-            loss = loss + settings.evidence * self._evidence().mean()
+        loss = self._objective(self._blurred(), *self._variables.maps.values()).total
+        if self.settings.evidence:
+            loss = loss + self.settings.evidence * self._variables.mean(self._cost_at).mean()
         return loss
-
-    def _evidence(self) -> Tensor:
-        if self._two is None:
-            return self._cost_at(self._maps["disparity"])
-        alpha = self._two.alpha
-        return alpha * self._cost_at(self._two.front) + (1 - alpha) * self._cost_at(self._two.back)
 
     def _cost_at(self, over_range: Tensor) -> Tensor:
         """C(x, D(x)), [B, 1, H, W], linear between the planes."""
-        last = len(self._planes) - 1
+        assert self._costs is not None  # as there is evidence
+        last = self._costs.shape[1] - 1
         place = over_range * last
         lower = place.detach().floor().clamp(0, last - 1).long()
         low, high = self._costs.gather(1, lower), self._costs.gather(1, lower + 1)
@@ -277,22 +248,16 @@ class Optimization:
     def result(self) -> Optimized:
         """What has been found so far."""
         seen = self.observation
-        if self._two is None:
-            over_range = self._maps["disparity"]
-            rgb, alpha = seen.all_in_focus[:, None], torch.ones_like(over_range)[:, None]
-            stack = over_range[:, None]
-        else:
-            rgb, alpha, stack = self._two.surfaces(seen.all_in_focus)
-            over_range = self._two.visible
+        rgb, alpha, stack = self._variables.stack(seen.all_in_focus)
         blur, focus = self._lenses()
         layers = Layers(rgb.detach().clone(), alpha.detach().clone(), self._disparity(stack).detach().clone())
-        disparity = self._disparity(over_range).detach().clone()
+        disparity = self._disparity(self._variables.visible).detach().clone()
         return Optimized(disparity, self.initial.confidence, layers, blur.detach(), focus.detach(), tuple(self._losses))
 
     def state_dict(self) -> dict[str, Any]:
         """All that `load_state_dict` needs to go on to the same result."""
         return {
-            "parameters": {name: value.detach().clone() for name, value in self._parameters().items()},
+            "parameters": {name: value.detach().clone() for name, (value, _) in self._parameters().items()},
             "optimizer": self._optimizer.state_dict(),
             "schedule": self._schedule.state_dict(),
             "layer": self.layer.state_dict(),
@@ -300,19 +265,19 @@ class Optimization:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state of an optimisation of the same observation, layer and settings.
+        """Go on from a state. That it is one of the same observation, layer and settings is the caller's to see to.
 
         Raises:
-            ValueError: it is of another one.
+            ValueError: what is learnt there has other names or sizes.
         """
         mine = self._parameters()
         found = {name: tuple(value.shape) for name, value in state["parameters"].items()}
-        expected = {name: tuple(value.shape) for name, value in mine.items()}
+        expected = {name: tuple(value.shape) for name, (value, _) in mine.items()}
         if found != expected:
             raise ValueError(f"state is of an optimisation of {found}; expected {expected}")
         with torch.no_grad():
             for name, value in state["parameters"].items():
-                mine[name].copy_(value)
+                mine[name][0].copy_(value)
         self._optimizer.load_state_dict(state["optimizer"])
         self._schedule.load_state_dict(state["schedule"])
         self.layer.load_state_dict(state["layer"])

@@ -140,10 +140,11 @@ def decide(observation: Observation, disparities: Tensor, costs: Tensor, setting
     """Aggregate the costs [B, N, H, W] of planes at `disparities` [N], and take the best plane, to a part of a plane."""
     guide = to_gamma(observation.all_in_focus).mean(1)
     found, confidence = [], []
-    for volume, picture in zip(costs, guide, strict=True):
+    least_blur = observation.blur.amin(1).tolist()
+    for volume, picture, blur in zip(costs, guide, least_blur, strict=True):
         total = semi_global(volume.permute(1, 2, 0), picture, settings.small, settings.large, settings.edge).permute(2, 0, 1)
         found.append(median(_best(total, disparities)[None]))
-        confidence.append(_confidence(total, disparities, float(observation.blur.min()), settings)[None])
+        confidence.append(_confidence(total, disparities, blur, settings)[None])
     return Estimate(torch.stack(found), torch.stack(confidence))
 
 

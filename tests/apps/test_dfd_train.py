@@ -183,6 +183,22 @@ def test_trainings_that_cannot_be(data, tmp_path, words, message):
         train("--data", data, "--out", tmp_path / "run", *SHORT, *words)
 
 
+def test_an_evaluation_replaces_files_only_when_asked(data, trained, tmp_path):
+    out = tmp_path / "results"
+    out.mkdir()
+    (out / "results.csv").write_text("of somebody else")
+    words = ("--data", data, "--rays", "0", "--pictures", "1", "--out", out)
+    with pytest.raises(FileExistsError, match=r"results.csv exists already"):
+        evaluate(*words)
+    assert [file.name for file in out.iterdir()] == ["results.csv"]
+    evaluate(*words, "--overwrite")
+    assert (out / "results.csv").read_text().startswith("estimator,")
+    for name in ("results.csv", "results.json", "summary.csv", "summary.md", "times.csv"):
+        (out / name).unlink()
+    with pytest.raises(FileExistsError, match=r"png exists already"):
+        evaluate(*words)
+
+
 def test_a_device_that_is_not_there(data, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="--device is cuda, but torch finds no GPU"):

@@ -10,6 +10,7 @@ import taichi_bokeh as tb
 from taichi_bokeh.dfd.gaussian import GaussPSF
 from taichi_bokeh.ops.gaussian_psf import gaussian_psf
 from taichi_bokeh.reference.gaussian_psf import gaussian_psf as slow
+from tests.dfd.pairs import one_thread
 from tests.scenes import DEVICES
 
 PRINTED, LARGE = (1.0, 3), (0.0, 0)
@@ -19,12 +20,9 @@ TOLERANCE = {torch.float64: (1e-13, 1e-12), torch.float32: (2e-6, 2e-5)}
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """Arrays as small as these take longer on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def few_threads():
+    with one_thread():
+        yield
 
 
 def noise(*shape: int, seed: int = 0, low: float = 0.0, high: float = 1.0) -> Tensor:

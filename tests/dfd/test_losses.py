@@ -9,15 +9,13 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from taichi_bokeh.dfd.losses import PRESETS, SSIM, Objective, edge_aware_gradient, hssim, l1, ssim, to_gamma
+from tests.dfd.pairs import one_thread
 
 
 @pytest.fixture(autouse=True)
-def one_thread():
-    """Arrays as small as these take longer on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+def few_threads():
+    with one_thread():
+        yield
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:
@@ -262,3 +260,13 @@ def test_what_does_not_fit_is_refused_by_name():
         Objective.named("l2")
     with pytest.raises(TypeError, match="gamma is of type int; expected a bool"):
         Objective(gamma=1)
+
+
+def test_the_roughness_of_several_maps_is_added_up():
+    target, guide, picture = (noise(1, 3, 12, 12, seed=k) for k in range(3))
+    first, second = noise(1, 1, 12, 12, seed=3), noise(1, 1, 12, 12, seed=4)
+    loss = Objective(gradient=0.3).against(target, guide)
+    alone = [loss(picture, one).terms["gradient"] for one in (first, second)]
+    both = loss(picture, first, second)
+    assert torch.allclose(both.terms["gradient"], alone[0] + alone[1])
+    assert torch.allclose(both.total, both.terms["l1"].mean() + 0.3 * both.terms["gradient"].mean())
