@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from typing import NoReturn
 
 from taichi_bokeh._version import __version__
@@ -46,26 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     try:
         arguments = _parser().parse_args(argv)
-        if arguments.command == "demo":
-            from taichi_bokeh.apps.demo import demo
-
-            demo(arguments)
-        elif arguments.command == "render":
-            from taichi_bokeh.apps.render_photo import render_photo
-
-            render_photo(arguments)
-        elif arguments.command == "benchmark":
-            from taichi_bokeh.apps.benchmark import benchmark
-
-            benchmark(arguments)
-        elif arguments.command == "dfd":
-            from taichi_bokeh.apps.dfd import dfd
-
-            dfd(arguments)
-        else:
-            from taichi_bokeh.apps.trace_photo import trace_photo
-
-            trace_photo(arguments)
+        module, _, command = arguments.run.partition(":")
+        getattr(import_module(module), command)(arguments)
     except KeyboardInterrupt as interruption:
         sys.stderr.write(": ".join(filter(None, (_PROG, "interrupted", str(interruption)))) + "\n")
         return 130
@@ -110,6 +93,7 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
         epilog="example: taichi-bokeh demo -o pictures --blur 45",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    demo.set_defaults(run="taichi_bokeh.apps.demo:demo")
     demo.add_argument(
         "-o", "--output", metavar="DIR", default="taichi-bokeh-demo", help="folder for the pictures (%(default)s)"
     )
@@ -137,6 +121,7 @@ def _add_render(commands: "argparse._SubParsersAction[_Parser]") -> None:
         epilog=_RENDER_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    render.set_defaults(run="taichi_bokeh.apps.render_photo:render_photo")
     add_scene(render)
     lens = render.add_argument_group("lens")
     lens.add_argument("--blur", metavar="K", type=not_negative, required=True, help=BLUR_HELP)
@@ -187,6 +172,7 @@ def _add_trace(commands: "argparse._SubParsersAction[_Parser]") -> None:
         epilog=_TRACE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    trace.set_defaults(run="taichi_bokeh.apps.trace_photo:trace_photo")
     add_scene(trace)
     _add_lens(trace)
     add_aperture(trace)
@@ -234,6 +220,7 @@ def _add_benchmark(commands: "argparse._SubParsersAction[_Parser]") -> None:
         epilog=_BENCHMARK_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    benchmark.set_defaults(run="taichi_bokeh.apps.benchmark:benchmark")
     benchmark.add_argument("--out", metavar="DIR", help="folder of the results: new, empty, or that of an earlier run")
     instead = benchmark.add_mutually_exclusive_group()
     instead.add_argument("--merge", metavar="DIR", nargs="+", help="put the results of these folders into --out")

@@ -15,6 +15,7 @@ def add_dfd(commands: Any) -> None:
         "dfd", help="depth from defocus: make data, train, evaluate", description="Depth from defocus."
     )
     steps = parser.add_subparsers(dest="dfd_command", required=True, metavar="STEP")
+    parser.set_defaults(run="taichi_bokeh.apps.dfd:dfd")
     add_generate(steps)
     add_train(steps)
     add_eval(steps)
