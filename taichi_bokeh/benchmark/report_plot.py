@@ -1,4 +1,4 @@
-"""The report's plot: accuracy against time, one dot a method, as SVG in the page itself."""
+"""Plots of the reports: one dot a method, such as accuracy against time, as SVG in the page itself."""
 
 import math
 from collections.abc import Sequence
@@ -12,27 +12,43 @@ _CHARACTER = 6.4  # its mean width, px
 
 
 class Dot(NamedTuple):
-    """A method in the plot: its median seconds a picture, above 0, and its mean PSNR in dB."""
+    """A method in a plot, at finite numbers."""
 
     title: str
-    seconds: float
-    psnr: float
+    x: float
+    y: float
+
+
+class Axis(NamedTuple):
+    """What an axis shows. On a logarithmic one all numbers are above 0."""
+
+    label: str
+    logarithmic: bool = False
 
 
 def accuracy_against_time(dots: Sequence[Dot]) -> str:
-    """The plot as an SVG element; its colours are the page's.
+    """Mean PSNR in dB, upwards, against median seconds a picture."""
+    axes = Axis("median seconds a picture", logarithmic=True), Axis("mean PSNR, dB")
+    return plot(dots, *axes, "Mean PSNR against median seconds")
+
+
+def plot(dots: Sequence[Dot], across: Axis, up: Axis, description: str) -> str:
+    """A dot with a label for each method, as an SVG element; its colours are the page's.
 
     Args:
-        dots: at least one, with finite numbers; seconds run to the right, on a logarithmic axis, and PSNR upwards.
+        dots: at least one.
+        across: of x, which runs to the right.
+        up: of y, which runs upwards.
+        description: for those who cannot see it.
     """
-    x_range = _padded([math.log10(dot.seconds) for dot in dots], 0.25)
-    y_range = _padded([dot.psnr for dot in dots], 2.0)
-    x_ticks = [(_x(math.log10(value), x_range), f"{value:g}") for value in _seconds(*x_range)]
-    y_ticks = [(_y(value, y_range), f"{value:g}") for value in _decibels(*y_range)]
-    places = [(_x(math.log10(dot.seconds), x_range), _y(dot.psnr, y_range)) for dot in dots]
+    xs, ys = _measured(across, [dot.x for dot in dots]), _measured(up, [dot.y for dot in dots])
+    x_range, y_range = _padded(xs, 0.25 if across.logarithmic else 0.2), _padded(ys, 0.25 if up.logarithmic else 2.0)
+    x_ticks = [(_x(place, x_range), f"{value:g}") for place, value in _ticks(across, *x_range)]
+    y_ticks = [(_y(place, y_range), f"{value:g}") for place, value in _ticks(up, *y_range)]
+    places = [(_x(x, x_range), _y(y, y_range)) for x, y in zip(xs, ys, strict=True)]
     parts = [
-        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Mean PSNR against median seconds">',
-        *_axes(x_ticks, y_ticks),
+        f'<svg class="plot" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(description)}">',
+        *_axes(x_ticks, y_ticks, across, up),
         *(f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="4.5"/>' for x, y in places),
         *_labels(dots, places),
         "</svg>",
@@ -40,7 +56,12 @@ def accuracy_against_time(dots: Sequence[Dot]) -> str:
     return "\n".join(parts)
 
 
-def _axes(x_ticks: Sequence[tuple[float, str]], y_ticks: Sequence[tuple[float, str]]) -> list[str]:
+def _measured(axis: Axis, values: Sequence[float]) -> list[float]:
+    """The values in the axis's own measure."""
+    return [math.log10(value) if axis.logarithmic else value for value in values]
+
+
+def _axes(x_ticks: Sequence[tuple[float, str]], y_ticks: Sequence[tuple[float, str]], across: Axis, up: Axis) -> list[str]:
     right, bottom = _WIDTH - _RIGHT, _HEIGHT - _BOTTOM
     parts = []
     for x, text in x_ticks:
@@ -51,8 +72,9 @@ def _axes(x_ticks: Sequence[tuple[float, str]], y_ticks: Sequence[tuple[float, s
         parts.append(f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{text}</text>')
     middle = (_TOP + bottom) / 2
     parts.append(f'<rect class="frame" x="{_LEFT}" y="{_TOP}" width="{right - _LEFT}" height="{bottom - _TOP}"/>')
-    parts.append(f'<text x="{(_LEFT + right) / 2:.1f}" y="{_HEIGHT - 10}" text-anchor="middle">median seconds a picture</text>')
-    parts.append(f'<text transform="translate(16 {middle:.1f}) rotate(-90)" text-anchor="middle">mean PSNR, dB</text>')
+    label_x = (_LEFT + right) / 2
+    parts.append(f'<text x="{label_x:.1f}" y="{_HEIGHT - 10}" text-anchor="middle">{escape(across.label)}</text>')
+    parts.append(f'<text transform="translate(16 {middle:.1f}) rotate(-90)" text-anchor="middle">{escape(up.label)}</text>')
     return parts
 
 
@@ -91,13 +113,20 @@ def _y(value: float, span: tuple[float, float]) -> float:
     return _HEIGHT - _BOTTOM - (value - span[0]) / (span[1] - span[0]) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def _seconds(low: float, high: float) -> list[float]:
+def _ticks(axis: Axis, low: float, high: float) -> list[tuple[float, float]]:
+    """Places on the axis, in its own measure, with the values there."""
+    values = _powers(low, high) if axis.logarithmic else _even(low, high)
+    return list(zip(_measured(axis, values), values, strict=True))
+
+
+def _powers(low: float, high: float) -> list[float]:
     """1, 2 and 5 times the powers of ten in the range of logarithms; of a long range the powers alone."""
     factors = (1, 2, 5) if high - low < 3 else (1,)
     values = [factor * 10.0**power for power in range(math.floor(low), math.ceil(high) + 1) for factor in factors]
     return [value for value in values if low <= math.log10(value) <= high]
 
 
-def _decibels(low: float, high: float) -> list[float]:
-    step = next((step for step in (1, 2, 5, 10) if (high - low) / step <= 9), 20)
-    return [float(step * i) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
+def _even(low: float, high: float) -> list[float]:
+    """At most ten or so multiples of a round step."""
+    step = next((step for step in (0.1, 0.2, 0.5, 1, 2, 5, 10) if (high - low) / step <= 9), 20)
+    return [round(step * i, 9) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
