@@ -11,24 +11,28 @@ from torch.utils.data import Dataset
 
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_integer, require_shape, require_values
 from taichi_bokeh.dfd.batches import to_device
-from taichi_bokeh.dfd.defocus import DefocusLayer
+from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
 from taichi_bokeh.dfd.metrics import (
     DepthMetrics,
     PictureScores,
     Spread,
     edge_band,
     measure_depth,
-    retrace,
+    retrace_layers,
     score_picture,
     summarise,
 )
 from taichi_bokeh.dfd.observation import Observation, Sample, collate
+from taichi_bokeh.dfd.optimize import Optimized
 from taichi_bokeh.dfd.train import device_of
 from taichi_bokeh.dfd.train_settings import count_samples
+from taichi_bokeh.dfd.variables import require_two
+from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
-Estimator = Callable[[Observation], Tensor]
+#: Takes the observation of one view to its disparity [1, 1, H, W], or to what an optimisation has found.
+Estimator = Callable[[Observation], Tensor | Optimized]
 ProgressCallback = Callable[[int, int], None]
 
 DEPTH_METRICS = tuple(part.name for part in fields(DepthMetrics))
@@ -82,7 +86,9 @@ class Reblur:
 
     Attributes:
         layer: whose own score is measured; None: none. It says how well the layer can explain the picture, by whatever depth.
-        rays: a pixel, for the ray tracer's score (`metrics.retrace`), which says how well the depth explains it; 0: none.
+            For what was found as two layers, it must be one that blurs two.
+        rays: a pixel, for the ray tracer's score (`metrics.retrace`), which says how well the depth explains it; 0: none. What
+            was found as layers is traced as layers.
 
     Raises:
         TypeError, ValueError: rays is no integer from 0 up.
@@ -110,8 +116,8 @@ def evaluate(
     Errors are in pixels of the circle of confusion of that picture of a sample that has the largest blur.
 
     Args:
-        estimator: takes the observation of one view to its disparity [1, 1, H, W], like ``lambda seen: sweep(seen).disparity``.
-            A torch module is put into evaluation mode meanwhile.
+        estimator: takes the observation of one view to its disparity [1, 1, H, W], like ``lambda seen: sweep(seen).disparity``,
+            or to what `optimize` found. A torch module is put into evaluation mode meanwhile, without gradients.
         dataset: samples by number, with their disparity or without.
         title: what tables call the estimator.
         reblur: which pictures to compare, too.
@@ -136,7 +142,7 @@ def evaluate(
     try:
         results = []
         for number in range(count):
-            results.append(_measure(estimator, dataset[number], reblur, aperture, device))
+            results.append(measure_sample(estimator, dataset[number], reblur, aperture, device))
             if progress is not None:
                 progress(number + 1, count)
     finally:
@@ -145,31 +151,51 @@ def evaluate(
     return Evaluation(title, results)
 
 
-@torch.no_grad()
-def _measure(estimator: Estimator, sample: Sample, reblur: Reblur, aperture: Aperture, device: torch.device) -> Result:
+def measure_sample(estimator: Estimator, sample: Sample, reblur: Reblur, aperture: Aperture, device: torch.device) -> Result:
+    """Measure an estimator on one sample; see `evaluate`, which does so for a whole set.
+
+    Raises:
+        ValueError: the estimate has a wrong shape or is not finite; the message names the sample.
+    """
     seen, _ = to_device(*collate([sample], aperture), device)
     start = time.perf_counter()
-    estimate = estimator(seen)
+    with torch.set_grad_enabled(not isinstance(estimator, torch.nn.Module)):
+        found = estimator(seen)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     seconds = time.perf_counter() - start
+    return _measured(found, sample, seen, reblur, seconds)
+
+
+@torch.no_grad()
+def _measured(found: Tensor | Optimized, sample: Sample, seen: Observation, reblur: Reblur, seconds: float) -> Result:
+    estimate = found.disparity if isinstance(found, Optimized) else found
     _require_estimate(estimate, sample)
     estimate = estimate.to(seen.all_in_focus)
+    layers = found.layers if isinstance(found, Optimized) else single_layer(seen.all_in_focus, estimate)
     metrics: dict[str, float | None] = dict.fromkeys(METRICS)
     edge = None
     if sample.disparity is not None:
         most = int(sample.blur.argmax())
-        lens = ThinLens(float(sample.blur[most]), float(sample.focus[most]), aperture)
+        lens = ThinLens(float(sample.blur[most]), float(sample.focus[most]), seen.aperture)
         metrics |= measure_depth(estimate[0], sample.disparity, lens, sample.all_in_focus).as_dict()
         edge = edge_band(float(lens.blur) * sample.disparity[0])
     layer = reblur.layer
     if layer is not None:
-        own = _compare(lambda lens: layer(seen.all_in_focus, estimate, lens), seen, edge)
+        own = _compare(lambda lens: _blurred(layer, layers, lens), seen, edge)
         metrics |= {"own_psnr_db": own.psnr, "own_ssim": own.ssim}
     if reblur.rays:
-        traced = _compare(lambda lens: retrace(seen.all_in_focus, estimate, lens, reblur.rays), seen, edge)
+        traced = _compare(lambda lens: retrace_layers(layers, lens, reblur.rays), seen, edge)
         metrics |= {"retrace_psnr_db": traced.psnr, "retrace_ssim": traced.ssim, "retrace_edge_psnr_db": traced.edge_psnr}
     return Result(sample.name, metrics, seconds, estimate[0].cpu())
+
+
+def _blurred(layer: DefocusLayer, layers: Layers, lens: ThinLens) -> Tensor:
+    """[B, 3, H, W]."""
+    if layers.count == 1:
+        picture: Tensor = layer(layers.rgb[:, 0], layers.disparity[:, 0], lens)
+        return picture
+    return require_two(layer).surfaces(layers.rgb, layers.alpha, layers.disparity, lens)
 
 
 def _compare(blurred: Callable[[ThinLens], Tensor], observation: Observation, edge: Tensor | None) -> PictureScores:

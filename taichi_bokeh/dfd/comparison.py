@@ -1,0 +1,319 @@
+"""The whole comparison: defocus layers of several papers, the ablations of ours, and a plane sweep, all on the same pairs.
+
+Every method but the sweep itself optimises one disparity map (or two layers) from the sweep's result on, by as many steps at
+the same speed. Three groups of rows tell three things apart:
+
+- the layers, each by the data term and smoothness of its own paper: which one explains the picture by the right depth;
+- the ablations of the scatter layer: SSIM at one window and at several, occlusion;
+- the optimisation as `optimize` does it by default, where the sweep's cost stays in the loss.
+
+Source: the rows are those of Table 2 of Dr.Bokeh (Sheng et al., CVPR 2024), which scores the layer's own picture only, with the
+true depth of ray-traced scenes beside it.
+"""
+
+import hashlib
+import json
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from statistics import fmean, stdev
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from taichi_bokeh._checks import require_integer
+from taichi_bokeh._version import __version__
+from taichi_bokeh.dfd.defocus import DefocusLayer
+from taichi_bokeh.dfd.evaluate import METRICS, Estimator, Evaluation, Reblur, Result, measure_sample
+from taichi_bokeh.dfd.losses import Objective
+from taichi_bokeh.dfd.named_layers import layer_named
+from taichi_bokeh.dfd.observation import Observation, Sample
+from taichi_bokeh.dfd.optimize import Optimized, OptimizeSettings, optimize
+from taichi_bokeh.dfd.sweep import Estimate, sweep
+from taichi_bokeh.dfd.train_settings import count_samples
+from taichi_bokeh.io import write_atomically
+from taichi_bokeh.optics.aperture import Aperture
+
+ProgressCallback = Callable[[int, int], None]
+
+_FORMAT = 1  # to be raised when the files change
+RUN, FOUND = "comparison.json", "found"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the table.
+
+    Attributes:
+        name: short, for the command line and for file names.
+        title: what tables call it.
+        layer: by its name in `named_layers.LAYERS`; None: the plane sweep, which has none.
+        objective: by its name in `losses.PRESETS`; None: that of `OptimizeSettings`.
+        evidence: whether the sweep's cost is part of the loss.
+        layers: 1, or 2 for a foreground over a background.
+    """
+
+    name: str
+    title: str
+    layer: str | None = None
+    objective: str | None = None
+    evidence: bool = False
+    layers: int = 1
+
+    def settings(self, steps: int) -> OptimizeSettings:
+        """How it is optimised."""
+        given: dict[str, Any] = {} if self.objective is None else {"objective": Objective.named(self.objective)}
+        if not self.evidence:
+            given["evidence"] = 0.0
+        return OptimizeSettings(steps=steps, layers=self.layers, **given)
+
+    def new_layer(self) -> DefocusLayer | None:
+        """A layer of its kind."""
+        return None if self.layer is None else layer_named(self.layer)
+
+
+SWEEP = Method("sweep", "plane sweep + SGM")
+
+#: The rows, in the table's order.
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        method.name: method
+        for method in (
+            Method("planes", "Aperture supervision, planes", "planes", "l1+g"),
+            Method("gausspsf", "GaussPSF as printed", "gausspsf", "gausspsf"),
+            Method("gaussian", "GaussPSF, calibrated", "gaussian", "l1+g"),
+            Method("soft-l1-g", "Dr.Bokeh, L1 + G", "scatter-soft", "l1+g"),
+            Method("soft-ssim", "Dr.Bokeh, L1 + G + SSIM", "scatter-soft", "l1+g+ssim"),
+            Method("soft-no-occlusion", "Dr.Bokeh, no occlusion, L1 + G + HSSIM", "scatter-soft-no-occlusion", "l1+g+hssim"),
+            Method("soft-hssim", "Dr.Bokeh, L1 + G + HSSIM", "scatter-soft", "l1+g+hssim"),
+            Method("disc-no-occlusion", "scatter, disc, without occlusion, L1 + G", "scatter-no-occlusion", "l1+g"),
+            Method("disc", "scatter, disc, L1 + G", "scatter", "l1+g"),
+            Method("splat-l1-g", "splat, L1 + G", "splat", "l1+g"),
+            SWEEP,
+            Method("ours-no-occlusion", "ours, scatter without occlusion", "scatter-no-occlusion", evidence=True),
+            Method("ours", "ours, scatter", "scatter", evidence=True),
+            Method("ours-splat", "ours, splat", "splat", evidence=True),
+            Method("ours-two-layers", "ours, two layers", "splat", evidence=True, layers=2),
+        )
+    }
+)
+
+
+def methods_named(names: Sequence[str] | None) -> tuple[Method, ...]:
+    """Methods by name, in the table's order; None: all.
+
+    Raises:
+        ValueError: there is none of a name, or no name was given.
+    """
+    if names is None:
+        return tuple(METHODS.values())
+    for name in names:
+        if name not in METHODS:
+            raise ValueError(f"method is {name!r}; expected one of {', '.join(METHODS)}")
+    if not names:
+        raise ValueError(f"methods is empty; expected some of {', '.join(METHODS)}")
+    return tuple(method for name, method in METHODS.items() if name in names)
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """How methods are compared.
+
+    Attributes:
+        steps: of each optimisation.
+        rays: a pixel, with which what was found is traced again; 0: it is not.
+        aperture: that the samples were taken with.
+
+    Raises:
+        TypeError, ValueError: a value is not what it must be.
+    """
+
+    steps: int = 120
+    rays: int = 2048
+    aperture: Aperture = Aperture()
+
+    def __post_init__(self) -> None:
+        require_integer("steps", self.steps, at_least=1)
+        require_integer("rays", self.rays, at_least=0)
+
+
+class Entrant(NamedTuple):
+    """A trained network, or any other estimator, beside the methods.
+
+    Attributes:
+        name: for file names; it must change with what it finds.
+        title: what tables call it.
+        estimator: see `evaluate.Estimator`.
+        layer: whose own score is measured; None: none.
+    """
+
+    name: str
+    title: str
+    estimator: Estimator
+    layer: DefocusLayer | None = None
+
+
+def compare(
+    methods: Sequence[Method],
+    dataset: Dataset[Sample],
+    settings: CompareSettings = CompareSettings(),
+    *,
+    entrants: Sequence[Entrant] = (),
+    folder: Path | None = None,
+    progress: ProgressCallback | None = None,
+) -> list[Evaluation]:
+    """Measure methods on every sample. With a folder it may be stopped at any time; another call goes on from there.
+
+    Args:
+        methods: rows, see `METHODS`.
+        dataset: samples by number, with their disparity.
+        settings: how.
+        entrants: further rows.
+        folder: where each result is kept as soon as it is there, in ``found/METHOD/SAMPLE.npz``; it must exist.
+        progress: called with (done, total) results.
+
+    Raises:
+        ValueError: the data set is empty, two rows have one name, the folder is of a comparison with other settings, or a file
+            in it is damaged.
+        OSError: the folder cannot be used.
+    """
+    samples = count_samples("dataset", dataset)
+    rows: list[Method | Entrant] = [*methods, *entrants]
+    if len({row.name for row in rows}) < len(rows):
+        raise ValueError(f"methods are {', '.join(row.name for row in rows)}; expected different names")
+    if folder is not None:
+        _open(Path(folder), settings)
+    results: list[list[Result]] = [[] for _ in rows]
+    done = 0
+    for number in range(samples):
+        pair = _Pair(dataset[number], settings)
+        for row, found in zip(rows, results, strict=True):
+            found.append(_result(row, pair, folder))
+            done += 1
+            if progress is not None:
+                progress(done, samples * len(rows))
+    return [Evaluation(row.title, found) for row, found in zip(rows, results, strict=True)]
+
+
+def ratios(evaluations: Sequence[Evaluation], metric: str, to: str) -> dict[str, tuple[float, float, float]]:
+    """How a metric compares with that of the evaluation with the title `to`, on the same samples, by title.
+
+    Returns:
+        The ratio of the means; then the mean and the standard deviation of the samples' own ratios (0 of a single one). Rows
+        in which a sample lacks the metric, or in which that of `to` is 0, are left out.
+
+    Raises:
+        ValueError: there is no evaluation of this title.
+    """
+    base = next((each for each in evaluations if each.title == to), None)
+    if base is None:
+        raise ValueError(f"to is {to!r}; expected one of {', '.join(repr(each.title) for each in evaluations)}")
+    found = {}
+    below = [result.metrics[metric] for result in base.results]
+    for each in evaluations:
+        pairs = list(zip([result.metrics[metric] for result in each.results], below, strict=True))
+        numbers = [(a, b) for a, b in pairs if a is not None and b]
+        if each is base or len(numbers) < len(pairs):
+            continue
+        own = [a / b for a, b in numbers]
+        mean_ratio = fmean(a for a, _ in numbers) / fmean(b for _, b in numbers)
+        found[each.title] = (mean_ratio, fmean(own), stdev(own) if len(own) > 1 else 0.0)
+    return found
+
+
+class _Pair:
+    """A sample, and the sweep's result on it, which all optimisations begin with."""
+
+    def __init__(self, sample: Sample, settings: CompareSettings) -> None:
+        self.sample, self.settings = sample, settings
+        self._start: Estimate | None = None
+        # So that a result is never taken for that of another sample of this name.
+        parts = (sample.all_in_focus, sample.blurred, sample.blur, sample.focus)
+        self.digest = hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()[:16]
+
+    def start(self, seen: Observation) -> Estimate:
+        if self._start is None:
+            self._start = sweep(seen)
+        return self._start
+
+    def measure(self, row: Method | Entrant) -> Result:
+        if isinstance(row, Entrant):
+            estimator, layer = row.estimator, row.layer
+        else:
+            estimator, layer = self._estimator(row)
+        if layer is not None:
+            layer.eval()
+        reblur = Reblur(layer, self.settings.rays)
+        return measure_sample(estimator, self.sample, reblur, self.settings.aperture, torch.device("cpu"))
+
+    def _estimator(self, method: Method) -> tuple[Estimator, DefocusLayer | None]:
+        if method.layer is None:
+            return lambda seen: sweep(seen).disparity, None
+        settings = method.settings(self.settings.steps)
+
+        def optimized(seen: Observation) -> Optimized:
+            return optimize(seen, method.new_layer(), settings, initial=self.start(seen))
+
+        return optimized, method.new_layer()
+
+
+def _result(row: Method | Entrant, pair: _Pair, folder: Path | None) -> Result:
+    """From the folder, or else measured and put there."""
+    if folder is None:
+        return pair.measure(row)
+    path = Path(folder) / FOUND / row.name / f"{pair.sample.name}.npz"
+    known = {"row": repr(row) if isinstance(row, Method) else row.name, "sample": pair.digest}
+    if path.exists():
+        return _read(path, pair.sample.name, known)
+    result = pair.measure(row)
+    buffer = BytesIO()
+    facts = json.dumps({**known, "metrics": result.metrics, "seconds": result.seconds}, allow_nan=False)
+    np.savez_compressed(buffer, disparity=result.disparity.numpy(), facts=np.array(facts))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, buffer.getvalue(), overwrite=True)
+    return result
+
+
+def _read(path: Path, name: str, known: Mapping[str, str]) -> Result:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            facts = json.loads(str(archive["facts"]))
+            disparity = torch.from_numpy(archive["disparity"])
+        found = {part: facts[part] for part in known}
+        metrics = {metric: facts["metrics"][metric] for metric in METRICS}
+        seconds = float(facts["seconds"])
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged ({error}); delete it to have it made again") from None
+    if found != known:
+        raise ValueError(f"{path} is of another method or sample: {found}; expected {dict(known)}")
+    return Result(name, metrics, seconds, disparity)
+
+
+def _open(folder: Path, settings: CompareSettings) -> None:
+    """Begin a comparison in a folder, or make sure that the one there is the same."""
+    path = folder / RUN
+    aperture = repr(settings.aperture)
+    if settings.aperture.image is not None:
+        aperture += hashlib.sha256(np.asarray(settings.aperture.image).tobytes()).hexdigest()[:16]
+    mine = {
+        "format": _FORMAT,
+        "version": __version__,
+        "steps": settings.steps,
+        "rays": settings.rays,
+        "aperture": aperture,
+    }
+    if not path.exists():
+        write_atomically(path, (json.dumps(mine, indent=1) + "\n").encode())
+        return
+    try:
+        there = dict(json.loads(path.read_bytes()))
+    except (ValueError, TypeError):
+        raise ValueError(f"{path} is damaged") from None
+    for name, value in mine.items():
+        if there.get(name) != value:
+            raise ValueError(f"{folder} holds a comparison with {name} {there.get(name)}, and this one has {name} {value}")
