@@ -1,4 +1,8 @@
-"""Small lights near and far, seen through four openings side by side: python examples/aperture_shapes.py [FOLDER]."""
+"""Four openings
+=============
+
+Small lights near and far, seen through four openings side by side: ``python examples/aperture_shapes.py [FOLDER]``.
+"""
 
 import sys
 from pathlib import Path

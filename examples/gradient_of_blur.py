@@ -1,4 +1,8 @@
-"""Find a photograph's blur by its gradient, and draw that of disparity: python examples/gradient_of_blur.py [FOLDER]."""
+"""The blur of a photograph, by gradients
+======================================
+
+Find a photograph's blur by its gradient, and draw that of disparity: ``python examples/gradient_of_blur.py [FOLDER]``.
+"""
 
 import sys
 from pathlib import Path

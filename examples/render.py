@@ -1,4 +1,8 @@
-"""Render a scene of two layers with near and far focus: python examples/render.py [FOLDER]."""
+"""Two layers, near and far focus
+==============================
+
+Render a scene of two layers with near and far focus: ``python examples/render.py [FOLDER]``.
+"""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""Point lights and edges through a real lens at f/2 and f/8: python examples/spherical_aberration.py [FOLDER]."""
+"""A real lens
+===========
+
+Point lights and edges through a real lens at f/2 and f/8: ``python examples/spherical_aberration.py [FOLDER]``.
+"""
 
 import sys
 from pathlib import Path
