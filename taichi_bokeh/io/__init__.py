@@ -2,11 +2,13 @@
 
 from taichi_bokeh.io.disparity import read_alpha, read_disparity
 from taichi_bokeh.io.images import Image, read_image, write_image
+from taichi_bokeh.io.maps import check_map_format, write_map
 from taichi_bokeh.io.output import check_output, write_atomically
 from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
 
 __all__ = [
     "Image",
+    "check_map_format",
     "check_output",
     "read_alpha",
     "read_disparity",
@@ -15,4 +17,5 @@ __all__ = [
     "srgb_encode",
     "write_atomically",
     "write_image",
+    "write_map",
 ]

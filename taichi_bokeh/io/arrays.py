@@ -6,7 +6,6 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,18 +13,23 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageOps, UnidentifiedImageError
 
-from taichi_bokeh.io import png16
+from taichi_bokeh.io import exr, pfm, png16
+from taichi_bokeh.io.extras import import_tifffile
 
 _UNREADABLE = (
     *(OSError, ValueError, SyntaxError, KeyError, EOFError, struct.error),  # what the readers raise on damaged content
     *(zipfile.BadZipFile, PillowImage.DecompressionBombError),
 )
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".exr", ".pfm")
 
 
-def read_array(path: str | os.PathLike[str]) -> NDArray[Any]:
-    """The array of a PNG, JPEG, TIFF, npy or npz (entry ``data``) file: [H, W] or [H, W, C], in the file's own type.
+def read_array(path: str | os.PathLike[str], use: exr.Use = "picture") -> NDArray[Any]:
+    """The array of a PNG, JPEG, TIFF, OpenEXR, PFM, npy or npz (entry ``data``) file: [H, W] or [H, W, C], in the file's type.
+
+    Args:
+        path: the file.
+        use: what for: it decides which channels of an OpenEXR file are meant.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -38,7 +42,7 @@ def read_array(path: str | os.PathLike[str]) -> NDArray[Any]:
         raise ValueError(f"{path} is a folder, and must be a file")
     content = path.read_bytes()
     try:
-        array = _reader(path)(content)
+        array = exr.decode(content, use) if exr.is_exr(content) else _reader(path, content)(content)
     except _UNREADABLE as error:
         if isinstance(error, UnidentifiedImageError):
             error = ValueError("not a picture, or of an unknown format")
@@ -50,7 +54,9 @@ def read_array(path: str | os.PathLike[str]) -> NDArray[Any]:
     return array
 
 
-def _reader(path: Path) -> Callable[[bytes], NDArray[Any]]:
+def _reader(path: Path, content: bytes) -> Callable[[bytes], NDArray[Any]]:
+    if pfm.is_pfm(content):
+        return pfm.decode
     return {".npy": _read_npy, ".npz": _read_npz, ".tif": _read_tiff, ".tiff": _read_tiff}.get(
         path.suffix.lower(), _read_picture
     )
@@ -60,7 +66,8 @@ def _expected(path: Path) -> str:
     kinds = {".npy": "a whole .npy file", ".npz": "a whole .npz file with the entry 'data'"}
     kinds |= {".tif": "a whole TIFF file", ".tiff": "a whole TIFF file", ".png": "a whole PNG file"}
     kinds |= {".jpg": "a whole JPEG file", ".jpeg": "a whole JPEG file"}
-    return kinds.get(path.suffix.lower(), "PNG, JPEG, TIFF, npy or npz")
+    kinds |= {".exr": "a whole OpenEXR file", ".pfm": "a whole PFM file"}
+    return kinds.get(path.suffix.lower(), "PNG, JPEG, TIFF, OpenEXR, PFM, npy or npz")
 
 
 def _read_npy(content: bytes) -> NDArray[Any]:
@@ -99,16 +106,6 @@ def _read_picture(content: bytes) -> NDArray[Any]:
         array = np.asarray(picture)
         # Some versions of Pillow give 16-bit grey as 32-bit integers.
         return array.astype(np.uint16) if picture.mode == "I" and array.min() >= 0 and array.max() < 65536 else array
-
-
-def import_tifffile() -> ModuleType:
-    """Tifffile, or one line that says how to get it."""
-    try:
-        import tifffile
-    except ModuleNotFoundError:
-        raise ValueError("TIFF files need tifffile (pip install 'taichi-bokeh[photo]')") from None
-    module: ModuleType = tifffile
-    return module
 
 
 def to_unit(array: NDArray[Any]) -> NDArray[np.float32]:

@@ -12,7 +12,7 @@ Array = NDArray[np.float32]
 
 
 def read_disparity(path: str | os.PathLike[str], depth: bool = False) -> Array:
-    """Read a disparity map, larger is nearer, from npy, npz (entry ``data``), PNG (8 or 16 bit) or TIFF.
+    """Read a disparity map, larger is nearer, from npy, npz (entry ``data``), OpenEXR, PFM, TIFF or PNG.
 
     8- and 16-bit integers are divided by 255 and 65535; other numbers are kept. NaN and infinite values are holes.
 
@@ -27,7 +27,7 @@ def read_disparity(path: str | os.PathLike[str], depth: bool = False) -> Array:
         FileNotFoundError: there is no such file.
         ValueError: it cannot be read, has more than one (distinct) channel, or not one valid pixel.
     """
-    values = to_unit(_single_channel(read_array(path), path))
+    values = to_unit(_single_channel(read_array(path, "depth" if depth else "disparity"), path))
     hole = ~np.isfinite(values)
     if depth:
         hole |= values <= 0

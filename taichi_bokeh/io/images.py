@@ -9,12 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from taichi_bokeh.io import png16
-from taichi_bokeh.io.arrays import PICTURE_SUFFIXES, import_tifffile, read_array, to_unit
+from taichi_bokeh.io import exr, pfm, png16
+from taichi_bokeh.io.arrays import PICTURE_SUFFIXES, read_array, to_unit
+from taichi_bokeh.io.extras import import_openexr, import_tifffile
 from taichi_bokeh.io.output import check_output, write_atomically
 from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
 
 Array = NDArray[np.float32]
+
+
+_BITS = {".png": (8, 16), ".jpg": (8,), ".jpeg": (8,), ".exr": (8, 16, 32)}  # the others: 32, or 8 for the default
 
 
 class Image(NamedTuple):
@@ -30,7 +34,7 @@ class Image(NamedTuple):
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
-    """Read a picture from PNG (8 or 16 bit), JPEG (turned upright by its EXIF tag), TIFF or npy.
+    """Read a picture from PNG (8 or 16 bit), JPEG (turned upright by its EXIF tag), TIFF, OpenEXR, PFM or npy.
 
     Integers are taken as sRGB and decoded; floats are taken as linear light, and their negative values (colours outside
     the gamut) become 0. Grey pictures get three equal channels.
@@ -62,18 +66,19 @@ def write_image(
     alpha: Array | None = None,
     *,
     overwrite: bool = False,
-    bits: int = 8,
+    bits: int | None = None,
 ) -> None:
-    """Write a picture as PNG, JPEG (sRGB), TIFF or npy (float32, linear light), by the suffix of ``path``.
+    """Write a picture as PNG, JPEG (sRGB), OpenEXR, PFM, TIFF or npy (floats, linear light), by the suffix of ``path``.
 
     The file appears whole or not at all. Only PNG and JPEG clip, to [0, 1].
 
     Args:
         path: the file to write.
         rgb: [H, W, 3], linear light.
-        alpha: [H, W] in [0, 1]; not for JPEG.
+        alpha: [H, W] in [0, 1]; not for JPEG and PFM. EXR files hold colours multiplied by it, so none where it is 0.
         overwrite: replace a file of that name.
-        bits: 8, or 16 for PNG.
+        bits: a channel: 8 or 16 for PNG, 8 for JPEG, 16 (half) or 32 for EXR, 32 for the others. By default 8 for PNG and JPEG
+            and 32 for the rest, which take 8 to mean this too.
 
     Raises:
         FileExistsError: the file exists and ``overwrite`` is false.
@@ -92,21 +97,27 @@ def write_image(
     write_atomically(path, _encode(Path(path).suffix.lower(), rgb, alpha, bits), overwrite)
 
 
-def check_format(path: str | os.PathLike[str], bits: int = 8, *, has_alpha: bool = False) -> None:
+def check_format(path: str | os.PathLike[str], bits: int | None = None, *, has_alpha: bool = False) -> None:
     """ValueError unless ``write_image`` can write a file of this name with so many bits."""
     suffix = Path(path).suffix.lower()
     if suffix not in PICTURE_SUFFIXES:
         raise ValueError(f"{path} has the suffix {suffix!r}, and must have one of {', '.join(PICTURE_SUFFIXES)}")
-    if bits not in (8, 16) or (bits == 16 and suffix != ".png"):
-        raise ValueError(f"{path} cannot have {bits} bits: PNG has 8 or 16, JPEG 8, TIFF and npy are always float32")
-    if has_alpha and suffix in (".jpg", ".jpeg"):
-        raise ValueError(f"{path} is a JPEG, which holds no alpha; use PNG or TIFF")
+    if bits is not None and bits not in _BITS.get(suffix, (8, 32)):
+        raise ValueError(f"{path} cannot have {bits} bits: PNG has 8 or 16, JPEG 8, EXR 16 or 32, TIFF, PFM and npy 32")
+    if has_alpha and suffix in (".jpg", ".jpeg", ".pfm"):
+        raise ValueError(f"{path} is a {suffix[1:].upper()} file, which holds no alpha; use PNG, TIFF or EXR")
+    if suffix == ".exr":
+        import_openexr()
     if suffix in (".tif", ".tiff"):
         import_tifffile()
 
 
-def _encode(suffix: str, rgb: Array, alpha: Array | None, bits: int) -> bytes:
+def _encode(suffix: str, rgb: Array, alpha: Array | None, bits: int | None) -> bytes:
     """The content of the file."""
+    if suffix == ".exr":
+        return exr.encode_picture(rgb, alpha, bits or 32)
+    if suffix == ".pfm":
+        return pfm.encode(rgb)
     buffer = io.BytesIO()
     if suffix in (".tif", ".tiff", ".npy"):
         planes = rgb if alpha is None else np.dstack([rgb, alpha.astype(np.float32)])
