@@ -4,9 +4,10 @@ from argparse import Namespace
 from typing import Any
 
 from taichi_bokeh.apps.dfd_generate import add_generate, generate_command
+from taichi_bokeh.apps.dfd_table import add_table, table_command
 from taichi_bokeh.apps.dfd_train import add_eval, add_train, eval_command, train_command
 
-_COMMANDS = {"generate": generate_command, "train": train_command, "eval": eval_command}
+_COMMANDS = {"generate": generate_command, "train": train_command, "eval": eval_command, "table": table_command}
 
 
 def add_dfd(commands: Any) -> None:
@@ -19,6 +20,7 @@ def add_dfd(commands: Any) -> None:
     add_generate(steps)
     add_train(steps)
     add_eval(steps)
+    add_table(steps)
 
 
 def dfd(arguments: Namespace) -> None:

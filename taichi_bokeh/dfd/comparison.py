@@ -158,6 +158,11 @@ class Entrant(NamedTuple):
     layer: DefocusLayer | None = None
 
 
+def network_title(layer: str | None) -> str:
+    """What tables call a network trained through a layer, by its name; None: by known depth."""
+    return "network, supervised" if layer is None else f"network, self-supervised through {layer}"
+
+
 def compare(
     methods: Sequence[Method],
     dataset: Dataset[Sample],
@@ -174,7 +179,7 @@ def compare(
         dataset: samples by number, with their disparity.
         settings: how.
         entrants: further rows.
-        folder: where each result is kept as soon as it is there, in ``found/METHOD/SAMPLE.npz``; it must exist.
+        folder: where each result is kept as soon as it is there, in ``found/METHOD/SAMPLE.npz``; see `open_folder`.
         progress: called with (done, total) results.
 
     Raises:
@@ -187,7 +192,7 @@ def compare(
     if len({row.name for row in rows}) < len(rows):
         raise ValueError(f"methods are {', '.join(row.name for row in rows)}; expected different names")
     if folder is not None:
-        _open(Path(folder), settings)
+        open_folder(Path(folder), settings)
     results: list[list[Result]] = [[] for _ in rows]
     done = 0
     for number in range(samples):
@@ -281,7 +286,7 @@ def _result(row: Method | Entrant, pair: _Pair, folder: Path | None) -> Result:
 
 def _read(path: Path, name: str, known: Mapping[str, str]) -> Result:
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as archive:
             facts = json.loads(str(archive["facts"]))
             disparity = torch.from_numpy(archive["disparity"])
         found = {part: facts[part] for part in known}
@@ -294,8 +299,13 @@ def _read(path: Path, name: str, known: Mapping[str, str]) -> Result:
     return Result(name, metrics, seconds, disparity)
 
 
-def _open(folder: Path, settings: CompareSettings) -> None:
-    """Begin a comparison in a folder, or make sure that the one there is the same."""
+def open_folder(folder: Path, settings: CompareSettings) -> None:
+    """Begin a comparison in a folder that is new or empty, or make sure that the one there has the same settings.
+
+    Raises:
+        ValueError: it has others, or its file is damaged.
+        OSError: the folder holds something else, is none, or cannot be made.
+    """
     path = folder / RUN
     aperture = repr(settings.aperture)
     if settings.aperture.image is not None:
@@ -308,6 +318,9 @@ def _open(folder: Path, settings: CompareSettings) -> None:
         "aperture": aperture,
     }
     if not path.exists():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise FileExistsError(f"{folder} holds files of something else; give a new folder, or that of a comparison ({RUN})")
+        folder.mkdir(exist_ok=True)
         write_atomically(path, (json.dumps(mine, indent=1) + "\n").encode())
         return
     try:

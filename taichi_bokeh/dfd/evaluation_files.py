@@ -114,7 +114,7 @@ def write_picture(folder: Path, sample: Sample, evaluations: Sequence[Evaluation
 
     Disparities have the colours of their range, from dark (far) to light (near), and errors those of 0 to 3 px.
     """
-    shown = [_displayed(sample.all_in_focus.numpy()), _displayed(sample.blurred[0].numpy())]
+    shown = [displayed(sample.all_in_focus.numpy()), displayed(sample.blurred[0].numpy())]
     blur = float(sample.blur.max())
     truth = None if sample.disparity is None else sample.disparity[0].numpy()
     span = sample.near - sample.far
@@ -145,7 +145,7 @@ def heat(values: NDArray[np.floating[Any]]) -> Bytes:
     return (np.stack(channels, -1) + 0.5).astype(np.uint8)
 
 
-def _displayed(picture: NDArray[np.float32]) -> Bytes:
+def displayed(picture: NDArray[np.float32]) -> Bytes:
     """[3, H, W], linear light → [H, W, 3], sRGB."""
     return (srgb_encode(np.clip(picture, 0, 1)).transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)
 

@@ -1,0 +1,209 @@
+"""``taichi-bokeh dfd table``: the whole comparison of defocus layers, from scenes to tables, plots and pictures."""
+
+import argparse
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from taichi_bokeh.apps.arguments import whole, whole_from_0
+
+if TYPE_CHECKING:
+    from taichi_bokeh.apps.common import Say
+    from taichi_bokeh.dfd.comparison import Entrant
+    from taichi_bokeh.dfd.dataset import DefocusDataset
+    from taichi_bokeh.dfd.evaluate import Evaluation
+    from taichi_bokeh.dfd.train_log import Report
+
+_EXAMPLES = """\
+examples:
+  taichi-bokeh dfd table --out table
+  taichi-bokeh dfd table --out near --focus-plane near --methods disc,disc-no-occlusion,sweep,ours
+  taichi-bokeh dfd table --out table --network-steps 450
+  taichi-bokeh dfd table --data pairs --out table
+
+Stopped at any time, the same command goes on from there; with other --methods it adds to what is there. The scenes lie in
+DIR/scenes, each result in DIR/found, the tables, pictures and report.html in DIR. To have a method measured again, delete its
+folder in DIR/found. The rows are those of Table 2 of Dr.Bokeh with the true depth, and ours: --list-methods.
+"""
+
+_PLANES: tuple[Literal["near", "far"], ...] = ("near", "far")
+_SEED = 2026
+_NETWORKS = (("supervised", None, "l1+g"), ("scatter", "scatter", "l1+g"), ("gausspsf", "gausspsf", "gausspsf"))
+_TRAINING_SEED_AFTER = 1_000_000  # the training scenes' seed follows the held-out ones' at this distance
+
+
+def add_table(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command to those of ``taichi-bokeh dfd``."""
+    parser = commands.add_parser(
+        "table",
+        help="compare defocus layers, ablations, the sweep and ours on held-out scenes",
+        description="Compare ways to depth from defocus on the same ray-traced pairs.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--out", metavar="DIR", help="folder of the comparison: new, empty, or that of an earlier run")
+    parser.add_argument("--list-methods", action="store_true", help="print the methods that --methods knows")
+    parser.add_argument("--methods", metavar="A,B,…", help="their names (all that --list-methods prints)")
+    parser.add_argument("--steps", metavar="N", type=whole, help="of each optimisation (120)")
+    parser.add_argument(
+        "--retrace-rays", metavar="N", type=whole_from_0, help="a pixel, to trace what was found; 0: do not (2048)"
+    )
+    scenes = parser.add_argument_group("scenes")
+    scenes.add_argument("--data", metavar="DIR", help="a data set of dfd generate, instead of scenes made for this")
+    scenes.add_argument("--scenes", metavar="N", type=whole, help="how many, of each plane in focus (5)")
+    scenes.add_argument("--seed", metavar="N", type=whole_from_0, help="of all that is random in them (2026)")
+    scenes.add_argument("--size", metavar="PX", type=whole, help="width and height (128)")
+    scenes.add_argument("--rays", metavar="N", type=whole, help="rays a pixel of each blurred picture (2048)")
+    scenes.add_argument("--focus-plane", choices=("far", "near"), help="where the focus lies (both)")
+    networks = parser.add_argument_group("networks")
+    networks.add_argument(
+        "--network-steps",
+        metavar="N",
+        type=whole_from_0,
+        default=0,
+        help="also train three networks for N steps each: by known depth, through scatter, through GaussPSF (%(default)s)",
+    )
+    networks.add_argument(
+        "--training-scenes", metavar="N", type=whole, default=50, help="of other seeds, of each plane (%(default)s)"
+    )
+    networks.add_argument("--training-rays", metavar="N", type=whole, default=256, help="rays a pixel of these (%(default)s)")
+    output = parser.add_argument_group("output")
+    output.add_argument("--pictures", metavar="N", type=whole_from_0, default=4, help="show those of N scenes (%(default)s)")
+    output.add_argument("--quiet", action="store_true", help="print nothing, show no progress")
+
+
+def table_command(arguments: Namespace) -> None:
+    """Run the command; see ``taichi-bokeh dfd table --help``.
+
+    Raises:
+        ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
+        KeyboardInterrupt: with what was done, and how to go on.
+    """
+    from taichi_bokeh.apps.common import check_folder, progress_bar, speaker
+    from taichi_bokeh.dfd.comparison import METHODS, CompareSettings, compare, methods_named, open_folder
+
+    if arguments.list_methods:
+        sys.stdout.writelines(f"{method.name:20} {method.title}\n" for method in METHODS.values())
+        return
+    if arguments.out is None:
+        raise ValueError("--out is missing; give the folder of the comparison")
+    say, folder = speaker(arguments.quiet), Path(arguments.out)
+    methods = methods_named(None if arguments.methods is None else [n for n in arguments.methods.split(",") if n])
+    given = {"steps": arguments.steps, "rays": arguments.retrace_rays}
+    settings = CompareSettings(**{name: value for name, value in given.items() if value is not None})
+    check_folder(folder, [], overwrite=False)
+    open_folder(folder, settings)
+    done = total = 0
+    try:
+        dataset = _scenes(arguments, folder)
+        entrants = _networks(arguments, folder, say)
+        with progress_bar("comparison", arguments.quiet, speed_over_s=300.0) as progress:
+
+            def on_result(now: int, of: int) -> None:
+                nonlocal done, total
+                done, total = now, of
+                if progress is not None:
+                    progress(now, of)
+
+            evaluations = compare(methods, dataset, settings, entrants=entrants, folder=folder, progress=on_result)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{done} of {total} results are in {folder}; the same command goes on from there") from None
+    _write(folder, evaluations, dataset, arguments.pictures)
+    say(_text(evaluations))
+    say(f"written: tables, pictures and report.html of {len(dataset)} scenes in {folder}")
+
+
+def _scenes(arguments: Namespace, folder: Path) -> "DefocusDataset":
+    from taichi_bokeh.dfd.dataset import DefocusDataset
+
+    own = {name: getattr(arguments, name) for name in ("scenes", "seed", "size", "rays", "focus_plane")}
+    if arguments.data is not None:
+        for name, value in own.items():
+            if value is not None:
+                raise ValueError(f"--{name.replace('_', '-')} has no meaning with --data, whose scenes are made")
+        return DefocusDataset(arguments.data)
+    return _generated(arguments, folder / "scenes", own["scenes"] or 5, own["rays"] or 2048, 0, "scenes")
+
+
+def _networks(arguments: Namespace, folder: Path, say: "Say") -> "list[Entrant]":
+    """Train them, or load those that are there."""
+    if not arguments.network_steps:
+        return []
+    import torch
+
+    from taichi_bokeh.apps.common import progress_bar
+    from taichi_bokeh.dfd.comparison import Entrant, network_title
+    from taichi_bokeh.dfd.losses import Objective
+    from taichi_bokeh.dfd.named_layers import layer_named
+    from taichi_bokeh.dfd.network import load_network
+    from taichi_bokeh.dfd.train import train
+    from taichi_bokeh.dfd.train_settings import TrainSettings
+
+    count, rays, steps = arguments.training_scenes, arguments.training_rays, arguments.network_steps
+    dataset = _generated(arguments, folder / "training", count, rays, _TRAINING_SEED_AFTER, "training scenes")
+    entrants = []
+    for name, layer, objective in _NETWORKS:
+        where = folder / "networks" / f"{name}-{steps}"
+        where.parent.mkdir(exist_ok=True)
+        settings = TrainSettings(steps=steps, objective=Objective.named(objective))
+        torch.manual_seed(0)
+        network = load_network("unet")
+        with progress_bar(f"network, {name}", arguments.quiet, speed_over_s=60.0) as progress:
+            train(
+                settings,
+                network,
+                dataset,
+                None if layer is None else layer_named(layer),
+                folder=where,
+                resume=where.exists(),
+                on_step=_shown(progress, steps),
+            )
+        network.eval()
+        entrants.append(Entrant(f"network-{where.name}", network_title(layer), network))
+        say(f"{entrants[-1].title}: {steps} steps, in {where}")
+    return entrants
+
+
+def _shown(progress: "Callable[[int, int], None] | None", steps: int) -> "Callable[[Report], None] | None":
+    return None if progress is None else lambda report: progress(report.step, steps)
+
+
+def _generated(arguments: Namespace, folder: Path, count: int, rays: int, seed_after: int, title: str) -> "DefocusDataset":
+    """Make the scenes that are not there yet, of each plane in focus a folder of them."""
+    from taichi_bokeh.apps.common import progress_bar
+    from taichi_bokeh.dfd.dataset import DefocusDataset, files_of
+    from taichi_bokeh.dfd.generate import GenerateSettings, generate
+    from taichi_bokeh.dfd.scenes import DefocusSceneSettings
+
+    first = _SEED if arguments.seed is None else arguments.seed
+    size = 128 if arguments.size is None else arguments.size
+    folder.mkdir(exist_ok=True)
+    files = []
+    for number, plane in enumerate(_PLANES):
+        if arguments.focus_plane not in (None, plane):
+            continue
+        scene = DefocusSceneSettings(size=size, seed=first + seed_after + number, focal_plane=plane)
+        with progress_bar(f"{title}, focused {plane}", arguments.quiet, speed_over_s=300.0) as progress:
+            generate(GenerateSettings(count, scene, rays=rays, file_format="folder"), folder / plane, progress)
+        files += files_of(folder / plane)
+    return DefocusDataset(files)
+
+
+def _write(folder: Path, evaluations: "Sequence[Evaluation]", dataset: "DefocusDataset", pictures: int) -> None:
+    from taichi_bokeh.dfd.comparison_page import write_comparison
+    from taichi_bokeh.dfd.evaluation_files import write_picture
+
+    # Of both planes, where there are two: the scenes of one come after those of the other.
+    shown = sorted({round(k * (len(dataset) - 1) / max(1, pictures - 1)) for k in range(pictures)})
+    write_comparison(folder, evaluations, dataset, shown)
+    for number in shown:
+        write_picture(folder, dataset[number], evaluations, number)
+
+
+def _text(evaluations: "Sequence[Evaluation]") -> str:
+    from taichi_bokeh.dfd.comparison_page import ratios_markdown
+    from taichi_bokeh.dfd.evaluation_files import markdown
+
+    return f"{markdown(evaluations)}\n{ratios_markdown(evaluations)}"
