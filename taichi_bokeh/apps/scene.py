@@ -68,7 +68,7 @@ def read_photo(arguments: Namespace, say: Say) -> Photo:
 
 def split(photo: Photo, arguments: Namespace) -> Layers:
     """The photograph in layers."""
-    return to_layers(photo.rgb, photo.disparity, photo.alpha, arguments.layers)
+    return to_layers(photo.rgb, photo.disparity, photo.alpha, arguments.layers or "auto")
 
 
 def disparity_at(disparity: Array, x: int, y: int) -> float:

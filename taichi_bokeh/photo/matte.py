@@ -5,8 +5,6 @@ outside the rim, α is the mixture that comes closest to I, and what remains is 
 far as it can without spoiling the plate.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -17,53 +15,49 @@ Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 RIM_PX = 2.0  # on either side of an outline a pixel may be a mixture
+CLEAR_PX = 2.0  # of what the matte calls clear, so much beside the edge may still hold some of the front
 _PLATE_STIFFNESS = 8.0  # an error of the plate is seen sharp through a blurred front; one of the front only tints it
 _NOISE = 0.03  # colour difference (linear light) of the two sides below which a mixture cannot be read
 _DOUBT = 40.0  # how much more than noise a colour counts that is no mixture of the two sides
 
 
-@dataclass(frozen=True)
-class Separation:
-    """A layer and the plate behind it: alpha [H, W], and the two colours [H, W, 3], defined everywhere."""
-
-    alpha: Array
-    front: Array
-    plate: Array
-
-
-def separate(rgb: Array, near: Mask, edge_px: Array, kept: Mask) -> Separation:
-    """Split a picture along the outline of ``near``.
+def outline_matte(rgb: Array, near: Mask, edge_px: Array) -> Array:
+    """Coverage of a layer whose outline is known to about a pixel: 1 inside, 0 outside, in the rim as the picture shows.
 
     Args:
         rgb: [H, W, 3], linear light.
         near: [H, W], the pixels of the layer.
-        edge_px: [H, W], distance of each pixel to the outline, px, 0.5 at the pixels beside it.
-        kept: [H, W], pixels of the layer whose colour the plate shares (a surface that goes on behind).
+        edge_px: [H, W], distance of each pixel to the outline, px, 0.5 at the pixels beside it; inf without one.
 
     Returns:
-        The composite, ``alpha·front + (1 − alpha)·plate``, is the picture, but for single pixels of the rim.
+        float32 [H, W] in [0, 1].
     """
     rim = edge_px <= RIM_PX + 0.5
-    far = ~near
+    if not rim.any():
+        return near.astype(np.float32)
     front = push_pull(rgb, _with_thin_parts(near & ~rim, near, 0.1))
-    plate = push_pull(rgb, _with_thin_parts((far & (edge_px > RIM_PX + 1.5)) | (kept & ~rim), far, 1e-3))
-    alpha = np.where(rim, _mixture(rgb, front, plate, near, edge_px), near).astype(np.float32)
-    front, plate = _share_remainder(rgb, alpha, front, plate, rim)
-    front[near & ~rim] = rgb[near & ~rim]
-    shows_plate = (far & ~rim) | kept
-    plate[shows_plate] = rgb[shows_plate]
-    return Separation(alpha, front, plate)
+    back = push_pull(rgb, _with_thin_parts(~near & (edge_px > RIM_PX + 1.5), ~near, 1e-3))
+    return np.where(rim, _mixture(rgb, front, back, near, edge_px), near).astype(np.float32)
 
 
-def separate_by_matte(rgb: Array, alpha: Array) -> Separation:
-    """Split a picture by a given matte, alpha [H, W] in [0, 1]; hair and other wide soft edges included."""
+def separate_colours(rgb: Array, alpha: Array) -> tuple[Array, Array]:
+    """The colours of both sides of a matte, hair and other wide soft edges included.
+
+    Args:
+        rgb: [H, W, 3], linear light.
+        alpha: [H, W] in [0, 1], coverage of the front.
+
+    Returns:
+        Front and back, float32 [H, W, 3] each, defined everywhere. ``alpha·front + (1 − alpha)·back`` is the picture, but
+        for single pixels of the edge.
+    """
     solid, clear = alpha >= 0.99, alpha <= 0.01
-    well_clear = clear & (ndimage.distance_transform_edt(clear) > RIM_PX) if not clear.all() else clear
+    well_clear = clear & (ndimage.distance_transform_edt(clear) > CLEAR_PX) if not clear.all() else clear
     front = push_pull(rgb, _weights(solid, alpha**4))
-    plate = push_pull(rgb, _weights(well_clear, (1 - alpha) ** 4))
-    front, plate = _share_remainder(rgb, alpha, front, plate, ~solid & ~clear)
-    front[solid], plate[clear] = rgb[solid], rgb[clear]
-    return Separation(alpha, front, plate)
+    back = push_pull(rgb, _weights(well_clear, (1 - alpha) ** 4))
+    front, back = _share_remainder(rgb, alpha, front, back, ~solid & ~clear)
+    front[solid], back[clear] = rgb[solid], rgb[clear]
+    return front, back
 
 
 def _weights(sure: Mask, otherwise: Array) -> Array:

@@ -1,18 +1,23 @@
 """From one picture with its disparity to the layers that the renderer takes."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from taichi_bokeh._checks import require_integer
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.photo.matte import Separation, separate, separate_by_matte
 from taichi_bokeh.photo.push_pull import push_pull
-from taichi_bokeh.photo.split import choose_cuts, cut_at, disparity_span, sharpen_edges
+from taichi_bokeh.photo.split import JUMP, cut_at, disparity_span
+from taichi_bokeh.photo.stages import Stages, checked
 
 Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+_DEFAULT = Stages()
+_MOSTLY_HIDDEN = 0.9  # coverage from which on what lies behind is invented, and not read from the picture
 
 
 class _Flat(NamedTuple):
@@ -23,43 +28,51 @@ class _Flat(NamedTuple):
     disparity: Array
 
 
-def to_layers(rgb: Array, disparity: Array, alpha: Array | None = None, layers: int | None = None) -> Layers:
+def to_layers(
+    rgb: Array,
+    disparity: Array,
+    matte: Array | None = None,
+    layers: int | Literal["auto"] = "auto",
+    stages: Stages = _DEFAULT,
+) -> Layers:
     """Split a picture into layers, and invent what each of them hides.
 
     Without a matte the disparity map is cut where it jumps most. Each layer ends in an edge about a pixel wide; colour
-    and disparity go on beyond it, and what it hides is inpainted by push–pull from the farther layers. Where a cut has
-    to cross a surface that goes on, the layer fades out over it instead. The composite of the layers is the picture,
-    but for single pixels of such edges.
+    and disparity go on beyond it, and what it hides is inpainted from the farther layers. Where a cut has to cross a
+    surface that goes on, the layer fades out over it instead. The composite of the layers is the picture, but for single
+    pixels of such edges.
 
     Args:
         rgb: [H, W, 3], linear light, not negative.
-        disparity: [H, W], finite (see ``fill_holes``), larger is nearer.
-        alpha: [H, W] in [0, 1], the matte of the foreground: the nearest layer. The rest makes up the others.
-        layers: how many, at least 1. Fewer are made where the disparity has no further jump.
-            Default: 2 with a matte, 3 without.
+        disparity: [H, W], larger is nearer; NaN marks a hole.
+        matte: [H, W] in [0, 1], coverage of the foreground: the nearest layer. The rest makes up the others.
+        layers: how many, at least 1, and 2 with a matte. Fewer are made where the disparity has no further jump.
+            "auto": as many as pay, up to 5, and the one of the matte.
+        stages: how each step is done.
 
     Returns:
         ``Layers`` with batch size 1 and float32, nearest first, the last one opaque.
 
     Raises:
-        ValueError: sizes do not fit, a value is out of range, or ``layers`` is too small.
+        TypeError: ``layers`` is neither an integer nor "auto".
+        ValueError: sizes do not fit, a value is out of range, there is not one disparity, ``layers`` is too small, or a
+            stage returns what does not fit.
     """
-    rgb, disparity, alpha = _checked(rgb, disparity, alpha)
-    count = layers if layers is not None else (3 if alpha is None else 2)
-    least = 1 if alpha is None else 2
-    if count < least:
-        raise ValueError(f"to_layers: layers is {count}, and must be at least {least}")
+    rgb, disparity, matte = _checked(rgb, disparity, matte)
+    if layers != "auto":
+        require_integer("layers", layers, at_least=1 if matte is None else 2)
+    cuts = None if layers == "auto" else layers - (1 if matte is None else 2)
+    disparity = checked("clean", stages.clean(disparity, rgb), disparity.shape)
     span = disparity_span(disparity)
     flats: list[_Flat] = []
-    if alpha is not None:
-        front, rgb, disparity = _take_matte(rgb, disparity, alpha)
+    if matte is not None:
+        front, rgb, disparity = _take_matte(rgb, disparity, matte, stages)
         flats.append(front)
-        count -= 1
-    sharp = sharpen_edges(disparity, span)
-    for level in choose_cuts(sharp, count - 1, span):
-        front, rgb, sharp = _take_front(rgb, sharp, level, span)
+    uncut = cuts == 0 or disparity_span(disparity) <= JUMP * span  # behind a matte there may be one surface only
+    for level in () if uncut else sorted(stages.split(disparity, cuts), reverse=True):
+        front, rgb, disparity = _take_front(rgb, disparity, level, span, stages)
         flats.append(front)
-    flats.append(_Flat(rgb, np.ones_like(sharp), sharp))
+    flats.append(_Flat(rgb, np.ones_like(disparity), disparity))
     return Layers(*(_tensor(parts) for parts in zip(*flats, strict=True)))
 
 
@@ -69,51 +82,66 @@ def _tensor(parts: tuple[Array, ...]) -> torch.Tensor:
     return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()[None]
 
 
-def _checked(rgb: Array, disparity: Array, alpha: Array | None) -> tuple[Array, Array, Array | None]:
+def _checked(rgb: Array, disparity: Array, matte: Array | None) -> tuple[Array, Array, Array | None]:
     rgb = np.asarray(rgb, np.float32)
     disparity = np.asarray(disparity, np.float32)
     if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
-        raise ValueError(f"to_layers: rgb has shape {rgb.shape}, and must be [H, W, 3]")
+        raise ValueError(f"rgb has shape {rgb.shape}; expected [H, W, 3]")
     if disparity.shape != rgb.shape[:2]:
-        raise ValueError(f"to_layers: disparity has shape {disparity.shape}, and must be {rgb.shape[:2]} as rgb")
+        raise ValueError(f"disparity has shape {disparity.shape}; expected {rgb.shape[:2]} as rgb")
     if not (np.isfinite(rgb).all() and rgb.min() >= 0):
-        raise ValueError("to_layers: rgb must be finite and not negative")
-    if not np.isfinite(disparity).all():
-        raise ValueError("to_layers: disparity has NaN or infinite values; fill its holes first (fill_holes)")
-    if alpha is not None:
-        alpha = np.asarray(alpha, np.float32)
-        if alpha.shape != disparity.shape:
-            raise ValueError(f"to_layers: alpha has shape {alpha.shape}, and must be {disparity.shape} as rgb")
-        if not (alpha.min() >= 0 and alpha.max() <= 1):
-            raise ValueError("to_layers: alpha must lie in [0, 1]")
-    return rgb, disparity, alpha
+        raise ValueError("rgb has values that are negative, infinite or NaN; expected linear light, at least 0")
+    if np.isinf(disparity).any():
+        raise ValueError("disparity has infinite values; expected NaN where it is not known")
+    if np.isnan(disparity).all():
+        raise ValueError("disparity is NaN everywhere; expected at least one pixel where it is known")
+    if matte is not None:
+        matte = np.asarray(matte, np.float32)
+        if matte.shape != disparity.shape:
+            raise ValueError(f"matte has shape {matte.shape}; expected {disparity.shape} as rgb")
+        if not (matte.min() >= 0 and matte.max() <= 1):
+            raise ValueError(f"matte has values from {matte.min():g} to {matte.max():g}; expected values in [0, 1]")
+    return rgb, disparity, matte
 
 
-def _take_front(rgb: Array, disparity: Array, level: float, span: float) -> tuple[_Flat, Array, Array]:
+def _take_front(rgb: Array, disparity: Array, level: float, span: float, stages: Stages) -> tuple[_Flat, Array, Array]:
     """Lift off what is nearer than ``level``: the layer, and the colour and disparity of the plate behind it."""
     fade_px = max(8, round(min(disparity.shape) / 30))
     cut = cut_at(disparity, level, span, reach_px=2 * fade_px)
     kept = np.isfinite(cut.crossing_px)
-    parts = separate(rgb, cut.near, cut.edge_px, kept)
+    alpha = np.clip(checked("matte", stages.matte(rgb, cut.near, cut.edge_px), disparity.shape), 0, 1)
+    front, plate = _separate(rgb, alpha, kept, stages)
     ramp = np.clip(cut.crossing_px / fade_px, 0, 1)
-    alpha = parts.alpha * np.where(kept, ramp * ramp * (3 - 2 * ramp), 1)
-    front_disparity = push_pull(disparity, cut.near.astype(np.float32))
-    plate_disparity = push_pull(disparity, (~cut.near | kept).astype(np.float32))
-    return _Flat(parts.front, alpha.astype(np.float32), front_disparity), parts.plate, plate_disparity
+    alpha = alpha * np.where(kept, ramp * ramp * (3 - 2 * ramp), 1)
+    front_disparity = push_pull(disparity, _weight(cut.near))
+    plate_disparity = push_pull(disparity, _weight(~cut.near | kept))
+    return _Flat(front, alpha.astype(np.float32), front_disparity), plate, plate_disparity
 
 
-def _take_matte(rgb: Array, disparity: Array, alpha: Array) -> tuple[_Flat, Array, Array]:
+def _take_matte(rgb: Array, disparity: Array, alpha: Array, stages: Stages) -> tuple[_Flat, Array, Array]:
     """Lift off the foreground of a given matte."""
-    parts: Separation = separate_by_matte(rgb, alpha)
-    inside = _eroded_where_possible(alpha > 0.9)
-    outside = _eroded_where_possible(alpha < 0.1)
-    front_disparity = push_pull(disparity, inside if inside.any() else np.ones_like(alpha))
-    plate_disparity = push_pull(disparity, outside if outside.any() else np.ones_like(alpha))
-    return _Flat(parts.front, alpha, front_disparity), parts.plate, plate_disparity
+    front, plate = _separate(rgb, alpha, np.zeros(alpha.shape, bool), stages)
+    front_disparity = push_pull(disparity, _weight(_eroded_where_possible(alpha > 0.9)))
+    plate_disparity = push_pull(disparity, _weight(_eroded_where_possible(alpha < 0.1)))
+    return _Flat(front, alpha, front_disparity), plate, plate_disparity
 
 
-def _eroded_where_possible(mask: NDArray[np.bool_]) -> Array:
+def _separate(rgb: Array, alpha: Array, kept: Mask, stages: Stages) -> tuple[Array, Array]:
+    """Colours of a layer and of the plate behind it, which shares the colour of the ``kept`` pixels (a surface goes on)."""
+    front, back = (checked("colours", colours, rgb.shape) for colours in stages.colours(rgb, alpha))
+    back = np.where(kept[..., None], rgb, back)
+    seen = (alpha < _MOSTLY_HIDDEN) | kept
+    if seen.all() or not seen.any():
+        return front, back
+    return front, np.maximum(checked("inpaint", stages.inpaint(back, seen), rgb.shape), 0)
+
+
+def _weight(known: Mask) -> Array:
+    """1 where known; where nothing is, everything is taken."""
+    return known.astype(np.float32) if known.any() else np.ones(known.shape, np.float32)
+
+
+def _eroded_where_possible(mask: Mask) -> Mask:
     """The mask less a pixel of its rim, where the disparity is often the other side's; thin parts stay whole."""
     core = ndimage.binary_erosion(mask, border_value=1)
-    thin = mask & ~ndimage.binary_dilation(core, iterations=2)
-    return (core | thin).astype(np.float32)
+    return core | (mask & ~ndimage.binary_dilation(core, iterations=2))

@@ -4,11 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 _TENT = np.array([1, 3, 3, 1], np.float32) / 8
 
 
-def push_pull(values: Array, weight: Array) -> Array:
+def push_pull(values: Array, weight: Array | Mask) -> Array:
     """Fill the pixels of low weight smoothly from those of high weight, near ones first.
 
     Push: halve the picture again and again, each coarse pixel the weighted mean of the fine ones. Pull: go back up and
@@ -16,7 +17,7 @@ def push_pull(values: Array, weight: Array) -> Array:
 
     Args:
         values: [H, W] or [H, W, C]. Where the weight is 0 any value will do, NaN included.
-        weight: [H, W] in [0, 1]. 1: known, kept as it is; 0: unknown, filled.
+        weight: [H, W] in [0, 1], or bool. 1: known, kept as it is; 0: unknown, filled.
 
     Returns:
         float32, the shape of ``values``: every result is a weighted mean of known values, so it stays in their range.

@@ -16,8 +16,11 @@ from taichi_bokeh.photo.holes import _neighbour_slices
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-_JUMP = 0.03  # two neighbours this part of the disparity range apart belong to two surfaces
+JUMP = 0.03  # two neighbours this part of the disparity range apart belong to two surfaces
 _BINS = 128
+_ROUNDING = 1e-5  # a range this small beside the numbers themselves is none
+_MOST_CUTS, _WORTH_A_CUT = 4, 0.04  # of cuts that nobody counts: how many, and what each adds at least
+_NOTHING = 1e-3
 _CROSSING_COST = 1e-3  # of a neighbour pair of one surface that a cut parts, against the jump of a pair of two surfaces
 _CROSSING_DEPTH = 0.2  # a surface is followed under the front layer over this part of the disparity range at most
 
@@ -44,29 +47,22 @@ def disparity_span(disparity: Array) -> float:
     return float(high - low)
 
 
-def sharpen_edges(disparity: Array, span: float) -> Array:
-    """Turn each ramp between two surfaces into a step: a pixel on it takes the side it is closer to.
-
-    Resampled and estimated disparities blur their edges; a pixel on such a ramp floats between object and background.
-    """
-    radius = max(2, round(min(disparity.shape) / 250))
-    size = 2 * radius + 1
-    for _ in range(2):
-        low = ndimage.minimum_filter(disparity, size=size)
-        high = ndimage.maximum_filter(disparity, size=size)
-        step = np.where(disparity - low < high - disparity, low, high)
-        disparity = np.where(high - low > 2 * _JUMP * span, step, disparity).astype(np.float32)
-    return disparity
-
-
-def choose_cuts(disparity: Array, count: int, span: float) -> list[float]:
+def choose_cuts(disparity: Array, count: int | None = None) -> list[float]:
     """Disparities of up to ``count`` cuts, largest first: those that lie in the greatest jumps of the map.
 
     Every pair of neighbours of two surfaces is an interval of disparity, and wants a cut in it; the cuts that together
     hit intervals of the greatest total length are found exactly, by dynamic programming over the cuts' positions.
-    Fewer are returned where one more would gain nothing.
+
+    Args:
+        disparity: [H, W], finite, with steps at the edges of objects (see ``sharpen_edges``).
+        count: how many; fewer are returned where one more would gain nothing. None: as long as one more adds at least
+            4 % to what is hit, up to 4.
+
+    Returns:
+        The cuts; none where the map is constant.
     """
-    if span <= 0:
+    span = disparity_span(disparity)
+    if span <= _ROUNDING * float(np.abs(disparity).max()):
         return []
     low_edge = float(disparity.min())
     scale = (_BINS - 1) / (float(disparity.max()) - low_edge)
@@ -75,7 +71,7 @@ def choose_cuts(disparity: Array, count: int, span: float) -> list[float]:
     for here, there in _neighbour_slices()[::2]:
         low = np.minimum(disparity[here], disparity[there])
         high = np.maximum(disparity[here], disparity[there])
-        jump = high - low > _JUMP * span
+        jump = high - low > JUMP * span
         inset = 0.15 * (high - low)[jump]  # a cut close to either surface would leave some of it on the wrong side
         first = np.ceil((low[jump] + inset - low_edge) * scale).astype(int)
         last = np.floor((high[jump] - inset - low_edge) * scale).astype(int)
@@ -85,12 +81,16 @@ def choose_cuts(disparity: Array, count: int, span: float) -> list[float]:
         smooth_high = np.ceil((high[~jump] - low_edge) * scale).astype(int)
         np.add.at(crossed, smooth_low, 1.0)
         np.add.at(crossed, smooth_high, -1.0)
-    bins = _best_stabs(weight, _CROSSING_COST * np.cumsum(crossed)[:_BINS], count)
-    return [low_edge + b / scale for b in sorted(bins, reverse=True)]
+    cost = _CROSSING_COST * np.cumsum(crossed)[:_BINS]
+    most, gain = (_MOST_CUTS, _WORTH_A_CUT) if count is None else (count, _NOTHING)
+    return [low_edge + b / scale for b in sorted(_best_stabs(weight, cost, most, gain), reverse=True)]
 
 
-def _best_stabs(weight: NDArray[np.float64], cost: NDArray[np.float64], count: int) -> list[int]:
-    """Up to ``count`` bins whose hit intervals weigh the most; ``weight[a, b]`` is that of the intervals [a, b]."""
+def _best_stabs(weight: NDArray[np.float64], cost: NDArray[np.float64], count: int, least_gain: float) -> list[int]:
+    """Up to ``count`` bins whose hit intervals weigh the most; ``weight[a, b]`` is that of the intervals [a, b].
+
+    Each must add ``least_gain`` of what the ones before have hit.
+    """
     # A cut at t, after one at s, gains the intervals with s < a ≤ t ≤ b: those that t hits and s has not.
     # starts[a, t]: weight of the intervals that start at a or before and end at t or later.
     starts = np.cumsum(np.cumsum(weight[:, ::-1], axis=1)[:, ::-1], axis=0)
@@ -104,7 +104,7 @@ def _best_stabs(weight: NDArray[np.float64], cost: NDArray[np.float64], count: i
     total = 0.0
     for used in range(1, count + 1):
         end = int(np.argmax(best))
-        if best[end] <= total * 1.001 + 1e-9:
+        if best[end] <= total * (1 + least_gain) + 1e-9:
             break
         total, chosen = float(best[end]), [end]
         for previous in reversed(came_from):
@@ -122,7 +122,7 @@ def cut_at(disparity: Array, level: float, span: float, reach_px: int) -> Cut:
     outline = np.zeros(near.shape, bool)
     joined: list[Mask] = []
     for here, there in _neighbour_slices():
-        same_surface = np.abs(disparity[here] - disparity[there]) <= _JUMP * span
+        same_surface = np.abs(disparity[here] - disparity[there]) <= JUMP * span
         parted = near[here] != near[there]
         outline[here] |= parted & ~same_surface
         joined.append(same_surface)

@@ -62,7 +62,7 @@ def test_rendering_keeps_the_focus_sharp_and_blurs_the_rest(scene, capsys):
 
 def _directly(scene: Path, aperture: Aperture = Aperture(), **settings: object) -> np.ndarray:
     """What the library makes of the scene."""
-    layers = to_layers(read_image(scene / "photo.png").rgb, np.load(scene / "disparity.npy"), None, None)
+    layers = to_layers(read_image(scene / "photo.png").rgb, np.load(scene / "disparity.npy"))
     return render(layers, ThinLens(10.0, 0.8, aperture), **settings)[0].permute(1, 2, 0).numpy()
 
 

@@ -65,7 +65,7 @@ def _picture(scene: Path, *options: str, **replaced: str | None) -> np.ndarray:
 
 def _directly(scene: Path, lens: Lens, seed: int = 0, alpha: str | None = None) -> np.ndarray:
     matte = None if alpha is None else np.load(scene / alpha)
-    layers = to_layers(read_image(scene / "photo.npy").rgb, np.load(scene / "disparity.npy"), matte, None)
+    layers = to_layers(read_image(scene / "photo.npy").rgb, np.load(scene / "disparity.npy"), matte)
     return trace(layers, lens, rays=RAYS, seed=seed)[0].permute(1, 2, 0).numpy()
 
 

@@ -43,7 +43,11 @@ def test_gradients_are_right():
 
 @pytest.mark.parametrize(
     ("gain", "threshold", "message"),
-    [(0.5, 0.5, "gain is 0.5; expected at least 1"), (2, 1, "threshold is 1; expected less than 1"), (2, -1, "threshold is -1")],
+    [
+        (0.5, 0.5, "gain is 0.5; expected at least 1"),
+        (2, 1, "threshold is 1; expected less than 1"),
+        (2, -1, "threshold is -1"),
+    ],
 )
 def test_numbers_out_of_range_are_refused(gain, threshold, message):
     with pytest.raises(ValueError, match=message):

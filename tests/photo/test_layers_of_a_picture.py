@@ -126,8 +126,9 @@ def test_bad_arguments_are_refused_by_name():
         ((rgb * np.nan, disparity), "rgb"),
         ((rgb, disparity[:3]), "disparity"),
         ((rgb, disparity * np.nan), "disparity"),
-        ((rgb, disparity, 2 * disparity), "alpha"),
-        ((rgb, disparity, disparity[:3]), "alpha"),
+        ((rgb, disparity * np.inf), "disparity"),
+        ((rgb, disparity, 2 * disparity), "matte"),
+        ((rgb, disparity, disparity[:3]), "matte"),
         ((rgb, disparity, None, 0), "layers"),
         ((rgb, disparity, disparity, 1), "layers"),
     ]
