@@ -3,9 +3,18 @@
 import argparse
 import math
 import re
-from typing import Literal
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple
 
 BLUR_HELP = "strength of the blur: the radius of the blur disc in pixels, per unit of disparity"
+
+
+class Pull(NamedTuple):
+    """What an option is in the first picture of a series, and in the last."""
+
+    start: Any
+    end: Any
 
 
 def add_scene(command: argparse.ArgumentParser) -> None:
@@ -108,3 +117,51 @@ def pixel(text: str) -> tuple[int, int]:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a pixel: give column,row as in 640,360") from None
     return x, y
+
+
+def box(text: str) -> tuple[int, int, int, int]:
+    """Column and row of the top left pixel, width, height."""
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        width = height = x = y = 0
+    if width < 1 or height < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a box: give column,row,width,height as in 600,320,80,60")
+    return x, y, width, height
+
+
+def or_pull(of: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The same, or two of them as in A:B, which make a `Pull`."""
+
+    def convert(text: str) -> Any:
+        start, colon, end = text.partition(":")
+        return Pull(of(start), of(end)) if colon else of(text)
+
+    return convert
+
+
+def highlight_gain(text: str) -> float:
+    """A number from 1 up."""
+    value = finite(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1, which leaves highlights as they are")
+    return value
+
+
+def below_white(text: str) -> float:
+    """A luminance from 0 up to that of white, which is 1, but not 1 itself."""
+    value = not_negative(text)
+    if value >= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not below 1, the luminance of white")
+    return value
+
+
+def frame_rate(text: str) -> Fraction:
+    """Frames a second: a number above 0, or a fraction."""
+    try:
+        value = Fraction(text).limit_denominator(1001000)
+    except (ValueError, ZeroDivisionError):
+        value = Fraction(0)
+    if not 0 < value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate: give 25 or 30000/1001, at most 1000")
+    return value

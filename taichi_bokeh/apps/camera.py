@@ -15,6 +15,7 @@ from taichi_bokeh.optics.thin_lens import ThinLens
 Array = NDArray[np.float32]
 
 _CAMERA = ("f_number", "focal_length", "sensor_width")
+_MEASURED = ("focus_at", "focus_box")  # a focus that the disparity map tells
 _GLASS = ("refractive_index", "abbe")
 _SHAPE = ("blades", "rotation", "roundness", "squeeze", "cat_eye", "ring")
 _REFRACTIVE_INDEX = 1.5
@@ -30,17 +31,18 @@ def check_camera(arguments: Namespace) -> None:
     camera = [name for name in (*_CAMERA, "focus_distance") if getattr(arguments, name) is not None]
     if arguments.blur is None and not camera:
         raise ValueError(
-            "the lens is not described: give --blur with --focus or --focus-at, "
-            "or --f-number, --focal-length and --sensor-width with --focus-distance or --focus-at"
+            "the lens is not described: give --blur with --focus, --focus-at or --focus-box, "
+            "or --f-number, --focal-length and --sensor-width with --focus-distance, --focus-at or --focus-box"
         )
+    is_measured = any(getattr(arguments, name) is not None for name in _MEASURED)
     if arguments.blur is None:
-        _check_real_camera(arguments)
+        _check_real_camera(arguments, is_measured)
     elif camera:
         raise ValueError(f"{_option(camera[0])} describes a camera, --blur a lens without one: give one or the other")
     elif arguments.lens == "biconvex":
         raise ValueError("--lens biconvex needs a camera (--f-number, --focal-length, --sensor-width) instead of --blur")
-    elif arguments.focus is None and arguments.focus_at is None:
-        raise ValueError("--blur needs the disparity in focus as well: --focus or --focus-at")
+    elif arguments.focus is None and not is_measured:
+        raise ValueError("--blur needs the disparity in focus as well: --focus, --focus-at or --focus-box")
     for name in _GLASS:
         if arguments.lens == "thin" and getattr(arguments, name) is not None:
             raise ValueError(f"{_option(name)} is of the glass of --lens biconvex: a thin lens has none")
@@ -60,46 +62,78 @@ def aperture_of(arguments: Namespace) -> Aperture:
     return Aperture(**given)
 
 
-def lens_of(arguments: Namespace, aperture: Aperture, disparity: Array) -> ThinLens | BiconvexLens:
-    """The lens, for a photograph with this disparity [H, W].
+def focus_of(arguments: Namespace, disparity: Array) -> float:
+    """The disparity in focus, in a photograph with this disparity [H, W].
+
+    Raises:
+        ValueError: what is to be in focus lies outside the picture, or is not in front of a camera.
+    """
+    if arguments.focus is not None:
+        return float(arguments.focus)
+    if arguments.focus_distance is not None:
+        return 1 / float(arguments.focus_distance)
+    if arguments.focus_at is not None:
+        option, where = "--focus-at", arguments.focus_at
+        there = disparity_at(disparity, *where)
+    else:
+        option, where = "--focus-box", arguments.focus_box
+        there = _disparity_in(disparity, *where)
+    if arguments.blur is None and there <= 0:
+        place = ",".join(map(str, where))
+        raise ValueError(f"{option} {place}: the disparity there is {there:g}/m, and must be above 0 to be in focus")
+    return there
+
+
+def lens_of(arguments: Namespace, aperture: Aperture, focus: float, image_width: int) -> ThinLens | BiconvexLens:
+    """The lens.
+
+    Args:
+        arguments: the blur, or the camera.
+        aperture: its opening.
+        focus: the disparity in focus; of a camera in 1/m.
+        image_width: of the photograph, in pixels.
 
     Raises:
         ValueError: the plane in focus is not one that the lens can have.
     """
     if arguments.blur is not None:
-        focus = arguments.focus if arguments.focus_at is None else disparity_at(disparity, *arguments.focus_at)
         return ThinLens(arguments.blur, focus, aperture)
     focal_length_m, sensor_width_m = (value * _M_PER_MM for value in (arguments.focal_length, arguments.sensor_width))
-    focus_distance_m = _focus_distance_m(arguments, disparity)
-    image_width = disparity.shape[1]
     if arguments.lens == "thin":
-        return ThinLens.from_camera(focal_length_m, arguments.f_number, focus_distance_m, sensor_width_m, image_width, aperture)
+        return ThinLens.from_camera(focal_length_m, arguments.f_number, 1 / focus, sensor_width_m, image_width, aperture)
     refractive_index = arguments.refractive_index or _REFRACTIVE_INDEX
     if arguments.abbe is not None:
         refractive_index = from_abbe(refractive_index, arguments.abbe)
     return BiconvexLens.from_focal_length(
-        focal_length_m, arguments.f_number, refractive_index, focus_distance_m, sensor_width_m, image_width, aperture
+        focal_length_m, arguments.f_number, refractive_index, 1 / focus, sensor_width_m, image_width, aperture
     )
 
 
-def _check_real_camera(arguments: Namespace) -> None:
+def thin_lens_of(arguments: Namespace, aperture: Aperture, focus: float, image_width: int) -> ThinLens:
+    """The lens of a command that knows the thin one only; as `lens_of`."""
+    lens = lens_of(arguments, aperture, focus, image_width)
+    assert isinstance(lens, ThinLens)  # add_lens offered no other
+    return lens
+
+
+def _check_real_camera(arguments: Namespace, is_measured: bool) -> None:
     missing = [name for name in _CAMERA if getattr(arguments, name) is None]
     if missing:
         raise ValueError(f"a camera needs {_option(missing[0])} as well")
     if arguments.focus is not None:
-        raise ValueError("--focus goes with --blur: a camera needs --focus-distance or --focus-at")
-    if arguments.focus_distance is None and arguments.focus_at is None:
-        raise ValueError("a camera needs --focus-distance or --focus-at as well")
+        raise ValueError("--focus goes with --blur: a camera needs --focus-distance, --focus-at or --focus-box")
+    if arguments.focus_distance is None and not is_measured:
+        raise ValueError("a camera needs --focus-distance, --focus-at or --focus-box as well")
 
 
-def _focus_distance_m(arguments: Namespace, disparity: Array) -> float:
-    if arguments.focus_at is None:
-        return float(arguments.focus_distance)
-    x, y = arguments.focus_at
-    there = disparity_at(disparity, x, y)
-    if there <= 0:
-        raise ValueError(f"--focus-at {x},{y}: the disparity there is {there:g}/m, and must be above 0 to be in focus")
-    return 1 / there
+def _disparity_in(disparity: Array, x: int, y: int, width: int, height: int) -> float:
+    """Median disparity of a box of `width` by `height` pixels, the top left one in column x, row y."""
+    rows, columns = disparity.shape
+    if min(x, y) < 0 or x + width > columns or y + height > rows:
+        raise ValueError(
+            f"--focus-box {x},{y},{width},{height} reaches outside the picture, which has {columns} columns and {rows} rows"
+        )
+    return float(np.median(disparity[y : y + height, x : x + width]))
 
 
 def _option(name: str) -> str:

@@ -13,16 +13,13 @@ from taichi_bokeh.apps.arguments import (
     add_aperture,
     add_output,
     add_scene,
-    finite,
     not_negative,
-    pixel,
-    positive,
     shard,
     whole,
     whole_from_0,
-    whole_or_auto,
 )
 from taichi_bokeh.apps.dfd import add_dfd
+from taichi_bokeh.apps.render_arguments import add_lens, add_render
 
 _PROG = "taichi-bokeh"
 
@@ -43,19 +40,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments without the program's name; default: those of the process.
 
     Returns:
-        0 when it worked; 2, with one line on stderr, when an argument or a file is not as it must be; 130 after Ctrl-C.
+        0 when it worked; 1 when it did its work but some of it failed, as told (render-batch); 2, with one line on stderr,
+        when an argument or a file is not as it must be; 130 after Ctrl-C.
     """
     try:
         arguments = _parser().parse_args(argv)
         module, _, command = arguments.run.partition(":")
-        getattr(import_module(module), command)(arguments)
+        return getattr(import_module(module), command)(arguments) or 0
     except KeyboardInterrupt as interruption:
         sys.stderr.write(": ".join(filter(None, (_PROG, "interrupted", str(interruption)))) + "\n")
         return 130
     except (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError) as error:
         sys.stderr.write(f"{_PROG}: error: {_one_line(error)}\n")
         return 2
-    return 0
 
 
 def _one_line(error: Exception) -> str:
@@ -77,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
-    _add_render(commands)
+    add_render(commands)
     _add_trace(commands)
     _add_benchmark(commands)
     add_dfd(commands)
@@ -102,57 +99,6 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
     demo.add_argument("--quiet", action="store_true", help="print nothing")
 
 
-_RENDER_EXAMPLES = """\
-examples:
-  taichi-bokeh render photo.jpg --disparity photo.png --blur 30 --focus-at 640,360 -o out.png
-  taichi-bokeh render photo.png --disparity depth.npy --depth --blur 80 --focus 0.5 --blades 6 --rotation 15 -o out.tif
-  taichi-bokeh render photo.png --disparity d.npz --alpha matte.png --blur 40 --focus 0.8 -o out.jpg --save-layers parts
-
-A pixel's blur radius is  K · |disparity − focus|  pixels. Disparity is 1/depth, larger is nearer, in any unit; 8- and
-16-bit files are scaled to [0, 1]. Its holes (NaN, infinite values) are filled. Colours are blurred in linear light.
-"""
-
-
-def _add_render(commands: "argparse._SubParsersAction[_Parser]") -> None:
-    render = commands.add_parser(
-        "render",
-        help="refocus a photograph that comes with a disparity or depth map",
-        description="Refocus a photograph by its disparity or depth map.",
-        epilog=_RENDER_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    render.set_defaults(run="taichi_bokeh.apps.render_photo:render_photo")
-    add_scene(render)
-    lens = render.add_argument_group("lens")
-    lens.add_argument("--blur", metavar="K", type=not_negative, required=True, help=BLUR_HELP)
-    focus = lens.add_mutually_exclusive_group(required=True)
-    focus.add_argument("--focus", metavar="F", type=finite, help="the disparity in focus")
-    focus.add_argument("--focus-at", metavar="X,Y", type=pixel, help="the pixel in focus: column, row, from 0 at top left")
-    add_aperture(render)
-    model = render.add_argument_group("model")
-    model.add_argument(
-        "--model",
-        choices=("subaperture", "scatter", "scatter-official"),
-        default="subaperture",
-        help="how layers are blurred and put together (%(default)s); scatter-official knows the disc only",
-    )
-    model.add_argument(
-        "--cells", metavar="N|auto", type=whole_or_auto, help="cells of the aperture, for subaperture: more are finer (16)"
-    )
-    model.add_argument("--profile", choices=("disc", "soft"), help="edge of the blur disc, for scatter (disc)")
-    model.add_argument(
-        "--algorithm",
-        choices=("auto", "exact", "fast"),
-        default="auto",
-        help="every weight of the blur, or time linear in the radius, or what costs less (%(default)s)",
-    )
-    model.add_argument("--draft", action="store_true", help="merge what is far out of focus, for scatter: rough, and fast")
-    model.add_argument(
-        "--max-radius", metavar="R", type=whole, help="look no further than R pixels, for scatter models (as far as needed)"
-    )
-    add_output(render)
-
-
 _TRACE_EXAMPLES = """\
 examples:
   taichi-bokeh trace photo.jpg --disparity photo.png --blur 30 --focus-at 640,360 --blades 6 -o out.png
@@ -174,7 +120,7 @@ def _add_trace(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     trace.set_defaults(run="taichi_bokeh.apps.trace_photo:trace_photo")
     add_scene(trace)
-    _add_lens(trace)
+    add_lens(trace, glass=True)
     add_aperture(trace)
     work = trace.add_argument_group("work")
     work.add_argument("--rays", metavar="N", type=whole, default=1024, help="rays a pixel (%(default)s)")
@@ -182,21 +128,6 @@ def _add_trace(commands: "argparse._SubParsersAction[_Parser]") -> None:
     work.add_argument("--checkpoint", metavar="FILE", help="save there at work and on Ctrl-C; if it exists, go on from it")
     work.add_argument("--checkpoint-every", metavar="SECONDS", type=not_negative, help="how often to save it (10)")
     add_output(trace)
-
-
-def _add_lens(trace: argparse.ArgumentParser) -> None:
-    lens = trace.add_argument_group("lens", "Either --blur, or --f-number, --focal-length and --sensor-width; and one focus.")
-    lens.add_argument("--lens", choices=("thin", "biconvex"), default="thin", help="ideal, or one of real glass (%(default)s)")
-    lens.add_argument("--blur", metavar="K", type=not_negative, help=BLUR_HELP)
-    lens.add_argument("--f-number", metavar="N", type=positive, help="focal length over diameter of the opening")
-    lens.add_argument("--focal-length", metavar="MM", type=positive, help="in millimetres")
-    lens.add_argument("--sensor-width", metavar="MM", type=positive, help="in millimetres; the picture is as wide")
-    focus = lens.add_mutually_exclusive_group()
-    focus.add_argument("--focus", metavar="F", type=finite, help="the disparity in focus, with --blur")
-    focus.add_argument("--focus-distance", metavar="M", type=positive, help="the distance in focus in metres, with a camera")
-    focus.add_argument("--focus-at", metavar="X,Y", type=pixel, help="the pixel in focus: column, row, from 0 at top left")
-    lens.add_argument("--refractive-index", metavar="N", type=positive, help="of the glass of a biconvex lens (1.5)")
-    lens.add_argument("--abbe", metavar="V", type=positive, help="its Abbe number, to focus colours apart (they are not)")
 
 
 _BENCHMARK_EXAMPLES = """\

@@ -4,7 +4,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from taichi_bokeh.apps.camera import aperture_of, check_camera, lens_of
+from taichi_bokeh.apps.camera import aperture_of, check_camera, focus_of, lens_of
 from taichi_bokeh.apps.checkpoint import Checkpoint, check_checkpoint
 from taichi_bokeh.apps.common import Say, largest_radius_px, progress_bar, speaker
 from taichi_bokeh.apps.scene import check_before_work, read_photo, split, write_result
@@ -31,7 +31,7 @@ def trace_photo(arguments: Namespace) -> None:
     check_before_work(arguments)
     aperture = aperture_of(arguments)
     photo = read_photo(arguments, say)
-    lens = lens_of(arguments, aperture, photo.disparity)
+    lens = lens_of(arguments, aperture, focus_of(arguments, photo.disparity), photo.disparity.shape[1])
     say(f"disparity: {photo.disparity.min():.4g} to {photo.disparity.max():.4g}, in focus: {float(lens.focus):.4g}")
     layers = split(photo, arguments)
     radius_px = largest_radius_px(layers, float(lens.blur), float(lens.focus))

@@ -1,0 +1,67 @@
+"""A picture of what is sharp and what is not, for ``--show-focus``."""
+
+from argparse import Namespace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from taichi_bokeh.apps.rendering import nearer_and_farther
+from taichi_bokeh.io import check_output, read_image, srgb_decode, srgb_encode, write_image
+from taichi_bokeh.io.images import check_format
+from taichi_bokeh.optics.thin_lens import ThinLens
+
+Array = NDArray[np.float32]
+
+_SHARP_PX = 1.0  # a circle of confusion of this radius is hardly more than a pixel
+_NEAR = np.array([1.0, 0.5, 0.1], np.float32)  # tints, sRGB
+_FAR = np.array([0.2, 0.5, 1.0], np.float32)
+_FAINTEST, _STRONGEST = 0.25, 0.75  # part of the tint in a pixel that is just not sharp, and in the most blurred one
+_SHADE = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+def check_focus_map(arguments: Namespace) -> None:
+    """Refuse a file that cannot or must not be written.
+
+    Raises:
+        ValueError, OSError: why, in one line.
+    """
+    if arguments.show_focus is None:
+        return
+    if arguments.show_focus == arguments.output:
+        raise ValueError(f"--show-focus {arguments.show_focus} is the picture to write (-o), and must be a file of its own")
+    check_format(arguments.show_focus)
+    check_output(arguments.show_focus, arguments.overwrite)
+
+
+def focus_map(rgb: Array, radius_px: Array) -> Array:
+    """What is sharp in its colours, the rest in grey, tinted: orange what is nearer than the focus, blue what is farther.
+
+    Args:
+        rgb: the photograph, [H, W, 3], linear light.
+        radius_px: signed radius of the circle of confusion, [H, W]. Up to 1 px is sharp; the tint grows with its logarithm.
+
+    Returns:
+        [H, W, 3], linear light in [0, 1].
+    """
+    colour = srgb_encode(np.clip(rgb, 0, 1))
+    grey = (colour @ _SHADE)[..., None]
+    size = np.abs(radius_px)
+    largest = max(float(size.max()), 2 * _SHARP_PX)
+    depth = np.log(np.maximum(size, _SHARP_PX) / _SHARP_PX) / np.log(largest / _SHARP_PX)
+    part = (_FAINTEST + (_STRONGEST - _FAINTEST) * depth)[..., None]
+    tint = np.where(radius_px[..., None] > 0, _NEAR, _FAR) * (0.25 + 0.75 * grey)
+    picture = np.where(size[..., None] <= _SHARP_PX, colour, (1 - part) * 0.8 * grey + part * tint)
+    return srgb_decode(picture)
+
+
+def write_focus_map(arguments: Namespace, disparity: Array, lens: ThinLens) -> None:
+    """Write the map of a photograph with this disparity [H, W].
+
+    Raises:
+        OSError: the file exists or cannot be written.
+    """
+    blur, focus = float(lens.blur), float(lens.focus)
+    radius_px = (blur * (nearer_and_farther(torch.from_numpy(disparity), focus, arguments) - focus)).numpy()
+    picture = focus_map(read_image(arguments.photo).rgb, radius_px)
+    write_image(arguments.show_focus, picture, overwrite=arguments.overwrite)

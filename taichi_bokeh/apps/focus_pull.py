@@ -1,0 +1,185 @@
+"""Focus pulls and sequences, for ``taichi-bokeh render``: many pictures, the lens moving, nothing else."""
+
+from argparse import Namespace
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from taichi_bokeh.apps.arguments import Pull
+from taichi_bokeh.apps.camera import focus_of, thin_lens_of
+from taichi_bokeh.apps.common import Say, largest_radius_px, progress_bar, speaker, to_picture
+from taichi_bokeh.apps.footage import Footage, footage_of, is_footage
+from taichi_bokeh.apps.frames_out import check_frames, frame_writer, is_frames
+from taichi_bokeh.apps.layer_cache import Scene, read_scene
+from taichi_bokeh.apps.rendering import cells_of, render_layers, with_highlights, with_near_and_far
+from taichi_bokeh.apps.scene import read_photo
+from taichi_bokeh.layers import Layers
+from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.thin_lens import ThinLens
+
+_PULLED = ("blur", "f_number", "focus", "focus_distance", "focus_at", "focus_box")
+_FPS = Fraction(25)
+
+
+class Ends(NamedTuple):
+    """The disparity in focus in the first and the last picture."""
+
+    start: float
+    end: float
+
+
+def is_series(arguments: Namespace) -> bool:
+    """Whether more than one picture is asked for."""
+    return bool(_pulled(arguments)) or is_footage(arguments.photo) or is_frames(arguments.output)
+
+
+def refuse_options_of_a_series(arguments: Namespace) -> None:
+    """Refuse what has no meaning for one picture.
+
+    Raises:
+        ValueError: which option, in one line.
+    """
+    for name in ("frames", "ease", "fps"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(f"--{name} is for several pictures: give an option as A:B, or a folder or video as PHOTO")
+
+
+def render_series(arguments: Namespace, aperture: Aperture, say: Say) -> None:
+    """Render a focus pull through one photograph, or a sequence.
+
+    Raises:
+        ValueError, OSError: what is wrong with an argument or a file, in one line.
+        KeyboardInterrupt: with what was done.
+    """
+    for name in ("save_layers", "show_focus"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(f"--{name.replace('_', '-')} is for one picture, and this is a series of them")
+    if is_footage(arguments.photo):
+        _render_footage(arguments, aperture, say)
+    else:
+        _render_pull(arguments, aperture, say)
+
+
+def eased(part: float, ease: str | None) -> float:
+    """How far a pull is, from 0 to 1, when this part of its time is over: evenly, or smoothly (t²·(3 − 2t)), the default."""
+    return part if ease == "linear" else part * part * (3 - 2 * part)
+
+
+def lens_at(arguments: Namespace, aperture: Aperture, ends: Ends, image_width: int, t: float) -> ThinLens:
+    """The lens when a pull is `t` of its way, from 0 to 1.
+
+    Disparity in focus, blur and, of a camera, the width of the opening change evenly with `t`.
+    """
+    values = {}
+    if isinstance(arguments.blur, Pull):
+        values["blur"] = _between(*arguments.blur, t)
+    if isinstance(arguments.f_number, Pull):
+        values["f_number"] = 1 / _between(1 / arguments.f_number.start, 1 / arguments.f_number.end, t)
+    return thin_lens_of(Namespace(**vars(arguments) | values), aperture, _between(*ends, t), image_width)
+
+
+def _between(start: float, end: float, t: float) -> float:
+    return end if t == 1 else start + t * (end - start)
+
+
+def _render_pull(arguments: Namespace, aperture: Aperture, say: Say) -> None:
+    pulled, count = _pulled(arguments), arguments.frames
+    if not pulled:
+        raise ValueError(f"-o {arguments.output} is for several pictures, but nothing moves: give --focus A:B or the like")
+    if count is None or count < 2:
+        raise ValueError(f"{pulled[0]} is a pull: give --frames N as well, the number of pictures, from 2 up")
+    check_frames(arguments.output, count, arguments.bits, arguments.overwrite)
+    layers, disparity = read_scene(arguments, say)
+    ends = _ends(arguments, disparity, disparity)
+    parts = [eased(index / (count - 1), arguments.ease) for index in range(count)]
+    lenses = [lens_at(arguments, aperture, ends, disparity.shape[1], t) for t in parts]
+    layers = with_highlights(layers, arguments)
+    cells, radius_px = None, 0.0
+    for seen, lens in _seen(layers, lenses, arguments):
+        radius_px = max(radius_px, largest_radius_px(seen, float(lens.blur), float(lens.focus)))
+        number = cells_of(seen, lens, arguments)
+        cells = number if cells is None or number is None else max(cells, number)  # the same in all, lest the change shows
+    say(f"disparity: {disparity.min():.4g} to {disparity.max():.4g}, in focus: {ends.start:.4g} to {ends.end:.4g}")
+    say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px, model: {arguments.model}, pictures: {count}")
+    pictures = (render_layers(seen, lens, arguments, cells) for seen, lens in _seen(layers, lenses, arguments))
+    _write(pictures, count, _FPS, arguments, say)
+
+
+def _seen(layers: Layers, lenses: list[ThinLens], arguments: Namespace) -> Iterator[tuple[Layers, ThinLens]]:
+    for lens in lenses:
+        yield with_near_and_far(layers, float(lens.focus), arguments), lens
+
+
+def _render_footage(arguments: Namespace, aperture: Aperture, say: Say) -> None:
+    if arguments.frames is not None:
+        raise ValueError(f"--frames is for one photograph: {arguments.photo} has as many pictures as it has")
+    if arguments.cells == "auto":
+        raise ValueError("--cells auto is for one photograph: in a sequence it would change from picture to picture")
+    if arguments.ease is not None and not _pulled(arguments):
+        raise ValueError("--ease is for a pull, but nothing moves: give --focus A:B or the like")
+    footage = footage_of(arguments)
+    check_frames(arguments.output, footage.count, arguments.bits, arguments.overwrite)
+    ends = _ends_of(footage)
+    say(f"pictures: {footage.count}, in focus: disparity {ends.start:.4g} to {ends.end:.4g}, model: {arguments.model}")
+    pictures = (
+        _picture(scene, lens_at(arguments, aperture, ends, scene.layers.width, t), arguments)
+        for scene, t in _scenes(footage, arguments.ease)
+    )
+    _write(pictures, footage.count, footage.rate or _FPS, arguments, say)
+
+
+def _scenes(footage: Footage, ease: str | None) -> Iterator[tuple[Scene, float]]:
+    for index, one in enumerate(footage.pictures()):
+        t = eased(index / max(1, footage.count - 1), ease)
+        yield read_scene(one, speaker(quiet=True)), t
+
+
+def _picture(scene: Scene, lens: ThinLens, arguments: Namespace) -> Any:
+    seen = with_near_and_far(with_highlights(scene.layers, arguments), float(lens.focus), arguments)
+    return render_layers(seen, lens, arguments, cells_of(seen, lens, arguments))
+
+
+def _ends_of(footage: Footage) -> Ends:
+    """Looked up in the first picture and the last."""
+    found = []
+    for index, one in enumerate(footage.pictures()):
+        if index in (0, footage.count - 1):
+            found.append(read_photo(one, speaker(quiet=True)).disparity)
+    return _ends(footage.arguments, found[0], found[-1])
+
+
+def _ends(arguments: Namespace, first: Any, last: Any) -> Ends:
+    start = focus_of(_at_end(arguments, 0), first)
+    moves = any(isinstance(getattr(arguments, name), Pull) for name in _PULLED if name.startswith("focus"))
+    return Ends(start, focus_of(_at_end(arguments, 1), last) if moves else start)
+
+
+def _at_end(arguments: Namespace, end: int) -> Namespace:
+    """The arguments of the first picture (0) or the last (1)."""
+    values = {name: value[end] for name in _PULLED if isinstance(value := getattr(arguments, name), Pull)}
+    return Namespace(**vars(arguments) | values)
+
+
+def _pulled(arguments: Namespace) -> list[str]:
+    """The options that are given as A:B."""
+    return [f"--{name.replace('_', '-')}" for name in _PULLED if isinstance(getattr(arguments, name), Pull)]
+
+
+def _write(pictures: Iterator[Any], count: int, rate: Fraction, arguments: Namespace, say: Say) -> None:
+    rate = arguments.fps or rate
+    done = 0
+    try:
+        with (
+            progress_bar("rendering", arguments.quiet, "pictures", speed_over_s=300.0) as progress,
+            frame_writer(arguments.output, rate, arguments.bits, arguments.overwrite) as write,
+        ):
+            if progress is not None:
+                progress(0, count)
+            for picture in pictures:
+                write(to_picture(picture))
+                done += 1
+                if progress is not None:
+                    progress(done, count)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"after {done} of {count} pictures") from None
+    say(f"written: {arguments.output}, {count} pictures")

@@ -1,0 +1,122 @@
+"""Sequences in: a folder of pictures or a video, with as many disparities and mattes, as the arguments of single pictures."""
+
+import re
+import tempfile
+from argparse import Namespace
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from taichi_bokeh.apps.video import is_video, rate_of, read_video
+from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
+
+_PARTS = ("photo", "disparity", "alpha")  # the options that name a part of each picture
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A sequence.
+
+    Attributes:
+        arguments: of the command.
+        sources: for each part that is given, the files of a folder in order, or a video.
+        count: how many pictures there are.
+        rate: frames a second where PHOTO is a video that says so.
+    """
+
+    arguments: Namespace
+    sources: dict[str, list[Path] | Path]
+    count: int
+    rate: Fraction | None
+
+    def pictures(self) -> Iterator[Namespace]:
+        """The arguments for each picture alone, one after the other.
+
+        The frames of a video are files of a temporary folder, which are gone when the next one comes.
+        """
+        with tempfile.TemporaryDirectory(prefix="taichi-bokeh-") as scratch, ExitStack() as streams:
+            files = {name: _files(name, source, Path(scratch)) for name, source in self.sources.items()}
+            for one in files.values():
+                streams.enter_context(closing(one))  # before the folder goes
+            for _ in range(self.count):
+                paths = {name: str(next(one)) for name, one in files.items()}
+                yield Namespace(**vars(self.arguments) | paths)
+
+
+def is_footage(path: str) -> bool:
+    """Whether PHOTO is a sequence: a folder or a video."""
+    return Path(path).is_dir() or is_video(path)
+
+
+def footage_of(arguments: Namespace) -> Footage:
+    """Find the pictures, and that each has its disparity and its matte. Videos are read through once, to count their frames.
+
+    Raises:
+        ValueError, OSError: what is missing, too much, or cannot be read, in one line.
+    """
+    given = {name: getattr(arguments, name) for name in _PARTS if getattr(arguments, name) is not None}
+    sources = {name: _source(name, path) for name, path in given.items()}
+    photos = sources["photo"]
+    for name, source in sources.items():
+        if isinstance(photos, list) and isinstance(source, list):
+            sources[name] = _with_stems_of(photos, source, given[name])
+    counts = {name: _count(name, source) for name, source in sources.items()}
+    for name, count in counts.items():
+        if count != counts["photo"]:
+            raise ValueError(f"{given[name]} has {count} pictures, and must have {counts['photo']} as {arguments.photo}")
+    rate = rate_of(photos) if isinstance(photos, Path) else None
+    return Footage(arguments, sources, counts["photo"], rate)
+
+
+def natural_order(path: Path) -> tuple[tuple[bool, int, str], ...]:
+    """A key that sorts names by the numbers in them: frame_2 before frame_10."""
+    parts = re.split(r"([0-9]+)", path.name)
+    return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
+
+
+def _source(name: str, text: str) -> list[Path] | Path:
+    path = Path(text)
+    if is_video(path):
+        return path
+    option = "PHOTO" if name == "photo" else f"--{name}"
+    if not path.is_dir():
+        what = "does not exist" if not path.exists() else "is one file"
+        raise ValueError(f"{option} {path} {what}, and must be a folder or a video, as PHOTO is a sequence")
+    files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
+    if name == "photo":
+        files = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
+    if not files:
+        raise ValueError(f"{option} {path} holds no pictures ({', '.join(PICTURE_SUFFIXES)})")
+    return sorted(files, key=natural_order)
+
+
+def _with_stems_of(photos: list[Path], files: list[Path], folder: str) -> list[Path]:
+    by_stem: dict[str, list[Path]] = {}
+    for file in files:
+        by_stem.setdefault(file.stem, []).append(file)
+    for photo in photos:
+        found = by_stem.get(photo.stem, [])
+        if len(found) != 1:
+            what = "nothing" if not found else " and ".join(file.name for file in found)
+            raise ValueError(f"{folder} holds {what} for {photo.name}, and must hold one file of the name {photo.stem}")
+    return [by_stem[photo.stem][0] for photo in photos]
+
+
+def _count(name: str, source: list[Path] | Path) -> int:
+    return len(source) if isinstance(source, list) else sum(1 for _ in read_video(source, grey=name != "photo"))
+
+
+def _files(name: str, source: list[Path] | Path, scratch: Path) -> Generator[Path]:
+    """The file of each picture; a frame of a video is one that lasts until the next is asked for."""
+    if isinstance(source, list):
+        yield from source
+        return
+    for number, pixels in enumerate(read_video(source, grey=name != "photo"), 1):
+        path = scratch / f"{source.stem}_{name}_{number:06d}.npy"
+        np.save(path, pixels)
+        yield path
+        path.unlink()

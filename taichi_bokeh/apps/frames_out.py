@@ -1,0 +1,73 @@
+"""Sequences out: a video, or numbered pictures."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taichi_bokeh.apps.video import VIDEO_SUFFIXES, check_encoder, is_video, video_writer
+from taichi_bokeh.io import check_output, write_image
+from taichi_bokeh.io.images import check_format
+
+Array = NDArray[np.float32]
+
+_NUMBER = re.compile(r"%(?:0\d)?d")
+
+
+def is_frames(output: str) -> bool:
+    """Whether a name is that of a video or a pattern of numbered pictures."""
+    return is_video(output) or _NUMBER.search(Path(output).name) is not None
+
+
+def check_frames(output: str, count: int, bits: int, overwrite: bool) -> None:
+    """Refuse an output that cannot or must not be written, before any work is done for it.
+
+    Raises:
+        ValueError: it is no name for a sequence, or not of a format that can be written.
+        OSError: it exists, or its folder does not.
+    """
+    if is_video(output):
+        if Path(output).suffix.lower() not in VIDEO_SUFFIXES:
+            raise ValueError(f"-o {output}: videos are written as {', '.join(VIDEO_SUFFIXES)}")
+        if bits != 8:
+            raise ValueError(f"--bits {bits} is for PNG: a video has 8 bits")
+        check_encoder()
+        check_output(output, overwrite)
+        return
+    if len(_NUMBER.findall(Path(output).name)) != 1:
+        raise ValueError(f"-o {output} is one picture, and must be a video (pull.mp4) or a pattern (frame_%04d.png)")
+    for number in range(1, count + 1):
+        path = numbered(output, number)
+        check_format(path, bits)
+        check_output(path, overwrite)
+
+
+def numbered(pattern: str, number: int) -> Path:
+    """The file of a picture: frame_%04d.png and 7 give frame_0007.png."""
+    path = Path(pattern)
+    return path.with_name(_NUMBER.sub(lambda found: found[0] % number, path.name))
+
+
+@contextmanager
+def frame_writer(output: str, rate: Fraction, bits: int, overwrite: bool) -> Iterator[Callable[[Array], None]]:
+    """Yield what writes the next picture [H, W, 3], linear light. Numbers start at 1; a video appears when it is whole.
+
+    Raises:
+        OSError: a file exists or cannot be written.
+    """
+    if is_video(output):
+        with video_writer(Path(output), rate, overwrite) as append:
+            yield append
+        return
+    number = 0
+
+    def write(picture: Array) -> None:
+        nonlocal number
+        number += 1
+        write_image(numbered(output, number), picture, overwrite=overwrite, bits=bits)
+
+    yield write

@@ -1,0 +1,124 @@
+"""A photograph's layers, made once and kept where the user wants them kept."""
+
+import hashlib
+import zipfile
+import zlib
+from argparse import Namespace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import taichi_bokeh
+from taichi_bokeh._version import __version__
+from taichi_bokeh.apps.common import Say
+from taichi_bokeh.apps.fingerprint import fingerprint, folder_digest
+from taichi_bokeh.apps.scene import read_photo, split
+from taichi_bokeh.apps.whole_file import whole_file
+from taichi_bokeh.layers import Layers
+
+Array = NDArray[np.float32]
+
+_DAMAGED = (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_ENTRIES = ("rgb", "alpha", "disparity", "map")
+
+# Options that layers do not depend on; of every other, a new one too, they are taken to.
+_OF_THE_LENS = ("blur", "f_number", "focal_length", "sensor_width", "lens", "refractive_index", "abbe")
+_OF_THE_FOCUS = ("focus", "focus_distance", "focus_at", "focus_box")
+_OF_THE_APERTURE = ("blades", "rotation", "roundness", "squeeze", "cat_eye", "ring", "aperture_image")
+_OF_THE_LOOK = ("highlights", "highlight_threshold", "near_blur", "far_blur")
+_OF_THE_MODEL = ("model", "cells", "profile", "algorithm", "draft", "max_radius", "device")
+_OF_THE_OUTPUT = ("output", "bits", "save_layers", "overwrite", "quiet", "show_focus", "frames", "ease", "fps", "cache")
+_OF_THE_PROGRAM = ("command", "run")
+_NOT_OF_LAYERS = frozenset(
+    (*_OF_THE_LENS, *_OF_THE_FOCUS, *_OF_THE_APERTURE, *_OF_THE_LOOK, *_OF_THE_MODEL, *_OF_THE_OUTPUT, *_OF_THE_PROGRAM)
+)
+
+
+class Scene(NamedTuple):
+    """A photograph in layers.
+
+    Attributes:
+        layers: of one picture.
+        disparity: that of the photograph, [H, W], its holes filled.
+    """
+
+    layers: Layers
+    disparity: Array
+
+
+def check_cache(arguments: Namespace) -> None:
+    """Refuse a cache that cannot be one.
+
+    Raises:
+        OSError: it is a file, or would lie in no folder.
+    """
+    if arguments.cache is None:
+        return
+    folder = Path(arguments.cache)
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, and must be a folder")
+    if not folder.absolute().parent.is_dir():
+        raise FileNotFoundError(f"{folder} cannot be made: there is no folder {folder.parent}")
+
+
+def read_scene(arguments: Namespace, say: Say) -> Scene:
+    """Read the photograph and split it into layers; with --cache, only if it has not been done before.
+
+    What is kept is found by the content of the input files, the options, and the code that makes layers. An entry that is
+    damaged is made again.
+
+    Raises:
+        ValueError, OSError: what is wrong with a file, in one line.
+    """
+    if arguments.cache is None:
+        return _made(arguments, say)
+    folder = Path(arguments.cache)
+    path = folder / f"{_key(arguments)}.npz"
+    scene = _load(path) if path.exists() else None
+    if scene is not None:
+        say(f"layers from {path}")
+        return scene
+    scene = _made(arguments, say)
+    folder.mkdir(exist_ok=True)
+    _save(path, scene)
+    return scene
+
+
+def _made(arguments: Namespace, say: Say) -> Scene:
+    photo = read_photo(arguments, say)
+    return Scene(split(photo, arguments), photo.disparity)
+
+
+def _key(arguments: Namespace) -> str:
+    package = Path(taichi_bokeh.__file__).parent
+    code = [folder_digest(package / part, ".py") for part in ("photo", "io")]
+    return fingerprint(arguments, _NOT_OF_LAYERS, version=__version__, code=code)
+
+
+def _load(path: Path) -> Scene | None:
+    """What was kept; None if it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = [file[name] for name in _ENTRIES]
+            if str(file["digest"]) != _digest(path.stem, arrays):
+                return None
+        return Scene(Layers(*(torch.from_numpy(array) for array in arrays[:3])), arrays[3])
+    except _DAMAGED:
+        return None
+
+
+def _save(path: Path, scene: Scene) -> None:
+    arrays = [getattr(scene.layers, name).numpy() for name in _ENTRIES[:3]] + [scene.disparity]
+    with whole_file(path, overwrite=True) as temporary, temporary.open("wb") as file:
+        np.savez(file, digest=np.array(_digest(path.stem, arrays)), **dict(zip(_ENTRIES, arrays, strict=True)))
+
+
+def _digest(key: str, arrays: list[Array]) -> str:
+    digest = hashlib.sha256(key.encode())
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,151 @@
+"""Videos in and out, by PyAV (FFmpeg)."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taichi_bokeh.apps.whole_file import whole_file
+from taichi_bokeh.io import srgb_encode
+
+Array = NDArray[np.float32]
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv")  # that can be written
+_READ = (*VIDEO_SUFFIXES, ".webm", ".avi", ".mpg", ".mpeg", ".mts")
+_HDR = {16: "PQ", 18: "HLG"}  # transfer curves (ITU-T H.273) that are not the sRGB-like one of ordinary video
+_SRGB_CURVE, _BT709, _LIMITED = 13, 1, 1  # of the same tables; 1 is FFmpeg's number of the range 16 to 235
+_NEUTRAL = 0.06  # of full scale: how far the three channels of a grey video may be apart after compression
+_QUALITY = "17"  # x264's constant rate factor: hardly to be told from the picture
+
+
+def is_video(path: str | Path) -> bool:
+    """Whether a name is that of a video."""
+    return Path(path).suffix.lower() in _READ
+
+
+def read_video(path: Path, grey: bool = False) -> Iterator[NDArray[Any]]:
+    """The frames, upright, one after the other, uint8 or uint16: sRGB, [H, W, 3] or of grey formats [H, W].
+
+    Args:
+        path: the file.
+        grey: it holds one number a pixel; all frames are [H, W].
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it cannot be read; its colours are HDR, which needs a curve of its own; or it is to be grey and has colours.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist")
+    av = _import_av()
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ValueError("it holds no pictures")
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            for frame in container.decode(stream):
+                pixels = _upright(frame.to_ndarray(format=_array_format(frame)), frame.rotation)
+                yield _single_channel(pixels) if grey else pixels
+    except (av.FFmpegError, ValueError) as error:
+        what = error.strerror if isinstance(error, av.FFmpegError) else error
+        raise ValueError(f"{path} cannot be read: {what}; expected a whole video that FFmpeg knows") from None
+
+
+def rate_of(path: Path) -> Fraction | None:
+    """Frames a second of a video that can be read; None where it does not say."""
+    with _import_av().open(str(path)) as container:
+        rate = container.streams.video[0].average_rate
+        return None if rate is None else Fraction(rate)
+
+
+@contextmanager
+def video_writer(path: Path, rate: Fraction, overwrite: bool) -> Iterator[Callable[[Array], None]]:
+    """Yield what appends a picture [H, W, 3], linear light, to a new video; it appears when all are in, or not at all.
+
+    H.264 in 4:2:0, 8 bits, colours of BT.709 with the sRGB curve. A picture of odd width or height gets its last column or row
+    twice, as 4:2:0 has none.
+
+    Raises:
+        OSError: the file exists, or cannot be written.
+        ModuleNotFoundError: PyAV is not installed.
+    """
+    av = _import_av()
+    with whole_file(path, overwrite) as temporary:
+        movflags = {"movflags": "+faststart"} if path.suffix.lower() != ".mkv" else {}
+        with av.open(str(temporary), "w", options=movflags) as container:
+            stream = container.add_stream("libx264", rate=rate, options={"crf": _QUALITY, "preset": "medium"})
+            stream.pix_fmt = "yuv420p"
+            context = stream.codec_context
+            context.color_range, context.colorspace = _LIMITED, _BT709
+            context.color_primaries, context.color_trc = _BT709, _SRGB_CURVE
+
+            def append(picture: Array) -> None:
+                pixels = _even((srgb_encode(np.clip(picture, 0, 1)) * 255 + 0.5).astype(np.uint8))
+                if not context.is_open:
+                    stream.height, stream.width = pixels.shape[:2]
+                elif pixels.shape[:2] != (stream.height, stream.width):
+                    raise ValueError(f"{path}: all pictures of a video must be of one size")
+                frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+                container.mux(stream.encode(_in_bt709(frame)))
+
+            yield append
+            container.mux(stream.encode())
+
+
+def check_encoder() -> None:
+    """Refuse to write a video where there is no encoder for it.
+
+    Raises:
+        ModuleNotFoundError: PyAV is not installed.
+        ValueError: its FFmpeg has no x264.
+    """
+    if "libx264" not in _import_av().codecs_available:
+        raise ValueError("this PyAV has no libx264 to write H.264 with; write numbered pictures instead (-o frame_%04d.png)")
+
+
+def _in_bt709(frame: Any) -> Any:
+    frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+    frame.color_range, frame.colorspace = _LIMITED, _BT709
+    frame.color_primaries, frame.color_trc = _BT709, _SRGB_CURVE
+    return frame
+
+
+def _array_format(frame: Any) -> str:
+    """The layout, of 8 or 16 bits a component, in which a frame loses nothing."""
+    if frame.color_trc in _HDR:
+        raise ValueError(f"its colours are HDR ({_HDR[frame.color_trc]}); convert it to SDR, or to linear pictures, first")
+    bits = max(component.bits for component in frame.format.components)
+    if frame.format.name.startswith("gray"):
+        return "gray" if bits == 8 else "gray16le"
+    return "rgb24" if bits == 8 else "rgb48le"
+
+
+def _single_channel(pixels: NDArray[Any]) -> NDArray[Any]:
+    if pixels.ndim == 2:
+        return pixels
+    if np.percentile(np.ptp(pixels, axis=2), 99) > _NEUTRAL * np.iinfo(pixels.dtype).max:
+        raise ValueError("it has colours, and must have one number a pixel (grey)")
+    return np.ascontiguousarray(pixels[..., 1])
+
+
+def _upright(pixels: NDArray[Any], degrees: int) -> NDArray[Any]:
+    """Turned counter-clockwise, as a camera that was held upright has it noted."""
+    return np.ascontiguousarray(np.rot90(pixels, round(degrees / 90)))
+
+
+def _even(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    height, width = pixels.shape[:2]
+    return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+
+
+def _import_av() -> ModuleType:
+    try:
+        import av
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("av", name="av") from None
+    return av
