@@ -4,6 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from taichi_bokeh.apps.dfd_generate import add_generate, generate_command
+from taichi_bokeh.apps.dfd_optimize import add_optimize
 from taichi_bokeh.apps.dfd_table import add_table, table_command
 from taichi_bokeh.apps.dfd_train import add_eval, add_train, eval_command, train_command
 
@@ -17,6 +18,7 @@ def add_dfd(commands: Any) -> None:
     )
     steps = parser.add_subparsers(dest="dfd_command", required=True, metavar="STEP")
     parser.set_defaults(run="taichi_bokeh.apps.dfd:dfd")
+    add_optimize(steps)
     add_generate(steps)
     add_train(steps)
     add_eval(steps)

@@ -77,9 +77,8 @@ def observe(
         raise ValueError(f"focus is None; expected those of {count} pictures: of a stack they must be known")
     if focus is not None and len(focus) != count:
         raise ValueError(f"focus has {len(focus)} numbers; expected {count}, one for each blurred picture")
-    like = {"dtype": photographs.blurred.dtype, "device": photographs.blurred.device}
-    blurs = torch.full((1, count), 1.0 if blur is None else blur, **like)
-    focuses = torch.tensor([[far] * count if focus is None else [*focus]], **like)
+    blurs = torch.full((1, count), 1.0 if blur is None else blur).to(photographs.blurred)
+    focuses = torch.tensor([[far] * count if focus is None else [*focus]]).to(photographs.blurred)
     seen = Observation(
         photographs.all_in_focus[None], photographs.blurred[None], blurs, focuses, near=near, far=far, aperture=aperture
     )

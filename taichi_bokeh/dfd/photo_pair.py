@@ -1,7 +1,7 @@
 """Photographs for depth from defocus: files to tensors, and the pictures refused of which no depth can be told."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -33,6 +33,10 @@ class Photographs:
     all_in_focus: Tensor
     blurred: Tensor
     saturated: float
+
+    def to(self, device: torch.device) -> "Photographs":
+        """The same on a device."""
+        return replace(self, all_in_focus=self.all_in_focus.to(device), blurred=self.blurred.to(device))
 
 
 def read_photographs(all_in_focus: str | Path, blurred: Sequence[str | Path], *, allow_saturated: bool = False) -> Photographs:

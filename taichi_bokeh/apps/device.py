@@ -1,0 +1,26 @@
+"""The argument that says where to compute. Imports nothing that is slow."""
+
+import argparse
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+def add_device(group: "argparse._ActionsContainer") -> None:
+    """Add --device."""
+    group.add_argument("--device", choices=("cpu", "cuda"), help="where to compute (a GPU if there is one)")
+
+
+def device_of(arguments: Namespace) -> "torch.device":
+    """The device.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    import torch
+
+    if arguments.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device is cuda, but torch finds no GPU")
+    return torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -1,0 +1,283 @@
+"""``taichi-bokeh dfd optimize``: the work."""
+
+import hashlib
+import itertools
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from taichi_bokeh.apps.camera import aperture_of
+from taichi_bokeh.apps.checkpoint import check_checkpoint
+from taichi_bokeh.apps.common import Say, check_folder, layer_files, speaker, write_layers
+from taichi_bokeh.apps.device import device_of
+from taichi_bokeh.apps.optimize_checkpoint import OptimizeCheckpoint, Saved
+from taichi_bokeh.dfd.defocus import DefocusLayer
+from taichi_bokeh.dfd.evaluation_files import heat
+from taichi_bokeh.dfd.lens_search import is_point_mirror, observe
+from taichi_bokeh.dfd.losses import Objective
+from taichi_bokeh.dfd.metrics import SIGNED_PX
+from taichi_bokeh.dfd.named_layers import layer_named
+from taichi_bokeh.dfd.observation import Observation
+from taichi_bokeh.dfd.optimize import Optimization, Optimized, OptimizeSettings
+from taichi_bokeh.dfd.photo_pair import Photographs, read_photographs
+from taichi_bokeh.dfd.planes import require_one_shape
+from taichi_bokeh.dfd.sweep import Estimate
+from taichi_bokeh.dfd.variables import require_two
+from taichi_bokeh.io import check_map_format, check_output, srgb_decode, write_image, write_map
+from taichi_bokeh.io.images import check_format
+from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.thin_lens import ThinLens
+
+_CHECKPOINT_EVERY_S = 10.0
+_SPEED_OVER_S = 60.0
+_LINES = 10  # that tell of the loss
+_PREVIEWS = (".png", ".jpg", ".jpeg")
+#: The options on which the map depends. `--device` is not one of them: there may be another one tomorrow.
+_COUNTING = ("near", "far", "blur", "focus", "layers", "layer", "steps", "objective")
+_APERTURE = ("blades", "rotation", "roundness", "squeeze", "cat_eye", "ring")
+
+
+def optimize_photos(arguments: Namespace) -> None:
+    """Run the command; see ``taichi-bokeh dfd optimize --help``.
+
+    Raises:
+        ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
+        KeyboardInterrupt: with what was done, and how to go on.
+    """
+    say = speaker(arguments.quiet)
+    _check_options(arguments)
+    _check_outputs(arguments)
+    aperture = aperture_of(arguments)
+    require_one_shape(aperture)
+    settings, layer = _settings(arguments), _layer(arguments)
+    device = device_of(arguments)
+    blurred = [arguments.blurred] if arguments.stack is None else [shot.path for shot in arguments.stack]
+    photographs = read_photographs(arguments.sharp, blurred, allow_saturated=arguments.allow_saturated).to(device)
+    _try_out(layer, photographs, aperture)
+    checkpoint = _checkpoint(arguments)
+    saved = None if checkpoint is None else checkpoint.load()
+    height, width = photographs.all_in_focus.shape[1:]
+    say(f"pictures: {width}×{height}, {len(blurred)} blurred; saturated: at most {photographs.saturated:.1%} of the pixels")
+    if saved is not None:
+        say(f"going on from {arguments.checkpoint}: {saved.done} of {settings.steps} steps")
+    try:
+        seen = _observation(photographs, aperture, arguments, saved)
+        _tell_lens(seen, arguments, say)
+        work = _begin(seen, layer, settings, saved, say)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("before the first step") from None
+    _optimize(work, checkpoint, arguments, say)
+
+
+def _check_options(arguments: Namespace) -> None:
+    """Refuse options that contradict each other, before a file is read."""
+    near, far, stack = arguments.near, arguments.far, arguments.stack
+    if not far < near:
+        raise ValueError(f"--far is {far:g}; expected less than --near, {near:g}: both are disparities, larger is nearer")
+    if stack is not None and len(stack) < 2:
+        raise ValueError("--stack has one picture; expected at least 2 (for one there are --blurred and --focus)")
+    if stack is not None and arguments.focus is not None:
+        raise ValueError("--focus goes with --blurred: each picture of --stack has its own, as in a.png:0.5")
+    for focus in [arguments.focus] if stack is None else [shot.focus for shot in stack]:
+        if focus is not None and not far <= focus <= near:
+            raise ValueError(f"focus {focus:g} is outside the range of disparities; expected --far {far:g} to --near {near:g}")
+    if stack is not None and len({shot.focus for shot in stack}) == 1:
+        raise ValueError(f"--stack has the focus {stack[0].focus:g} only; expected at least 2 different ones")
+    if arguments.depth and far <= 0:
+        raise ValueError(f"--depth needs --far above 0, and it is {far:g}: the depth of a disparity of 0 is infinite")
+    if arguments.save_layers is not None and arguments.layers == 1:
+        raise ValueError("--save-layers goes with --layers 2: of one layer the picture is --sharp and the disparity OUT")
+    if arguments.checkpoint is None and arguments.checkpoint_every is not None:
+        raise ValueError("--checkpoint-every needs --checkpoint: there is no file to save to")
+
+
+def _check_outputs(arguments: Namespace) -> None:
+    """Find what would fail at the end, at the start."""
+    check_map_format(arguments.output)
+    if arguments.confidence is not None:
+        check_map_format(arguments.confidence)
+    if arguments.preview is not None:
+        check_format(arguments.preview)
+        if Path(arguments.preview).suffix.lower() not in _PREVIEWS:
+            raise ValueError(f"--preview {arguments.preview}: colours are for the eye; expected one of {', '.join(_PREVIEWS)}")
+    files = {"-o": arguments.output, "--confidence": arguments.confidence, "--preview": arguments.preview}
+    given = {option: Path(path) for option, path in files.items() if path is not None}
+    for (first, one), (second, other) in itertools.combinations(given.items(), 2):
+        if one.resolve() == other.resolve():
+            raise ValueError(f"{first} and {second} are both {one}; expected files of their own")
+    for path in given.values():
+        check_output(path, arguments.overwrite)
+        if arguments.checkpoint is not None:
+            check_checkpoint(Path(arguments.checkpoint), str(path))
+    if arguments.save_layers is not None:
+        folder = Path(arguments.save_layers)
+        check_folder(folder, [file for pair in layer_files(folder, 2) for file in pair], arguments.overwrite)
+
+
+def _settings(arguments: Namespace) -> OptimizeSettings:
+    given: dict[str, Any] = {} if arguments.steps is None else {"steps": arguments.steps}
+    if arguments.objective is not None:
+        given["objective"] = Objective.named(arguments.objective)
+    is_pair = arguments.stack is None
+    learn_blur, learn_focus = arguments.blur is None, is_pair and arguments.focus is None
+    return OptimizeSettings(layers=arguments.layers, learn_blur=learn_blur, learn_focus=learn_focus, **given)
+
+
+def _layer(arguments: Namespace) -> DefocusLayer:
+    name = arguments.layer or ("scatter" if arguments.layers == 1 else "splat")
+    layer = layer_named(name)
+    return layer if arguments.layers == 1 else require_two(layer)
+
+
+@torch.no_grad()
+def _try_out(layer: DefocusLayer, photographs: Photographs, aperture: Aperture) -> None:
+    """Blur a corner, so that an aperture that the layer does not know is refused before the sweep."""
+    corner = photographs.all_in_focus[None, :, :8, :8].contiguous()
+    layer.eval()
+    layer(corner, torch.zeros_like(corner[:, :1]), ThinLens(1.0, 0.0, aperture))
+
+
+def _checkpoint(arguments: Namespace) -> OptimizeCheckpoint | None:
+    if arguments.checkpoint is None:
+        return None
+    every_s = _CHECKPOINT_EVERY_S if arguments.checkpoint_every is None else arguments.checkpoint_every
+    options = {name.replace("_", "-"): getattr(arguments, name) for name in (*_COUNTING, *_APERTURE)}
+    steps = OptimizeSettings().steps if arguments.steps is None else arguments.steps
+    files = {name: getattr(arguments, name.replace("-", "_")) for name in ("sharp", "blurred", "aperture-image")}
+    pictures = {name: None if path is None else _digest(path) for name, path in files.items()}
+    stack = None if arguments.stack is None else [[_digest(shot.path), shot.focus] for shot in arguments.stack]
+    return OptimizeCheckpoint(Path(arguments.checkpoint), every_s, pictures | options | {"stack": stack, "steps": steps})
+
+
+def _digest(path: str) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _observation(photographs: Photographs, aperture: Aperture, arguments: Namespace, saved: Saved | None) -> Observation:
+    """What is known; where the lens is not, from the checkpoint, or searched for."""
+    blur, focus = arguments.blur, None if arguments.focus is None else [arguments.focus]
+    if arguments.stack is not None:
+        focus = [shot.focus for shot in arguments.stack]
+    if saved is None:
+        return observe(photographs, arguments.near, arguments.far, aperture, blur, focus)
+    pictures = photographs.all_in_focus[None], photographs.blurred[None]
+    lens = saved.blur.to(pictures[0]), saved.focus.to(pictures[0])
+    return Observation(*pictures, *lens, near=arguments.near, far=arguments.far, aperture=aperture)
+
+
+def _tell_lens(seen: Observation, arguments: Namespace, say: Say) -> None:
+    how = "as given" if arguments.blur is not None else "found"
+    say(f"lens: blur {float(seen.blur[0, 0]):.4g} px per unit of disparity, {how}; {_foci(seen.focus[0].tolist())}")
+    say(f"disparity from {seen.far:g} to {seen.near:g}: radius of blur up to {seen.largest_radius_px:.1f} px")
+    if seen.count == 1 and is_point_mirror(seen.aperture):
+        lesser_side_px = float(seen.blur) * min(seen.near - float(seen.focus), float(seen.focus) - seen.far)
+        if arguments.focus is None:
+            say("the opening does not tell nearer than the focus from farther: all is taken to be nearer")
+        elif lesser_side_px > SIGNED_PX:
+            say("the opening does not tell nearer than the focus from farther: on which side a pixel lies is a guess")
+
+
+def _foci(focus: list[float]) -> str:
+    return f"focus {', '.join(f'{value:.4g}' for value in focus)}"
+
+
+def _begin(seen: Observation, layer: DefocusLayer, settings: OptimizeSettings, saved: Saved | None, say: Say) -> Optimization:
+    if saved is None:
+        say("plane sweep …")
+        return Optimization(seen, layer, settings)
+    like = seen.all_in_focus
+    work = Optimization(seen, layer, settings, Estimate(saved.disparity.to(like), saved.confidence.to(like)))
+    work.load_state_dict(saved.state)
+    return work
+
+
+def _optimize(work: Optimization, checkpoint: OptimizeCheckpoint | None, arguments: Namespace, say: Say) -> None:
+    """Take the steps, and write the map. Whatever comes between, Ctrl-C or a full disk, the checkpoint has the steps so far."""
+    steps = work.settings.steps
+    saved = None if checkpoint is None else _snapshot(work)
+    try:
+        with _bar(arguments.quiet, work.done, steps) as show:
+            while work.done < steps:
+                loss = work.step()
+                if checkpoint is not None:
+                    saved = _snapshot(work)  # a step in which Ctrl-C comes may be half done
+                    checkpoint.save_if_due(saved)
+                show(work.done, loss)
+                if work.done * _LINES // steps > (work.done - 1) * _LINES // steps:
+                    say(f"step {work.done} of {steps}: loss {loss:.5f}")
+        found = work.result()
+        _write(found, work, arguments, say)
+    except BaseException as error:
+        if checkpoint is not None and saved is not None:
+            checkpoint.save(saved)
+        if isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(_how_to_go_on(saved, work, arguments)) from None
+        raise
+    if checkpoint is not None:
+        checkpoint.remove()
+
+
+def _snapshot(work: Optimization) -> Saved:
+    seen, initial = work.observation, work.initial
+    return Saved(seen.blur, seen.focus, initial.disparity, initial.confidence, deepcopy(work.state_dict()))
+
+
+def _how_to_go_on(saved: Saved | None, work: Optimization, arguments: Namespace) -> str:
+    steps = work.settings.steps
+    if saved is None:
+        return f"{work.done} of {steps} steps are lost; with --checkpoint FILE they would have been kept"
+    return f"{saved.done} of {steps} steps are in {arguments.checkpoint}; the same command goes on from there"
+
+
+def _write(found: Optimized, work: Optimization, arguments: Namespace, say: Say) -> None:
+    seen, overwrite = work.observation, arguments.overwrite
+    if work.settings.learn_blur or work.settings.learn_focus:
+        blur, focus = float(found.blur[0, 0]), found.focus[0].tolist()
+        say(f"lens after the steps: blur {blur:.4g} px per unit of disparity, {_foci(focus)}")
+    disparity = _plane(found.disparity)
+    values = 1 / disparity if arguments.depth else disparity
+    write_map(arguments.output, values, channel="Z" if arguments.depth else "Y", overwrite=overwrite)
+    written = [arguments.output]
+    if arguments.confidence is not None:
+        write_map(arguments.confidence, _plane(found.confidence), overwrite=overwrite)
+        written.append(arguments.confidence)
+    if arguments.preview is not None:
+        colours = heat((disparity - seen.far) / (seen.near - seen.far)) / np.float32(255)
+        write_image(arguments.preview, srgb_decode(colours), overwrite=overwrite)
+        written.append(arguments.preview)
+    if arguments.save_layers is not None:
+        folder = Path(arguments.save_layers)
+        folder.mkdir(exist_ok=True)
+        write_layers(found.layers, folder, overwrite)
+        written.append(f"layers in {folder}")
+    say(f"written: {', '.join(written)}")
+
+
+def _plane(maps: torch.Tensor) -> NDArray[np.float32]:
+    """[1, 1, H, W] → [H, W]."""
+    plane: NDArray[np.float32] = maps[0, 0].cpu().numpy()
+    return plane
+
+
+@contextmanager
+def _bar(quiet: bool, done: int, steps: int) -> Iterator[Callable[[int, float], None]]:
+    """What shows the steps done, the loss and the time left on the terminal; does nothing where there is none."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, loss: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
+
+    columns = (*Progress.get_default_columns(), TextColumn("{task.fields[loss]}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=_SPEED_OVER_S) as bar:
+        task = bar.add_task("optimising", total=steps, completed=done, loss="")
+        yield lambda done, loss: bar.update(task, completed=done, loss=f"loss {loss:.5f}")
