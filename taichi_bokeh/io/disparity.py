@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.arrays import read_array, to_unit
+from taichi_bokeh.io.arrays import read_array, read_contents, to_unit
 
 Array = NDArray[np.float32]
 
@@ -27,7 +27,7 @@ def read_disparity(path: str | os.PathLike[str], depth: bool = False) -> Array:
         FileNotFoundError: there is no such file.
         ValueError: it cannot be read, has more than one (distinct) channel, or not one valid pixel.
     """
-    values = to_unit(_single_channel(read_array(path, "depth" if depth else "disparity"), path))
+    values = to_unit(_single_channel(read_contents(path, "depth" if depth else "disparity").values, path))
     hole = ~np.isfinite(values)
     if depth:
         hole |= values <= 0

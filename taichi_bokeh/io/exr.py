@@ -3,26 +3,23 @@
 Colours in the file are premultiplied by alpha ("associated"), as the format asks; in memory they are straight.
 """
 
-import contextlib
 import io
-import os
-import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from taichi_bokeh.io.contents import Contents
 from taichi_bokeh.io.extras import import_openexr
 from taichi_bokeh.io.limits import check_size
+from taichi_bokeh.io.quiet import quiet_openexr
 
 Use = Literal["picture", "disparity", "depth"]
 
 _SIGNATURE = b"\x76\x2f\x31\x01"
-_STDERR = 2
 _REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)  # x, y of red, green, blue, white: what the format assumes
 _LARGEST_HALF = float(np.finfo(np.float16).max)
-_quiet = threading.Lock()
 
 
 def is_exr(content: bytes) -> bool:
@@ -30,8 +27,8 @@ def is_exr(content: bytes) -> bool:
     return content[:4] == _SIGNATURE
 
 
-def decode(content: bytes, use: Use = "picture") -> NDArray[Any]:
-    """[H, W] or [H, W, C] of an EXR file: what its channels hold for this use.
+def decode(content: bytes, use: Use = "picture") -> Contents:
+    """What the channels of an EXR file hold for this use.
 
     A picture is R, G, B or Y, with A where there is one, straight: where alpha is 0 the colours are as in the file. Disparity
     is Y, depth is Z or else Y; either may be the only channel, of any name, or grey colours. Other channels are left out.
@@ -41,7 +38,8 @@ def decode(content: bytes, use: Use = "picture") -> NDArray[Any]:
             channels.
     """
     channels = decode_channels(content)
-    return _picture(channels) if use == "picture" else _map(channels, use)
+    values = _picture(channels) if use == "picture" else _map(channels, use)
+    return Contents(values, "OpenEXR", channels=tuple(channels))
 
 
 def encode(channels: Mapping[str, NDArray[Any]]) -> bytes:
@@ -79,7 +77,7 @@ def decode_channels(content: bytes) -> dict[str, NDArray[Any]]:
     """
     openexr = import_openexr()
     try:
-        with _silence():
+        with quiet_openexr():
             parts = openexr.File(io.BytesIO(content), header_only=True, num_threads=0).parts
             if len(parts) != 1:
                 raise ValueError(f"it has {len(parts)} parts, and must have one")
@@ -108,20 +106,6 @@ def _check_header(header: Mapping[str, Any]) -> None:
     primaries = header.get("chromaticities")
     if primaries is not None and not np.allclose(np.ravel(primaries), _REC709, atol=2e-3):
         raise ValueError("its colours are not in the primaries of Rec. 709 and sRGB; expected these: convert it first")
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """The package writes what is wrong with a file to stdout and stderr, beside raising it: keep that off the terminal."""
-    with _quiet, contextlib.redirect_stdout(io.StringIO()), contextlib.ExitStack() as stack:
-        with contextlib.suppress(OSError):  # a process may have closed its stderr
-            kept = os.dup(_STDERR)
-            stack.callback(os.close, kept)
-            stack.callback(os.dup2, kept, _STDERR)
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            stack.callback(os.close, nowhere)
-            os.dup2(nowhere, _STDERR)
-        yield
 
 
 def _picture(channels: Mapping[str, NDArray[Any]]) -> NDArray[Any]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from taichi_bokeh.io import exr, pfm, png16
-from taichi_bokeh.io.arrays import PICTURE_SUFFIXES, read_array, to_unit
+from taichi_bokeh.io.arrays import PICTURE_SUFFIXES, read_contents, refusal, to_unit
+from taichi_bokeh.io.colour_profile import to_srgb
 from taichi_bokeh.io.extras import import_openexr, import_tifffile
 from taichi_bokeh.io.output import check_output, write_atomically
 from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
@@ -36,14 +37,21 @@ class Image(NamedTuple):
 def read_image(path: str | os.PathLike[str]) -> Image:
     """Read a picture from PNG (8 or 16 bit), JPEG (turned upright by its EXIF tag), TIFF, OpenEXR, PFM or npy.
 
-    Integers are taken as sRGB and decoded; floats are taken as linear light, and their negative values (colours outside
-    the gamut) become 0. Grey pictures get three equal channels.
+    Integers are taken as sRGB and decoded. Where an embedded colour profile says otherwise, 8-bit pictures, CMYK ones too, are
+    converted to sRGB (relative colorimetric), and those of 16 bits refused. Floats are taken as linear light, and their
+    negative values (colours outside the gamut) become 0. Grey pictures get three equal channels.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it cannot be read, is not a picture of 1 to 4 channels, or holds NaN or infinite values.
+        OSError: the system refuses to read it.
+        ValueError: it cannot be read, is not one picture of 1 to 4 channels and at most 200 megapixels, holds NaN or infinite
+            values, or its colours are unknown.
     """
-    array = read_array(path)
+    contents = read_contents(path)
+    try:
+        array = to_srgb(contents)
+    except ValueError as error:
+        raise refusal(path, error) from None
     planes = array[..., None] if array.ndim == 2 else array
     channels = planes.shape[2]
     if channels > 4:

@@ -9,6 +9,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from taichi_bokeh.io.contents import Contents
 from taichi_bokeh.io.limits import check_size
 
 _HEADER = re.compile(rb"P([Ff])\s+([0-9]{1,9})\s+([0-9]{1,9})\s+([-+.0-9eE]{1,32})(?:\r\n|\s)")
@@ -19,7 +20,7 @@ def is_pfm(content: bytes) -> bool:
     return re.match(rb"P[Ff]\s", content) is not None
 
 
-def decode(content: bytes) -> NDArray[np.float32]:
+def decode(content: bytes) -> Contents:
     """[H, W] of a grey file, [H, W, 3] of a colour file; row 0 at the top.
 
     Raises:
@@ -41,7 +42,7 @@ def decode(content: bytes) -> NDArray[np.float32]:
     if len(content) - header.end() < 4 * count:
         raise ValueError("truncated PFM data")
     values = np.frombuffer(content, "<f4" if scale < 0 else ">f4", count, header.end()).reshape(shape)
-    return np.ascontiguousarray(values[::-1], np.float32)
+    return Contents(np.ascontiguousarray(values[::-1], np.float32), "PFM")
 
 
 def encode(values: NDArray[np.float32]) -> bytes:

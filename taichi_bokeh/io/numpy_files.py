@@ -1,0 +1,70 @@
+"""Files of NumPy: npy, and npz with the entry ``data``."""
+
+import io
+import math
+import zipfile
+
+import numpy as np
+
+from taichi_bokeh.io.contents import Contents, DamagedFileError
+from taichi_bokeh.io.limits import check_size
+
+_ENTRY = "data"
+_READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+def is_npy(content: bytes) -> bool:
+    """Whether the bytes begin as an npy file does."""
+    return content[:6] == np.lib.format.MAGIC_PREFIX
+
+
+def is_npz(content: bytes) -> bool:
+    """Whether the bytes begin as an npz file, a ZIP archive, does."""
+    return content[:4] == b"PK\x03\x04"
+
+
+def decode_npy(content: bytes) -> Contents:
+    """The array of an npy file.
+
+    Raises:
+        ValueError: the file is damaged, too large, or holds objects.
+    """
+    file = io.BytesIO(content)
+    try:
+        read_header = _READ_HEADER.get(np.lib.format.read_magic(file))
+        if read_header is None:
+            raise ValueError("an npy file of an unknown version")
+        shape, _, dtype = read_header(file)
+        if not dtype.hasobject and len(content) - file.tell() < dtype.itemsize * math.prod(shape):
+            raise ValueError("truncated npy data")
+        _check_shape(shape)
+        file.seek(0)
+        return Contents(np.lib.format.read_array(file, allow_pickle=False), "npy")
+    except (ValueError, MemoryError):
+        raise
+    except Exception as error:  # of a damaged header: SyntaxError, TypeError, EOFError, tokenize.TokenError …
+        raise DamagedFileError(f"damaged npy header ({type(error).__name__})") from None
+
+
+def decode_npz(content: bytes) -> Contents:
+    """The entry ``data`` of an npz file.
+
+    Raises:
+        ValueError: the file is damaged, too large, or has no such entry.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as file:
+            names = [name.removesuffix(".npy") for name in file.namelist()]
+            if _ENTRY not in names:
+                raise ValueError(f"its entries are {names}, and one must be {_ENTRY!r}")
+            entry = decode_npy(file.read(f"{_ENTRY}.npy"))
+    except (ValueError, MemoryError):
+        raise
+    except Exception as error:  # BadZipFile, zlib.error, EOFError, NotImplementedError …
+        raise DamagedFileError(str(error) or type(error).__name__) from None
+    return entry._replace(format="npz")
+
+
+def _check_shape(shape: tuple[int, ...]) -> None:
+    if len(shape) in (2, 3) and 0 not in shape:
+        check_size(shape[1], shape[0])

@@ -1,0 +1,82 @@
+"""TIFF: integers and floats, grey, colour, palette or inks."""
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taichi_bokeh.io.contents import Contents, DamagedFileError, unpremultiplied, upright
+from taichi_bokeh.io.extras import import_tifffile
+from taichi_bokeh.io.limits import check_size
+from taichi_bokeh.io.quiet import quiet_tifffile
+
+_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_WHITE_IS_ZERO, _GREY, _RGB, _PALETTE, _INKS, _YCBCR = 0, 1, 2, 3, 5, 6  # the tag PhotometricInterpretation
+_JPEG = 7  # the tag Compression
+_ASSOCIATED_ALPHA = 1  # the tag ExtraSamples
+_ORIENTATION, _ICC_PROFILE = 274, 34675
+
+
+def is_tiff(content: bytes) -> bool:
+    """Whether the bytes begin as a TIFF file does."""
+    return content[:4] in _SIGNATURES
+
+
+def decode(content: bytes) -> Contents:
+    """The one picture of a TIFF file; smaller copies of it and masks are left out.
+
+    Raises:
+        ValueError: the file is damaged, too large, of several pages, or in colours that are not supported.
+    """
+    tifffile = import_tifffile()
+    try:
+        with quiet_tifffile(), tifffile.TiffFile(io.BytesIO(content)) as file:
+            pages = [page for page in file.pages if not (page.is_reduced or page.is_mask)]
+            if len(pages) != 1:
+                raise ValueError(f"it has {len(pages)} pages, and must have one")
+            return _decode(pages[0])
+    except (ValueError, MemoryError):
+        raise
+    except Exception as error:  # whatever its parser meets: IndexError, struct.error, zlib.error …
+        raise DamagedFileError(str(error) or type(error).__name__) from None
+
+
+def _decode(page: Any) -> Contents:
+    check_size(page.imagewidth, page.imagelength)
+    if page.bitspersample not in (1, 8, 16, 32, 64):
+        raise ValueError(f"it has {page.bitspersample} bits a channel; expected 8, 16 or 32")
+    values: NDArray[Any] = page.asarray()
+    if page.axes == "SYX":
+        values = np.moveaxis(values, 0, -1)
+    elif page.axes not in ("YX", "YXS"):
+        raise ValueError(f"its axes are {page.axes}; expected rows, columns and channels")
+    values = _positive(values, page)
+    if _ASSOCIATED_ALPHA in page.extrasamples and values.ndim == 3 and values.shape[2] in (2, 4):
+        values = unpremultiplied(values)
+    tags = {code: page.tags[code].value for code in (_ORIENTATION, _ICC_PROFILE) if code in page.tags}
+    profile = tags.get(_ICC_PROFILE)
+    return Contents(
+        upright(values, int(tags.get(_ORIENTATION, 1))),
+        "TIFF",
+        profile=None if profile is None else bytes(profile),
+        is_cmyk=page.photometric == _INKS,
+    )
+
+
+def _positive(values: NDArray[Any], page: Any) -> NDArray[Any]:
+    """Grey with 0 for black, RGB, or inks; ValueError for other colours."""
+    kind = page.photometric
+    if kind in (_GREY, _RGB) or (kind == _YCBCR and page.compression == _JPEG):  # the latter is RGB once it is unpacked
+        return values
+    if kind == _WHITE_IS_ZERO and values.dtype == np.bool_:
+        return ~values
+    if kind == _WHITE_IS_ZERO and np.issubdtype(values.dtype, np.unsignedinteger) and values.ndim == 2:
+        return np.iinfo(values.dtype).max - values
+    if kind == _PALETTE and page.colormap is not None and values.ndim == 2:
+        colours: NDArray[Any] = np.moveaxis(page.colormap[:, values], 0, -1)
+        return colours
+    if kind == _INKS and values.dtype == np.uint8 and values.shape[2:] == (4,):
+        return values
+    name = getattr(kind, "name", str(kind))
+    raise ValueError(f"its colours are {name} with {values.dtype} values; expected RGB, grey, a palette or 8-bit CMYK")
