@@ -7,9 +7,10 @@ import zipfile
 import numpy as np
 
 from taichi_bokeh.io.contents import Contents, DamagedFileError
-from taichi_bokeh.io.limits import check_size
+from taichi_bokeh.io.limits import MAX_PIXELS, check_size
 
 _ENTRY = "data"
+_LARGEST_ENTRY = 32 * MAX_PIXELS  # bytes: four channels of float64
 _READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -35,9 +36,9 @@ def decode_npy(content: bytes) -> Contents:
         if read_header is None:
             raise ValueError("an npy file of an unknown version")
         shape, _, dtype = read_header(file)
+        _check_shape(shape)
         if not dtype.hasobject and len(content) - file.tell() < dtype.itemsize * math.prod(shape):
             raise ValueError("truncated npy data")
-        _check_shape(shape)
         file.seek(0)
         return Contents(np.lib.format.read_array(file, allow_pickle=False), "npy")
     except (ValueError, MemoryError):
@@ -54,15 +55,17 @@ def decode_npz(content: bytes) -> Contents:
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as file:
-            names = [name.removesuffix(".npy") for name in file.namelist()]
-            if _ENTRY not in names:
+            entry = next((info for info in file.infolist() if info.filename.removesuffix(".npy") == _ENTRY), None)
+            if entry is None:
+                names = [name.removesuffix(".npy") for name in file.namelist()]
                 raise ValueError(f"its entries are {names}, and one must be {_ENTRY!r}")
-            entry = decode_npy(file.read(f"{_ENTRY}.npy"))
+            if entry.file_size > _LARGEST_ENTRY:
+                raise ValueError(f"its entry {_ENTRY!r} has {entry.file_size} bytes, more than {_LARGEST_ENTRY}")
+            return decode_npy(file.read(entry))._replace(format="npz")
     except (ValueError, MemoryError):
         raise
     except Exception as error:  # BadZipFile, zlib.error, EOFError, NotImplementedError …
         raise DamagedFileError(str(error) or type(error).__name__) from None
-    return entry._replace(format="npz")
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:

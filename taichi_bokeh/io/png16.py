@@ -22,7 +22,7 @@ def is_deep_colour(content: bytes) -> bool:
 
 
 def decode(content: bytes) -> NDArray[np.uint16]:
-    """[H, W, C] of a PNG with 16 bits a channel.
+    """[H, W, C] of a PNG with 16 bits a channel; a colour that stands for transparency becomes alpha 0.
 
     Raises:
         ValueError: the file is damaged, truncated or interlaced.
@@ -34,16 +34,36 @@ def decode(content: bytes) -> NDArray[np.uint16]:
     if depth != 16 or colour_type not in _CHANNELS or interlaced:
         raise ValueError("interlaced 16-bit PNG, which is not supported; save it without interlacing")
     channels = _CHANNELS[colour_type]
+    row_bytes = 1 + width * channels * 2
     try:
-        data = zlib.decompress(b"".join(body for name, body in chunks if name == b"IDAT"))
+        packed = b"".join(body for name, body in chunks if name == b"IDAT")
+        data = zlib.decompressobj().decompress(packed, height * row_bytes + 1)  # no more than one byte too many
     except zlib.error as error:
         raise ValueError(f"damaged PNG data ({error})") from None
-    row_bytes = 1 + width * channels * 2
     if len(data) != height * row_bytes:
-        raise ValueError("truncated PNG data")
+        raise ValueError("truncated PNG data" if len(data) < height * row_bytes else "damaged PNG data (too long)")
     rows = np.frombuffer(data, np.uint8).reshape(height, row_bytes)
     samples = _unfilter(rows[:, 0], rows[:, 1:].reshape(height, width, channels * 2))
-    return np.ascontiguousarray(samples).view(">u2").astype(np.uint16)
+    values = np.ascontiguousarray(samples).view(">u2").astype(np.uint16)
+    transparent = next((body for name, body in chunks if name == b"tRNS"), None)
+    if transparent is None or colour_type != 2:
+        return values
+    if len(transparent) != 6:
+        raise ValueError("damaged PNG data (transparent colour)")
+    shown = (values != np.frombuffer(transparent, ">u2")).any(axis=-1, keepdims=True)
+    return np.concatenate([values, shown * np.uint16(65535)], axis=-1)
+
+
+def coding(content: bytes) -> bytes | None:
+    """The four numbers of the chunk cICP (ITU-T H.273: primaries, curve, matrix, range) of a PNG; None where it has none."""
+    if content[:8] != _SIGNATURE:
+        return None
+    for name, body in _chunks(content):
+        if name == b"cICP":
+            return body
+        if name == b"IDAT":
+            break
+    return None
 
 
 def encode(samples: NDArray[np.uint16]) -> bytes:

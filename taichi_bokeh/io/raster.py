@@ -14,6 +14,7 @@ from taichi_bokeh.io.limits import check_size
 from taichi_bokeh.io.quiet import quiet_pillow
 
 _ORIENTATION = 0x0112
+_SRGB_CODING = bytes((1, 13, 0, 1))
 _PLAIN_MODES = ("1", "L", "LA", "RGB", "RGBA", "F", "CMYK")
 _WITH_ALPHA = {"1": "LA", "L": "LA", "RGB": "RGBA", "P": "RGBA", "PA": "RGBA"}
 
@@ -28,6 +29,7 @@ def decode(content: bytes) -> Contents:
         with quiet_pillow(), PillowImage.open(io.BytesIO(content)) as file:
             check_size(*file.size)
             _check_frames(file)
+            _check_coding(png16.coding(content))
             values = png16.decode(content) if png16.is_deep_colour(content) else _values(file)
             profile = file.info.get("icc_profile")
             orientation = file.getexif().get(_ORIENTATION, 1)
@@ -46,6 +48,13 @@ def _check_frames(file: PillowImage.Image) -> None:
     frames = int(getattr(file, "n_frames", 1))
     if frames > 1 and file.format != "MPO":
         raise ValueError(f"it is an animation of {frames} frames, and must be one picture")
+
+
+def _check_coding(coding: bytes | None) -> None:
+    """A PNG may say by numbers that its colours are wide or its curve is one for HDR."""
+    if coding is not None and coding != _SRGB_CODING:
+        numbers = ", ".join(map(str, coding))
+        raise ValueError(f"its colours are coded as {numbers} (ITU-T H.273), and must be sRGB (1, 13, 0, 1)")
 
 
 def _values(file: PillowImage.Image) -> NDArray[Any]:
