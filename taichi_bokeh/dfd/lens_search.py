@@ -8,8 +8,9 @@ What a picture shows is the radius r = K·(D − F) of its circles of confusion,
   where the sign is not seen, all lies nearer than the focus.
 - Of a stack the foci F_s are known. A point then shows r_s − r_t = K·(F_t − F_s), so K and D both follow from the pictures.
 
-One picture: a plane sweep over radii up to R = 8, 16, 32 … px, until the radii found end well below R; from their ends, without
-the pixels that are not sure, K and F follow. A stack: a plane sweep for each of several K, √2 apart; the one that fits best.
+One picture: a plane sweep over radii up to R = 16, 32, 64 … px, until the radii found end well below R. From their ends, at
+pixels with texture and without outliers, K and F follow. A stack: a plane sweep for each of several K, √2 apart, and the one
+that fits best.
 """
 
 from collections.abc import Sequence
@@ -23,17 +24,16 @@ from torch.nn.functional import avg_pool2d
 from taichi_bokeh._checks import require_number
 from taichi_bokeh.dfd.observation import Observation
 from taichi_bokeh.dfd.photo_pair import Photographs
+from taichi_bokeh.dfd.scenes import weak_texture
 from taichi_bokeh.dfd.sweep import SweepSettings, cost_volume, plane_disparities, sweep
 from taichi_bokeh.optics.aperture import Aperture
 
 _SIDE_PX = 512  # pictures are halved, and so on, until no side is longer
 _PLANES = SweepSettings(step_px=0.5)
-_FIRST_PX = 8.0  # the largest radius of the first sweep
+_FIRST_PX = 16.0  # the largest radius of the first sweep
 _SHARE_OF_SIDE = 4  # no radius is larger than the shorter side over this
 _ENDS_BELOW = 0.75  # of the largest radius: there the radii found must end
-_OUTLIERS = 0.01  # of the sure pixels, at either end
-_SURE = 0.5  # confidence of a pixel that counts
-_LEAST_SURE = 0.01  # share of the pixels that must
+_OUTLIERS = 0.01  # of the pixels with texture, at either end
 _LEAST_PX = 0.5  # a smaller radius is no blur to tell depth from
 _STACK_FIRST_PX, _PER_DOUBLING = 4.0, 2  # radius over the whole range of the first blur that is tried, and how many a doubling
 
@@ -67,8 +67,8 @@ def observe(
         An observation with a batch of one.
 
     Raises:
-        TypeError, ValueError: an argument is not what it must be, or nothing can be found, as no pixel is sure or none is
-            blurred.
+        TypeError, ValueError: an argument is not what it must be, or nothing can be found, as no pixel has texture or
+            none is blurred.
     """
     count = len(photographs.blurred)
     if blur is not None:
@@ -94,7 +94,7 @@ def find_radii(observation: Observation) -> Radii:
     """The ends of the signed radii in the first picture of one view; of |r|, where the opening is its own point mirror.
 
     Raises:
-        ValueError: too few pixels are sure of their radius, or none is blurred.
+        ValueError: no pixel has texture, or none is blurred.
     """
     small, scale = _shrunk(observation)
     largest_px = min(small.all_in_focus.shape[-2:]) / _SHARE_OF_SIDE
@@ -109,13 +109,14 @@ def find_radii(observation: Observation) -> Radii:
             near=1.0,
             far=lowest,
         )
-        ends = _ends(over_radii, radius_px)
-        if max(-ends.low, ends.high) <= _ENDS_BELOW * radius_px or radius_px == largest_px:
+        ends = _ends(over_radii)
+        largest_found_px = max(-ends.low, ends.high)
+        if radius_px == largest_px or largest_found_px <= _ENDS_BELOW * radius_px:
             break
         radius_px = min(2 * radius_px, largest_px)
-    if max(-ends.low, ends.high) < _LEAST_PX:
+    if largest_found_px <= _LEAST_PX:
         raise ValueError(
-            f"the blurred picture has radii up to {max(-ends.low, ends.high) * scale:.2g} px; expected more than "
+            f"the blurred picture has radii of blur up to {max(0.0, largest_found_px) * scale:.1f} px; expected more than "
             f"{_LEAST_PX * scale:g} px to find the lens from"
         )
     return Radii(ends.low * scale, ends.high * scale)
@@ -152,18 +153,14 @@ def is_point_mirror(aperture: Aperture) -> bool:
 
 
 @torch.no_grad()
-def _ends(over_radii: Observation, radius_px: float) -> Radii:
-    found = sweep(over_radii, _PLANES)
-    sure = found.confidence >= _SURE
-    share = float(sure.double().mean())
-    if share < _LEAST_SURE:
-        raise ValueError(
-            f"the radius of blur is sure at {share:.1%} of the pixels; expected at least {_LEAST_SURE:.0%} to find the lens "
-            "from: give blur and focus"
-        )
-    radii = (found.disparity[sure] * radius_px).double()
-    low, high = radii.sort().values[[int(_OUTLIERS * len(radii)), -1 - int(_OUTLIERS * len(radii))]].tolist()
-    return Radii(low, high)
+def _ends(over_radii: Observation) -> Radii:
+    """The ends of the radii where there is texture, without the outliers."""
+    textured = ~weak_texture(over_radii.all_in_focus[0])
+    if not bool(textured.any()):
+        raise ValueError("all_in_focus has no texture; expected some to find the lens from: give blur and focus")
+    radii = (sweep(over_radii, _PLANES).disparity[0, 0][textured] * over_radii.blur.max()).sort().values
+    outliers = int(_OUTLIERS * len(radii))
+    return Radii(float(radii[outliers]), float(radii[-1 - outliers]))
 
 
 @torch.no_grad()
