@@ -14,8 +14,7 @@ from taichi_bokeh.photo.push_pull import push_pull
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-RIM_PX = 2.0  # on either side of an outline a pixel may be a mixture
-CLEAR_PX = 2.0  # of what the matte calls clear, so much beside the edge may still hold some of the front
+_RIM_PX = 1.5  # so far from an outline a pixel's centre may lie and the pixel be a mixture
 _PLATE_STIFFNESS = 8.0  # an error of the plate is seen sharp through a blurred front; one of the front only tints it
 _NOISE = 0.03  # colour difference (linear light) of the two sides below which a mixture cannot be read
 _DOUBT = 40.0  # how much more than noise a colour counts that is no mixture of the two sides
@@ -32,11 +31,11 @@ def outline_matte(rgb: Array, near: Mask, edge_px: Array) -> Array:
     Returns:
         float32 [H, W] in [0, 1].
     """
-    rim = edge_px <= RIM_PX + 0.5
+    rim = edge_px <= _RIM_PX
     if not rim.any():
         return near.astype(np.float32)
     front = push_pull(rgb, _with_thin_parts(near & ~rim, near, 0.1))
-    back = push_pull(rgb, _with_thin_parts(~near & (edge_px > RIM_PX + 1.5), ~near, 1e-3))
+    back = push_pull(rgb, _with_thin_parts(~near & (edge_px > _RIM_PX + 1), ~near, 1e-3))
     return np.where(rim, _mixture(rgb, front, back, near, edge_px), near).astype(np.float32)
 
 
@@ -52,9 +51,8 @@ def separate_colours(rgb: Array, alpha: Array) -> tuple[Array, Array]:
         for single pixels of the edge.
     """
     solid, clear = alpha >= 0.99, alpha <= 0.01
-    well_clear = clear & (ndimage.distance_transform_edt(clear) > CLEAR_PX) if not clear.all() else clear
     front = push_pull(rgb, _weights(solid, alpha**4))
-    back = push_pull(rgb, _weights(well_clear, (1 - alpha) ** 4))
+    back = push_pull(rgb, _weights(clear, (1 - alpha) ** 4))
     front, back = _share_remainder(rgb, alpha, front, back, ~solid & ~clear)
     front[solid], back[clear] = rgb[solid], rgb[clear]
     return front, back
@@ -69,7 +67,7 @@ def _weights(sure: Mask, otherwise: Array) -> Array:
 
 def _with_thin_parts(sure: Mask, side: Mask, thin_weight: float) -> Array:
     """1 at the sure pixels of a side; a little at its parts too thin to hold a sure one (spokes, cables)."""
-    lost = side & (ndimage.distance_transform_edt(~sure) > 2 * RIM_PX) if sure.any() else side
+    lost = side & (ndimage.distance_transform_edt(~sure) > 3) if sure.any() else side
     known = _weights(sure | lost, np.ones(side.shape, np.float32))
     return np.where(lost & ~sure, thin_weight * known, known).astype(np.float32)
 

@@ -1,0 +1,213 @@
+"""Networks of the user's own for depth, mattes and inpainting: from Python, from TorchScript, or from transformers.
+
+None is part of this package and none is downloaded. Whatever its kind, a network sees colours as a file holds them: sRGB in
+[0, 1], highlights clipped.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module, util
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from taichi_bokeh.io import srgb_decode, srgb_encode
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+Purpose = Literal["depth", "matte", "inpaint"]
+
+#: Of a depth or matte model: rgb [H, W, 3], linear light → [H, W].
+OfPicture = Callable[[Array], Array]
+#: Of an inpainting model: rgb [H, W, 3], linear light, known [H, W] → rgb [H, W, 3]. A stage of `Stages`.
+OfHole = Callable[[Array, Mask], Array]
+
+PURPOSES: tuple[Purpose, ...] = ("depth", "matte", "inpaint")
+_TORCHSCRIPT = (".pt", ".ts", ".pth", ".torchscript")
+_MULTIPLE_PX = 32  # TorchScript gets sides that this divides, as most networks halve their input up to five times
+_KINDS = "module:function, file.py:function, a TorchScript file (.pt, .ts) or the folder of a transformers model"
+
+
+def load_model(spec: str, purpose: Purpose) -> Any:
+    """Load a network.
+
+    Args:
+        spec: where it is.
+
+            - "module:function" or "file.py:function": called with sRGB, float32 [H, W, 3] in [0, 1], and for inpainting also
+              the hole, bool [H, W]; it returns an array or a tensor.
+            - A TorchScript file (.pt, .ts): called with sRGB [1, 3, H, W], and for inpainting also the hole, [1, 1, H, W]
+              of 0 and 1; both continued at the right and the lower edge to sides that 32 divides.
+            - The folder of a transformers model, saved with its image processor: depth estimation for depth; for a matte,
+              semantic segmentation with one label, or with a first label "background". Nothing is fetched from the network.
+        purpose: "depth", "matte" or "inpaint".
+
+    Returns:
+        For depth and matte, a callable (rgb [H, W, 3] in linear light) → float32 [H, W]; a matte lies in [0, 1], and depth is
+        what the network calls so: most predict disparity up to scale and shift, some depth in metres. For inpainting, a
+        callable (rgb, known [H, W]) → rgb as `Stages.inpaint` takes it, with the known pixels as they were. Each raises
+        ValueError where the network fails or returns what does not fit.
+
+    Raises:
+        ValueError: the purpose is unknown, or the network is not there or cannot be loaded for it.
+    """
+    if purpose not in PURPOSES:
+        raise ValueError(f"purpose is {purpose!r}; expected one of {', '.join(PURPOSES)}")
+    network, name = _network(spec, purpose), f"the {purpose} model {spec}"
+    if purpose == "inpaint":
+        return partial(_inpaint, network, name)
+    return partial(_plane if purpose == "depth" else _matte, network, name)
+
+
+def _network(spec: str, purpose: Purpose) -> Callable[..., Any]:
+    """A callable of sRGB [H, W, 3] (and the hole [H, W])."""
+    path = Path(spec)
+    if path.is_dir():
+        return _of_transformers(path, purpose)
+    if path.suffix.lower() in _TORCHSCRIPT:
+        return _of_torchscript(path)
+    if ":" in spec:
+        return _of_python(spec)
+    raise ValueError(f"{spec} is no model; expected {_KINDS}")
+
+
+def _of_python(spec: str) -> Callable[..., Any]:
+    source, _, name = spec.rpartition(":")
+    try:
+        module = _module_of_file(Path(source)) if source.endswith(".py") else import_module(source)
+        function = getattr(module, name)
+    except Exception as error:  # the module is the user's: it may raise anything
+        raise ValueError(f"{spec} cannot be loaded: {_said(error)}; expected {_KINDS}") from error
+    if not callable(function):
+        raise ValueError(f"{spec} is of type {type(function).__name__}; expected a function")
+    return cast(Callable[..., Any], function)
+
+
+def _module_of_file(path: Path) -> Any:
+    described = util.spec_from_file_location(path.stem, path)
+    if not path.is_file() or described is None or described.loader is None:
+        raise FileNotFoundError(f"there is no file {path}")
+    module = util.module_from_spec(described)
+    described.loader.exec_module(module)
+    return module
+
+
+def _of_torchscript(path: Path) -> Callable[..., Any]:
+    if not path.is_file():
+        raise ValueError(f"{path} does not exist; expected {_KINDS}")
+    try:
+        network = torch.jit.load(os.fspath(path), map_location="cpu").eval()
+    except (RuntimeError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read as TorchScript: {_said(error)}") from error
+
+    def run(*planes: NDArray[Any]) -> Tensor:
+        height, width = planes[0].shape[:2]
+        padding = (0, -width % _MULTIPLE_PX, 0, -height % _MULTIPLE_PX)
+        tensors = [torch.from_numpy(np.atleast_3d(plane).astype(np.float32)).permute(2, 0, 1)[None] for plane in planes]
+        result = network(*(functional.pad(tensor, padding, mode="replicate") for tensor in tensors))
+        if not isinstance(result, Tensor):
+            raise TypeError(f"it returned {type(result).__name__}; expected one tensor")
+        return result[..., :height, :width]
+
+    return run
+
+
+def _of_transformers(folder: Path, purpose: Purpose) -> Callable[..., Any]:
+    try:
+        import transformers
+    except ModuleNotFoundError:
+        raise ValueError(f"{folder} needs transformers (pip install 'taichi-bokeh[models]')") from None
+    if purpose == "inpaint":
+        raise ValueError(f"{folder} is a folder, which can hold a model for depth or a matte; for inpainting expected {_KINDS}")
+    depth, segmentation = transformers.AutoModelForDepthEstimation, transformers.AutoModelForSemanticSegmentation
+    processors: Any = transformers.AutoImageProcessor
+    networks: Any = depth if purpose == "depth" else segmentation
+    try:
+        with _silent(transformers):
+            processor, network = (of.from_pretrained(folder, local_files_only=True) for of in (processors, networks))
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ValueError(f"{folder} cannot be loaded as a transformers model for {purpose}: {_said(error)}") from error
+    network.eval()
+    if purpose == "matte":
+        labels = network.config.id2label
+        if len(labels) > 1 and str(labels[0]).lower() != "background":
+            raise ValueError(
+                f"{folder} tells {len(labels)} labels apart, of which the first is {labels[0]!r}, not 'background'"
+            )
+
+    def run(rgb: Array) -> Tensor:
+        outputs = network(**processor(images=np.rint(rgb * 255).astype(np.uint8), return_tensors="pt"))
+        if purpose == "depth":
+            result = outputs.predicted_depth[:, None]
+        else:
+            logits = outputs.logits
+            result = logits.sigmoid() if logits.shape[1] == 1 else 1 - logits.softmax(1)[:, :1]
+        return functional.interpolate(result, rgb.shape[:2], mode="bilinear", align_corners=False)
+
+    return run
+
+
+@contextmanager
+def _silent(transformers: Any) -> Iterator[None]:
+    """No progress bars or notes of transformers' own."""
+    logging = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _plane(network: Callable[..., Any], name: str, rgb: Array) -> Array:
+    result = _result(name, network, _shown(rgb))
+    plane = result.reshape(result.shape[-2:]) if result.ndim >= 2 and result.size == rgb.shape[0] * rgb.shape[1] else result
+    if plane.shape != rgb.shape[:2]:
+        raise ValueError(f"{name} returned shape {result.shape}; expected {rgb.shape[:2]}, the size of the picture")
+    return plane
+
+
+def _matte(network: Callable[..., Any], name: str, rgb: Array) -> Array:
+    alpha = _plane(network, name, rgb)
+    if not (alpha.min() >= 0 and alpha.max() <= 1):
+        raise ValueError(f"{name} returned values from {alpha.min():g} to {alpha.max():g}; expected values in [0, 1]")
+    return alpha
+
+
+def _inpaint(network: Callable[..., Any], name: str, rgb: Array, known: Mask) -> Array:
+    result = _result(name, network, np.where(known[..., None], _shown(rgb), 0).astype(np.float32), ~known)
+    if result.shape in ((3, *rgb.shape[:2]), (1, 3, *rgb.shape[:2])):
+        result = np.moveaxis(result.reshape(3, *rgb.shape[:2]), 0, 2)
+    if result.shape != rgb.shape:
+        raise ValueError(f"{name} returned shape {result.shape}; expected {rgb.shape}, or [3, H, W]")
+    if not np.isfinite(result).all():
+        raise ValueError(f"{name} returned NaN or infinite values; expected sRGB colours in [0, 1]")
+    return np.where(known[..., None], rgb, srgb_decode(np.clip(result, 0, 1))).astype(np.float32)
+
+
+def _result(name: str, network: Callable[..., Any], *arguments: NDArray[Any]) -> Array:
+    try:
+        with torch.inference_mode():
+            result = network(*arguments)
+        result = result.detach().cpu().numpy() if isinstance(result, Tensor) else result
+        return np.asarray(result, np.float32)
+    except Exception as error:  # the network is the user's: it may raise anything
+        raise ValueError(f"{name} failed: {_said(error)}") from error
+
+
+def _shown(rgb: Array) -> Array:
+    return srgb_encode(np.clip(rgb, 0, 1))
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
