@@ -18,7 +18,18 @@ os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
 
 import taichi as ti
 
-__all__ = ["autodiff", "bands", "launch", "nested_progress", "progress", "report", "ti"]
+__all__ = [
+    "autodiff",
+    "bands",
+    "before_launch",
+    "has_vulkan",
+    "launch",
+    "nested_progress",
+    "open_window",
+    "progress",
+    "report",
+    "ti",
+]
 
 _lock = threading.RLock()
 _owner_pid: int | None = None
@@ -26,6 +37,8 @@ _ARCH_OF_DEVICE = {"cpu": (ti.x64, ti.arm64), "cuda": (ti.cuda,)}
 
 #: Called with (done, total) rows while a long launch is under way; None where nobody listens.
 progress: ContextVar[Callable[[int, int], None] | None] = ContextVar("progress", default=None)
+#: Called before every launch: a window takes its input there, and what it raises ends the work under way. None: nobody.
+before_launch: ContextVar[Callable[[], None] | None] = ContextVar("before_launch", default=None)
 
 
 def _started() -> bool:
@@ -90,10 +103,45 @@ def _in_stream_order(device: Any) -> Iterator[None]:
 def launch(kernel: Callable[..., Any], *args: Any) -> None:
     """Run a Taichi kernel on torch tensors (contiguous, detached, on one device) and numbers."""
     device = next(arg.device for arg in args if hasattr(arg, "device"))
+    watcher = before_launch.get()
+    if watcher is not None:
+        watcher()
     with _lock:
         _start(device)
         with _in_stream_order(device):
             kernel(*args)
+
+
+def has_vulkan() -> bool:
+    """Whether Taichi finds a Vulkan driver, which its windows are drawn by, whatever computes."""
+    with _silenced(2):  # Vulkan's loader says there what the answer says here
+        return bool(ti._lib.core.with_vulkan())  # no public name asks without starting Vulkan as the runtime
+
+
+@contextlib.contextmanager
+def _silenced(descriptor: int) -> Iterator[None]:
+    """Nothing is written to this file descriptor, not by compiled code either."""
+    kept, nothing = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, descriptor)
+    try:
+        yield
+    finally:
+        os.dup2(kept, descriptor)
+        os.close(kept)
+        os.close(nothing)
+
+
+def open_window(title: str, size_px: tuple[int, int], device: Any, *, visible: bool = True) -> Any:
+    """A `ti.ui.Window` of this width and height; one a process, as Taichi 1.7.4 crashes at exit after a second.
+
+    Where there is no display, Taichi ends the process: ask before.
+
+    Raises:
+        RuntimeError: no Vulkan driver, or the device cannot be served.
+    """
+    with _lock:
+        _start(device)
+        return ti.ui.Window(title, size_px, vsync=False, show_window=visible)
 
 
 def autodiff(kernel: Any, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any], *numbers: Any) -> list[Any]:

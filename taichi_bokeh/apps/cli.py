@@ -19,6 +19,7 @@ from taichi_bokeh.apps.arguments import (
     whole_from_0,
 )
 from taichi_bokeh.apps.dfd import add_dfd
+from taichi_bokeh.apps.preview_arguments import add_preview
 from taichi_bokeh.apps.render_arguments import add_lens, add_render
 
 _PROG = "taichi-bokeh"
@@ -75,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_demo(commands)
     add_render(commands)
+    add_preview(commands)
     _add_trace(commands)
     _add_benchmark(commands)
     add_dfd(commands)

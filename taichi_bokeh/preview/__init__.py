@@ -1,0 +1,1 @@
+"""The preview: controls in, frames out, in a window or without one."""

@@ -1,0 +1,358 @@
+"""The preview without its window: actions in, frames out, and the work in between in pieces that stop when asked.
+
+Everything runs on the caller's thread, as Taichi has one runtime and one lock: `advance` does the next piece of work, a draft
+first, then better and better pictures. While it works it calls `watch` before every launch of a kernel, a few hundredths of a
+second apart. A window takes its input there and shows the last frame; when an action makes the picture under way worthless, the
+work ends at that point, and the next `advance` is a draft of the new state.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from taichi_bokeh import _runtime
+from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.preview.draft import DraftSize, fitted
+from taichi_bokeh.preview.frames import Box, Bytes, Composer, Layout, Notes, Rendered, shows_lens
+from taichi_bokeh.preview.keys import KEYS
+from taichi_bokeh.preview.scene import Scene, Size
+from taichi_bokeh.preview.source import model_options
+from taichi_bokeh.preview.state import Change, History, State, apply
+from taichi_bokeh.render import render
+from taichi_bokeh.trace import trace_progressively
+
+Watch = Callable[[], None]
+
+TRUTH_RAYS = 1024
+_FRAME_S = 1 / 20  # with a draft; what the window adds keeps it under 1/15
+_TRUTH_PIECE = 1 << 22  # rays of all pixels together in a piece of work
+_HALF_FROM_PX = 1 << 17  # a picture of more pixels is rendered at half its size first
+
+
+class _StoppedError(Exception):
+    """An action has made the picture under way worthless."""
+
+
+class Session:
+    """A scene with its controls.
+
+    Args:
+        scene: what is looked at.
+        size: (width, height) of the frames in px.
+        state: at first; default: the scene's.
+        margin_px: columns at the left of the frame that are left to a panel.
+        scale: of the text; 2 where pixels are half as large.
+        budget_s: what a frame with a draft may take.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        size: Size,
+        *,
+        state: State | None = None,
+        margin_px: int = 0,
+        scale: float = 1.0,
+        budget_s: float = _FRAME_S,
+    ) -> None:
+        self.scene = scene
+        self.controls = scene.controls(state)
+        self.history = History(scene.initial_state() if state is None else state)
+        self.scale, self.margin_px = scale, margin_px
+        self.message = ""
+        self.latency_s: float | None = None
+        self._size = size
+        self._draft = DraftSize(budget_s)
+        self._kind: Any = None
+        self._rendered: Rendered | None = None
+        self._rendered_key: Any = None
+        self._work: Iterator[Rendered] | None = None
+        self._finished = False
+        self._asked_s: float | None = None
+        self._frame: Bytes | None = None
+        self._composer = Composer()
+
+    # ---- what is asked for
+
+    @property
+    def state(self) -> State:
+        """All controls as they are."""
+        return self.history.state
+
+    @property
+    def lens(self) -> ThinLens:
+        """The lens of the whole picture.
+
+        Raises:
+            ValueError: the camera cannot focus there.
+        """
+        return self.state.lens(self.scene.camera, self.scene.size[0])
+
+    @property
+    def box(self) -> Box:
+        """Left, top, width and height of the picture in the frame, in px."""
+        return self._layout.box(self.scene.size, self.state.status)
+
+    @property
+    def _layout(self) -> Layout:
+        return Layout(self._size, self.margin_px, self.scale)
+
+    @property
+    def shown_size(self) -> Size:
+        """(width, height) at which the picture is rendered for the frame: as it is shown, but no larger than it is."""
+        return fitted(self.scene.size, max(self.box[2:]))
+
+    def change(self, change: Change) -> None:
+        """Change one control.
+
+        Raises:
+            TypeError, ValueError: as of `apply`, or the lens cannot be so.
+        """
+        changed = apply(self.state, change, self.controls)
+        changed.lens(self.scene.camera, self.scene.size[0])
+        self.history.change(changed, change.name)
+        self._touched()
+
+    def point(self, x: float, y: float) -> None:
+        """A click, or a drag, at a place of the picture, in parts of its width and height from the top left corner.
+
+        It moves the wipe in that view, and the focus in every other.
+
+        Raises:
+            ValueError: the place is outside the picture, or nothing can be in focus there.
+        """
+        if self.state.view == "wipe":
+            self.change(Change("set", "wipe", x))
+            return
+        focus, control = self.scene.disparity_at(x, y), self.controls["focus"]
+        if not control.low <= focus <= control.high:
+            raise ValueError(f"disparity there is {focus:g}; expected {control.low:g} to {control.high:g}, where it can focus")
+        self.change(Change("set", "focus", focus))
+
+    def key(self, key: str) -> None:
+        """A key of `KEYS`.
+
+        Raises:
+            ValueError: no key of this name does anything here.
+        """
+        if key not in KEYS:
+            raise ValueError(f"key is {key!r}; expected one of {', '.join(KEYS)}")
+        action = KEYS[key]
+        if isinstance(action, str):
+            getattr(self, action)()
+            return
+        if action.name == "strength":
+            action = action._replace(name="blur" if self.scene.camera is None else "f_number")
+        self.change(action)
+        if action.kind == "step" and not self.controls[action.name].choices:
+            return  # held down, it is one step of undo
+        self.release()
+
+    def release(self) -> None:
+        """The button or slider is let go: what follows is another step of undo."""
+        self.history.release()
+
+    def undo(self) -> None:
+        """Go a step back."""
+        self.history.undo()
+        self._touched()
+
+    def redo(self) -> None:
+        """Take the undo back."""
+        self.history.redo()
+        self._touched()
+
+    def reset(self) -> None:
+        """All controls as at first."""
+        self.history.reset()
+        self._touched()
+
+    def resize(self, size: Size, margin_px: int | None = None) -> None:
+        """Frames of another (width, height), and another margin.
+
+        Raises:
+            ValueError: a side is less than 1.
+        """
+        if min(size) < 1:
+            raise ValueError(f"size is {size[0]}×{size[1]}; expected at least 1×1")
+        self._size = size
+        self.margin_px = self.margin_px if margin_px is None else margin_px
+        self.scene.forget_sizes()
+        self._touched()
+
+    def say(self, message: str) -> None:
+        """Show a message instead of the second line of the status, until the next action; empty: none."""
+        self.message = message
+        self._frame = None
+
+    def _touched(self) -> None:
+        self.message = ""
+        self._frame = None
+        if self._asked_s is None:
+            self._asked_s = time.perf_counter()
+
+    # ---- work
+
+    def _key(self) -> Any:
+        """What the rendered picture depends on."""
+        return self.state.tuned, self.state.view == "truth", self.shown_size
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether the picture that is shown is not of the state."""
+        return self._renders and self._rendered_key != self._key()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing left to be made better."""
+        return not self.is_stale and (self._finished or not self._renders)
+
+    @property
+    def label(self) -> str:
+        """What is shown."""
+        return self._rendered.label if self._renders and self._rendered is not None else ""
+
+    @property
+    def rays(self) -> int:
+        """How many rays a pixel of what is shown are in; 0 where it is not traced."""
+        return self._rendered.rays if self._renders and self._rendered is not None else 0
+
+    @property
+    def rendered(self) -> Rendered | None:
+        """The last picture of the lens."""
+        return self._rendered
+
+    @property
+    def _renders(self) -> bool:
+        """Whether the view shows a picture of the lens."""
+        return shows_lens(self.state.view)
+
+    def advance(self, watch: Watch | None = None) -> bool:
+        """Do the next piece of work: a draft where the picture is stale, else a better picture.
+
+        Args:
+            watch: called before every launch of a kernel of a better picture; it may act on the session.
+
+        Returns:
+            Whether there is another picture to be shown.
+        """
+        if self.is_idle:
+            return False
+        if self.is_stale:
+            self._make_draft()
+            return True
+        if self._work is None:
+            self._work = self._improvements()
+        with _watched(self, watch):
+            try:
+                better = next(self._work, None)
+            except _StoppedError:
+                self._work = None
+                return False
+        if better is None:
+            self._work, self._finished = None, True
+        else:
+            self._rendered = better
+        self._frame = None
+        return True
+
+    def finish(self) -> None:
+        """Work until nothing is left."""
+        while not self.is_idle:
+            self.advance()
+
+    @torch.no_grad()
+    def _make_draft(self) -> None:
+        start = time.perf_counter()
+        state, largest = self.state, self.shown_size
+        size = self._draft.within(largest)
+        kind = state.blades > 0, state.cat_eye != 0, state.ring != 0, size
+        if kind != self._kind:
+            self._kind = kind
+            self._draft.of_another_kind()
+        scene = self._scaled(size)
+        picture = render(scene.layers, self._lens_at(size), model="scatter", occlusion=False)[0]
+        seconds = time.perf_counter() - start
+        self._rendered = Rendered(picture, f"draft {_px(size)}", seconds)
+        self._rendered_key, self._work, self._finished = self._key(), None, False
+        self._frame = None
+        self.frame()
+        self._draft.took(time.perf_counter() - start, largest)
+
+    def _improvements(self) -> Iterator[Rendered]:
+        size = self.shown_size
+        if self.state.view == "truth":
+            yield from self._traced(size)
+            return
+        if size[0] * size[1] > _HALF_FROM_PX:
+            half = fitted(size, max(size) // 2)
+            yield self._full(half, f"half size {_px(half)}")
+        yield self._full(size, f"full {_px(size)}")
+
+    @torch.no_grad()
+    def _full(self, size: Size, label: str) -> Rendered:
+        start = time.perf_counter()
+        picture = render(self._scaled(size).layers, self._lens_at(size), **model_options(self.state))[0]
+        return Rendered(picture, label, time.perf_counter() - start)
+
+    def _traced(self, size: Size) -> Iterator[Rendered]:
+        start = time.perf_counter()
+        batch = max(1, min(16, _TRUTH_PIECE // (size[0] * size[1])))
+        layers, lens = self._scaled(size).layers, self._lens_at(size)
+        for traced in trace_progressively(layers, lens, rays=TRUTH_RAYS, batch=batch):
+            label = f"ray traced, {traced.done} of {traced.rays} rays, {_px(size)}"
+            yield Rendered(traced.picture[0], label, time.perf_counter() - start, traced.done)
+
+    def _scaled(self, size: Size) -> Scene:
+        """In a size of the frame, made of the frame's own, which is made of the whole once."""
+        return self.scene.scaled(self.shown_size).scaled(size)
+
+    def _lens_at(self, size: Size) -> ThinLens:
+        lens = self.lens
+        return ThinLens(float(lens.blur) * size[0] / self.scene.size[0], lens.focus, lens.aperture)
+
+    # ---- frames
+
+    def frame(self) -> Bytes:
+        """The frame [H, W, 3], sRGB: picture, status, help. The same array until something changes; not to be written to."""
+        if self._frame is None:
+            scene = self.scene.scaled(self.shown_size)
+            notes = Notes(self.message, self.latency_s)
+            self._frame = self._composer.frame(scene, self.state, self.lens, self._layout, self.box, self._rendered, notes)
+        return self._frame
+
+    def shown(self) -> None:
+        """The frame is on the screen: what was asked for last has taken until now."""
+        if self._asked_s is not None:
+            self.latency_s = time.perf_counter() - self._asked_s
+            self._asked_s = None
+
+
+@contextmanager
+def _watched(session: Session, watch: Watch | None) -> Iterator[None]:
+    """Let `watch` look in before every launch, and end the work when the picture has become stale by it."""
+    if watch is None:
+        yield
+        return
+
+    def look_in() -> None:
+        paused = _runtime.before_launch.set(None)  # what the watch launches is not watched
+        try:
+            watch()
+        finally:
+            _runtime.before_launch.reset(paused)
+        if session.is_stale or not session._renders:
+            raise _StoppedError
+
+    token = _runtime.before_launch.set(look_in)
+    try:
+        yield
+    finally:
+        _runtime.before_launch.reset(token)
+
+
+def _px(size: Size) -> str:
+    return f"{size[0]} x {size[1]} px"  # Pillow's font has no sign of multiplication

@@ -1,0 +1,115 @@
+"""Where a scene comes from: how its picture is saved in full size, and what to type to make it again."""
+
+import shlex
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from taichi_bokeh.io import check_output, write_image
+from taichi_bokeh.layers import Layers
+from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.preview.state import State
+from taichi_bokeh.render import render
+
+
+class Job(Protocol):
+    """A picture that is being saved."""
+
+    def poll(self) -> str | None:
+        """What became of it, in one line; None while it is under way."""
+
+    def wait(self) -> str:
+        """The same, once it is done."""
+
+
+class Source(Protocol):
+    """What a session saves by."""
+
+    def text(self, state: State, lens: ThinLens, path: Path) -> str:
+        """What makes this picture again, in one line: a command, or Python."""
+
+    def save(self, state: State, lens: ThinLens, path: Path) -> Job:
+        """Begin to write the picture in full size.
+
+        Raises:
+            ValueError, OSError: it cannot be; what exists is kept.
+        """
+
+
+class Done:
+    """A picture that was saved at once."""
+
+    def __init__(self, message: str) -> None:
+        self._message = message
+
+    def poll(self) -> str:
+        """What became of it."""
+        return self._message
+
+    def wait(self) -> str:
+        """The same."""
+        return self._message
+
+
+class LayersSource:
+    """Layers in memory: saving renders and writes them here; the text is Python that takes them as `layers`."""
+
+    def __init__(self, layers: Layers) -> None:
+        self._layers = layers
+
+    def text(self, state: State, lens: ThinLens, path: Path) -> str:
+        """A call of `tb.render`."""
+        given = ", ".join(f"{name}={value!r}" for name, value in shape_options(state).items())
+        aperture = f", aperture=tb.Aperture({given})" if given else ""
+        options = ", ".join(f"{name}={value!r}" for name, value in model_options(state).items())
+        return f"tb.render(layers, tb.ThinLens(blur={float(lens.blur)!r}, focus={float(lens.focus)!r}{aperture}), {options})"
+
+    def save(self, state: State, lens: ThinLens, path: Path) -> Job:
+        """Render and write it."""
+        check_output(path)
+        with torch.no_grad():
+            picture = render(self._layers, lens, **model_options(state))
+        write_image(path, picture[0].permute(1, 2, 0).cpu().numpy())
+        return Done(f"saved: {path}")
+
+
+def model_options(state: State) -> dict[str, Any]:
+    """What `render` is told of the model."""
+    return {"model": state.model} | ({"cells": state.cells} if state.model == "subaperture" else {})
+
+
+def shape_options(state: State) -> dict[str, float]:
+    """The fields of the opening that are not those of the disc."""
+    given: dict[str, float] = {"blades": state.blades, "roundness": state.roundness} if state.blades else {}
+    if state.rotation and state.blades:
+        given["rotation"] = state.rotation
+    for name, usual in (("squeeze", 1.0), ("cat_eye", 0.0), ("ring", 0.0)):
+        if getattr(state, name) != usual:
+            given[name] = getattr(state, name)
+    return given
+
+
+def command_words(state: State, lens: ThinLens, scene: list[str], path: Path) -> list[str]:
+    """The words after ``taichi-bokeh`` that render this picture; `scene` are those that say what of.
+
+    Numbers are written so that they are read again to the last bit, and after an equals sign, as they may be negative.
+    """
+    options = {"blur": float(lens.blur), "focus": float(lens.focus), **model_options(state), **shape_options(state)}
+    words = ["render", *scene, *(f"--{name.replace('_', '-')}={value}" for name, value in options.items())]
+    return [*words, "-o", str(path)]
+
+
+def command_line(words: list[str]) -> str:
+    """The line to type in a shell."""
+    return shlex.join(["taichi-bokeh", *words])
+
+
+def free_name(path: Path) -> Path:
+    """The path, or with the first number behind its stem at which there is no file yet."""
+    number = 2
+    free = path
+    while free.exists():
+        free = path.with_stem(f"{path.stem}-{number}")
+        number += 1
+    return free
