@@ -21,10 +21,31 @@ def add_scene(command: argparse.ArgumentParser) -> None:
     """PHOTO and the group that says what it shows; read by apps/scene.py."""
     command.add_argument("photo", metavar="PHOTO", help="the picture, sharp everywhere: PNG, JPEG, TIFF or npy")
     scene = command.add_argument_group("scene")
-    scene.add_argument("--disparity", metavar="FILE", required=True, help="its disparity: npy, npz ('data'), PNG or TIFF")
-    scene.add_argument("--depth", action="store_true", help="the disparity file holds depth: take 1/depth")
-    scene.add_argument("--alpha", metavar="FILE", help="matte of the foreground (grey, or an alpha channel)")
-    scene.add_argument("--layers", metavar="N", type=whole, help="layers to split into (3; with --alpha 2)")
+    distance = scene.add_mutually_exclusive_group()
+    distance.add_argument("--disparity", metavar="FILE", help="its disparity: npy, npz ('data'), EXR, PFM, PNG or TIFF")
+    distance.add_argument("--depth-model", metavar="MODEL", help="a network of yours that estimates it, scaled to [0, 1]")
+    scene.add_argument("--depth", action="store_true", help="the file or the network gives depth: take 1/depth")
+    scene.add_argument("--resize-depth", action="store_true", help="bring a disparity of another resolution to the picture's")
+    foreground = scene.add_mutually_exclusive_group()
+    foreground.add_argument("--alpha", metavar="FILE", help="matte of the foreground (grey, or an alpha channel)")
+    foreground.add_argument("--matte-model", metavar="MODEL", help="a network of yours that makes the matte")
+    scene.add_argument(
+        "--layers", metavar="N", type=whole, help="layers to split into (as many as depth edges ask for, up to 5)"
+    )
+    scene.add_argument(
+        "--matte",
+        choices=("outline", "refine"),
+        default="outline",
+        help="edges of layers: as the disparity has them, or for hair found anew by closed-form matting (%(default)s)",
+    )
+    hidden = scene.add_mutually_exclusive_group()
+    hidden.add_argument(
+        "--inpaint", choices=("push-pull", "patchmatch"), default="push-pull", help="how to invent what is hidden (%(default)s)"
+    )
+    hidden.add_argument("--inpaint-model", metavar="MODEL", help="a network of yours that invents it")
+    scene.description = (
+        "MODEL is module:function, file.py:function, a TorchScript file, or the folder of a transformers model (no download)."
+    )
 
 
 def add_aperture(command: argparse.ArgumentParser) -> None:

@@ -1,7 +1,6 @@
 """The command ``taichi-bokeh``: arguments in, exit code out. What a command needs is imported when it runs."""
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -19,8 +18,10 @@ from taichi_bokeh.apps.arguments import (
     whole_from_0,
 )
 from taichi_bokeh.apps.dfd import add_dfd
+from taichi_bokeh.apps.errors import one_line
 from taichi_bokeh.apps.preview_arguments import add_preview
 from taichi_bokeh.apps.render_arguments import add_lens, add_render
+from taichi_bokeh.apps.render_batch import add_render_batch
 
 _PROG = "taichi-bokeh"
 
@@ -52,18 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(": ".join(filter(None, (_PROG, "interrupted", str(interruption)))) + "\n")
         return 130
     except (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError) as error:
-        sys.stderr.write(f"{_PROG}: error: {_one_line(error)}\n")
+        sys.stderr.write(f"{_PROG}: error: {one_line(error)}\n")
         return 2
-
-
-def _one_line(error: Exception) -> str:
-    if isinstance(error, ModuleNotFoundError):
-        return f"this command needs the package {error.name} (pip install 'taichi-bokeh[photo]')"
-    if isinstance(error, MemoryError):
-        return "not enough memory for a picture of this size"
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{os.fspath(error.filename)}: {error.strerror}"
-    return " ".join(str(error).split())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_demo(commands)
     add_render(commands)
     add_preview(commands)
+    add_render_batch(commands)
     _add_trace(commands)
     _add_benchmark(commands)
     add_dfd(commands)

@@ -13,12 +13,14 @@ from taichi_bokeh.apps.frames_out import check_frames, frame_writer, is_frames
 from taichi_bokeh.apps.layer_cache import Scene, read_scene
 from taichi_bokeh.apps.rendering import cells_of, render_layers, with_highlights, with_near_and_far
 from taichi_bokeh.apps.scene import read_photo
+from taichi_bokeh.apps.sequence_cuts import choose_for_all
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 _PULLED = ("blur", "f_number", "focus", "focus_distance", "focus_at", "focus_box")
 _FPS = Fraction(25)
+_LOOKED_AT = 5  # pictures of a sequence, to choose the cuts between layers from
 
 
 class Ends(NamedTuple):
@@ -119,19 +121,19 @@ def _render_footage(arguments: Namespace, aperture: Aperture, say: Say) -> None:
         raise ValueError("--ease is for a pull, but nothing moves: give --focus A:B or the like")
     footage = footage_of(arguments)
     check_frames(arguments.output, footage.count, arguments.bits, arguments.overwrite)
-    ends = _ends_of(footage)
+    ends, cuts = _survey(footage)
     say(f"pictures: {footage.count}, in focus: disparity {ends.start:.4g} to {ends.end:.4g}, model: {arguments.model}")
     pictures = (
         _picture(scene, lens_at(arguments, aperture, ends, scene.layers.width, t), arguments)
-        for scene, t in _scenes(footage, arguments.ease)
+        for scene, t in _scenes(footage, cuts, arguments.ease)
     )
     _write(pictures, footage.count, footage.rate or _FPS, arguments, say)
 
 
-def _scenes(footage: Footage, ease: str | None) -> Iterator[tuple[Scene, float]]:
+def _scenes(footage: Footage, cuts: tuple[float, ...], ease: str | None) -> Iterator[tuple[Scene, float]]:
     for index, one in enumerate(footage.pictures()):
         t = eased(index / max(1, footage.count - 1), ease)
-        yield read_scene(one, speaker(quiet=True)), t
+        yield read_scene(Namespace(**vars(one), cuts=cuts), speaker(quiet=True)), t
 
 
 def _picture(scene: Scene, lens: ThinLens, arguments: Namespace) -> Any:
@@ -139,13 +141,13 @@ def _picture(scene: Scene, lens: ThinLens, arguments: Namespace) -> Any:
     return render_layers(seen, lens, arguments, cells_of(seen, lens, arguments))
 
 
-def _ends_of(footage: Footage) -> Ends:
-    """Looked up in the first picture and the last."""
-    found = []
-    for index, one in enumerate(footage.pictures()):
-        if index in (0, footage.count - 1):
-            found.append(read_photo(one, speaker(quiet=True)).disparity)
-    return _ends(footage.arguments, found[0], found[-1])
+def _survey(footage: Footage) -> tuple[Ends, tuple[float, ...]]:
+    """The foci, looked up in the first picture and the last, and the cuts between layers, chosen from some."""
+    last = footage.count - 1
+    looked_at = {round(part * last / (_LOOKED_AT - 1)) for part in range(_LOOKED_AT)}
+    photos = [read_photo(one, speaker(quiet=True)) for index, one in enumerate(footage.pictures()) if index in looked_at]
+    ends = _ends(footage.arguments, photos[0].disparity, photos[-1].disparity)
+    return ends, choose_for_all(photos, footage.arguments)
 
 
 def _ends(arguments: Namespace, first: Any, last: Any) -> Ends:

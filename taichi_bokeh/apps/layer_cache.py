@@ -16,6 +16,7 @@ from taichi_bokeh._version import __version__
 from taichi_bokeh.apps.common import Say
 from taichi_bokeh.apps.fingerprint import fingerprint, folder_digest
 from taichi_bokeh.apps.scene import read_photo, split
+from taichi_bokeh.apps.sequence_cuts import split_at
 from taichi_bokeh.apps.whole_file import whole_file
 from taichi_bokeh.layers import Layers
 
@@ -89,7 +90,8 @@ def read_scene(arguments: Namespace, say: Say) -> Scene:
 
 def _made(arguments: Namespace, say: Say) -> Scene:
     photo = read_photo(arguments, say)
-    return Scene(split(photo, arguments), photo.disparity)
+    cuts = getattr(arguments, "cuts", None)  # of a picture of a sequence
+    return Scene(split(photo, arguments) if cuts is None else split_at(photo, cuts), photo.disparity)
 
 
 def _key(arguments: Namespace) -> str:

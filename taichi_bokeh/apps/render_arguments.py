@@ -20,6 +20,7 @@ from taichi_bokeh.apps.arguments import (
     whole,
     whole_or_auto,
 )
+from taichi_bokeh.apps.device import add_device
 
 _EXAMPLES = """\
 examples:
@@ -138,7 +139,7 @@ def add_model(command: argparse.ArgumentParser) -> None:
     model.add_argument(
         "--max-radius", metavar="R", type=whole, help="look no further than R pixels, for scatter models (as far as needed)"
     )
-    model.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to render (%(default)s)")
+    add_device(model)
 
 
 def add_cache(command: argparse.ArgumentParser) -> None:

@@ -4,10 +4,10 @@ from argparse import Namespace
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from taichi_bokeh._subaperture import DEFAULT_CELLS, MOST_CELLS, cells_for
+from taichi_bokeh.apps.device import device_of
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
@@ -28,14 +28,13 @@ def check_rendering(arguments: Namespace, aperture: Aperture) -> None:
     require_renderable(aperture, arguments.model, arguments.profile)
     if arguments.highlight_threshold is not None and arguments.highlights == 1:
         raise ValueError("--highlight-threshold needs --highlights, the gain: without one nothing is raised")
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch sees no CUDA device here")
+    device_of(arguments)
 
 
 def with_highlights(layers: Layers, arguments: Namespace) -> Layers:
     """The layers on the device to render on, their highlights raised."""
     threshold = _HIGHLIGHT_THRESHOLD if arguments.highlight_threshold is None else arguments.highlight_threshold
-    layers = layers.to(arguments.device)
+    layers = layers.to(device_of(arguments))
     return replace(layers, rgb=boost_highlights(layers.rgb, arguments.highlights, threshold))
 
 

@@ -1,0 +1,144 @@
+"""``taichi-bokeh render-batch``: many photographs, each as ``render`` would do it."""
+
+import json
+import time
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from taichi_bokeh._version import __version__
+from taichi_bokeh.apps.batch_dask import run_in_dask
+from taichi_bokeh.apps.batch_job import RECORDS, Job, Outcome, run_job
+from taichi_bokeh.apps.batch_list import Item, read_items
+from taichi_bokeh.apps.batch_processes import run_in_processes
+from taichi_bokeh.apps.camera import aperture_of, check_camera
+from taichi_bokeh.apps.common import Say, progress_bar, speaker
+from taichi_bokeh.apps.device import device_of
+from taichi_bokeh.apps.layer_cache import check_cache
+from taichi_bokeh.apps.rendering import check_rendering
+from taichi_bokeh.io import write_atomically
+from taichi_bokeh.io.images import check_format
+
+_PROGRAM = "taichi-bokeh render-batch"
+_OF_THE_BATCH = ("source", "disparity_dir", "shard", "workers", "dask", "out", "format", "command", "run")
+_FOCI = ("focus", "focus_distance", "focus_at", "focus_box")  # of which one counts
+_SHOWN = 5  # failures that are printed
+_SPEED_OVER_S = 900.0
+
+
+def render_batch(arguments: Namespace) -> int:
+    """Run the command; see ``taichi-bokeh render-batch --help``.
+
+    Returns:
+        0 when every picture is there, 1 when some failed.
+
+    Raises:
+        ValueError, OSError, ModuleNotFoundError: what is wrong with the arguments or the list, in one line.
+        KeyboardInterrupt: with what was done, and how to go on.
+    """
+    say = speaker(arguments.quiet)
+    items = read_items(Path(arguments.source), None if arguments.disparity_dir is None else Path(arguments.disparity_dir))
+    if not any(item.options for item in items):
+        check_camera(arguments)
+    check_rendering(arguments, aperture_of(arguments))
+    check_format(f"picture.{arguments.format}", arguments.bits)
+    check_cache(arguments)
+    index, count = arguments.shard or (1, 1)
+    if not 1 <= index <= count:
+        raise ValueError(f"--shard {index}/{count}: the part must be one from 1 to {count}")
+    folder = Path(arguments.out).absolute()
+    report = folder / ("report.json" if count == 1 else f"report-{index}-of-{count}.json")
+    _check_folder(folder, report, Path(arguments.source))
+    jobs = [_job(item, arguments, folder) for item in items][index - 1 :: count]
+    say(f"photographs: {len(jobs)}" + (f" of {len(items)}" if count > 1 else ""))
+    folder.mkdir(exist_ok=True)
+    (folder / RECORDS).mkdir(exist_ok=True)
+    outcomes: list[Outcome] = []
+    start = time.perf_counter()
+    try:
+        _run(jobs, arguments, outcomes)
+    except KeyboardInterrupt:
+        there = len([outcome for outcome in outcomes if outcome.status != "failed"])
+        message = f"{there} of {len(jobs)} pictures are in {arguments.out}; the same command goes on from there"
+        raise KeyboardInterrupt(message) from None
+    _write_report(report, outcomes, len(jobs), time.perf_counter() - start)
+    return _tell(outcomes, report, say)
+
+
+def _run(jobs: Sequence[Job], arguments: Namespace, outcomes: list[Outcome]) -> None:
+    with progress_bar("rendering", arguments.quiet, "pictures", speed_over_s=_SPEED_OVER_S) as progress:
+        for outcome in _outcomes(jobs, arguments):
+            outcomes.append(outcome)
+            if progress is not None:
+                progress(len(outcomes), len(jobs))
+
+
+def _outcomes(jobs: Sequence[Job], arguments: Namespace) -> Iterator[Outcome]:
+    if arguments.dask is not None:
+        return run_in_dask(jobs, arguments.dask)
+    if arguments.workers is not None:
+        return run_in_processes(jobs, arguments.workers, device_of(arguments).type)
+    return map(run_job, jobs)
+
+
+def _job(item: Item, arguments: Namespace, folder: Path) -> Job:
+    """The arguments with which ``render`` would make this picture."""
+    options: dict[str, Any] = {name: value for name, value in vars(arguments).items() if name not in _OF_THE_BATCH}
+    if any(name in item.options for name in _FOCI):
+        options |= dict.fromkeys(_FOCI)
+    for name in ("aperture_image", "cache"):
+        options[name] = None if options[name] is None else str(Path(options[name]).absolute())
+    files = {"photo": item.photo, "disparity": item.disparity, "alpha": item.alpha}
+    options |= {name: None if path is None else str(path) for name, path in files.items()}
+    options |= {"output": str(folder / f"{item.name}.{arguments.format}"), "quiet": True}
+    options |= {"save_layers": None, "show_focus": None, **item.options}
+    problem = ""
+    if item.disparity is None:
+        where = arguments.disparity_dir or item.photo.parent
+        problem = f"{where} has no disparity for {item.photo.name}, or several"
+    return Job(Namespace(**options), problem)
+
+
+def _check_folder(folder: Path, report: Path, source: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError(f"--out {folder} is a file, and must be a folder")
+    if not folder.parent.is_dir():
+        raise FileNotFoundError(f"--out {folder} cannot be made: there is no folder {folder.parent}")
+    if folder.resolve() == source.resolve():
+        raise ValueError(f"--out {folder} is the folder of the photographs, and must be another one")
+    if report.exists() and not _is_ours(report):
+        raise FileExistsError(f"{report} exists already, and is no report of this command")
+
+
+def _is_ours(report: Path) -> bool:
+    try:
+        return bool(json.loads(report.read_text(encoding="utf-8"))["program"] == _PROGRAM)
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def _write_report(path: Path, outcomes: Sequence[Outcome], total: int, seconds: float) -> None:
+    counts = Counter(outcome.status for outcome in outcomes)
+    failures = sorted((outcome for outcome in outcomes if outcome.status == "failed"), key=lambda outcome: outcome.name)
+    content = {
+        "program": _PROGRAM,
+        "version": __version__,
+        "total": total,
+        **{status: counts[status] for status in ("done", "kept", "failed")},
+        "seconds": round(seconds, 3),
+        "failures": [{"name": one.name, "photo": one.photo, "error": one.error} for one in failures],
+    }
+    write_atomically(path, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode(), overwrite=True)
+
+
+def _tell(outcomes: Sequence[Outcome], report: Path, say: Say) -> int:
+    counts = Counter(outcome.status for outcome in outcomes)
+    failures = [outcome for outcome in outcomes if outcome.status == "failed"]
+    for outcome in failures[:_SHOWN]:
+        say(f"failed: {outcome.name}: {outcome.error}")
+    if len(failures) > _SHOWN:
+        say(f"failed: {len(failures) - _SHOWN} more")
+    say(f"rendered: {counts['done']}, there already: {counts['kept']}, failed: {counts['failed']}; see {report}")
+    return 1 if failures else 0

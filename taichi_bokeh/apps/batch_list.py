@@ -1,0 +1,152 @@
+"""Which photographs a batch has, and what belongs to each."""
+
+import argparse
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from taichi_bokeh.apps.arguments import finite, not_negative, pixel
+from taichi_bokeh.apps.footage import natural_order
+from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
+
+_ENDINGS = ("_disparity", ".disparity")  # of the stem of a disparity that lies beside its photograph
+_CONVERT = {"focus": finite, "focus_at": pixel, "blur": not_negative}
+_COLUMNS = ("photo", "disparity", "alpha", "name", *_CONVERT)
+
+
+class Item(NamedTuple):
+    """A photograph.
+
+    Attributes:
+        name: of its result, without a suffix.
+        photo: its file.
+        disparity: its file; None where none was found.
+        alpha: the file of its matte, if any.
+        options: of the lens that are its own: focus, focus_at, blur.
+    """
+
+    name: str
+    photo: Path
+    disparity: Path | None
+    alpha: Path | None
+    options: dict[str, Any]
+
+
+def read_items(source: Path, disparity_folder: Path | None) -> list[Item]:
+    """The photographs of a folder or a list, each with what belongs to it.
+
+    Args:
+        source: the folder, or the list.
+        disparity_folder: where disparities lie that the list does not name; None: beside the photographs.
+
+    Raises:
+        FileNotFoundError: there is no such list or folder.
+        ValueError: the list is not as it must be, or two results would have one name.
+    """
+    if disparity_folder is not None and not disparity_folder.is_dir():
+        raise FileNotFoundError(f"--disparity-dir {disparity_folder} is no folder")
+    source, companions = source.absolute(), _Companions(disparity_folder)
+    if source.is_dir():
+        items = [_item({"photo": str(path)}, source, companions) for path in _photos(source)]
+    elif source.is_file():
+        items = [_listed(source, line, row, companions) for line, row in _rows(source)]
+    else:
+        raise FileNotFoundError(f"{source} does not exist")
+    if not items:
+        raise ValueError(f"{source} holds no photographs ({', '.join(PICTURE_SUFFIXES)})")
+    by_name: dict[str, Item] = {}
+    for item in items:
+        other = by_name.setdefault(item.name.lower(), item)  # some file systems take names of either case for one
+        if other is not item:
+            raise ValueError(f"{other.photo} and {item.photo} would both become {item.name}; give them names in a list")
+    return items
+
+
+class _Companions:
+    """Finds the disparity of a photograph; looks into each folder once."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._stems: dict[Path, dict[str, list[Path]]] = {}
+
+    def of(self, photo: Path) -> Path | None:
+        """The file; None where there is not one and only one."""
+        stems = self._in(self._folder or photo.parent)
+        wanted = [photo.stem] if self._folder is not None else [photo.stem + ending for ending in _ENDINGS]
+        found = [path for stem in wanted for path in stems.get(stem, [])]
+        return found[0] if len(found) == 1 else None
+
+    def _in(self, folder: Path) -> dict[str, list[Path]]:
+        if folder not in self._stems:
+            stems: dict[str, list[Path]] = {}
+            for path in folder.iterdir() if folder.is_dir() else ():
+                stems.setdefault(path.stem, []).append(path)
+            self._stems[folder] = stems
+        return self._stems[folder]
+
+
+def _photos(folder: Path) -> list[Path]:
+    paths = [path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES]
+    return sorted((path for path in paths if not path.stem.endswith(_ENDINGS) and path.name[0] != "."), key=natural_order)
+
+
+def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a list, with the numbers of their lines."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no text in UTF-8, and must be a list (CSV, JSON lines or text) or a folder") from None
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        reader = csv.DictReader(text.splitlines(), strict=True)
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        if suffix in (".json", ".jsonl", ".ndjson"):
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"{path}, line {number} is not JSON: {error}") from None
+            if not isinstance(row, dict):
+                raise ValueError(f'{path}, line {number} is not an object, as {{"photo": …}}')
+            yield number, row
+        else:
+            yield number, dict(zip(("photo", "disparity"), line.strip().split("\t"), strict=False))
+
+
+def _listed(source: Path, line: int, row: dict[str, Any], companions: _Companions) -> Item:
+    unknown = [str(name) for name in row if name not in _COLUMNS]
+    if unknown:
+        raise ValueError(f"{source}, line {line} has {', '.join(unknown)}; expected {', '.join(_COLUMNS)}")
+    given = {name: _text(value) for name, value in row.items() if value not in (None, "")}
+    if "photo" not in given:
+        raise ValueError(f"{source}, line {line} names no photo")
+    try:
+        return _item(given, source.parent, companions)
+    except (argparse.ArgumentTypeError, ValueError) as error:
+        raise ValueError(f"{source}, line {line}: {error}") from None
+
+
+def _text(value: Any) -> str:
+    """A value of JSON as it would be written on the command line: [640, 360] as 640,360."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _item(given: dict[str, str], folder: Path, companions: _Companions) -> Item:
+    paths = {name: (folder / given[name]).absolute() for name in ("photo", "disparity", "alpha") if name in given}
+    photo = paths["photo"]
+    name = given.get("name", photo.stem)
+    if Path(name).name != name or name.startswith("."):
+        raise ValueError(f"name {name!r} is no plain file name")
+    options = {option: convert(given[option]) for option, convert in _CONVERT.items() if option in given}
+    if "focus" in options and "focus_at" in options:
+        raise ValueError("focus and focus_at are both given; expected one of them")
+    return Item(name, photo, paths.get("disparity") or companions.of(photo), paths.get("alpha"), options)

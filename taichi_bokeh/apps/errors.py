@@ -1,0 +1,14 @@
+"""An error as the one line that the command line prints of it. Imports nothing that is slow."""
+
+import os
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong, for the user."""
+    if isinstance(error, ModuleNotFoundError):
+        return f"this command needs the package {error.name} (pip install 'taichi-bokeh[photo]')"
+    if isinstance(error, MemoryError):
+        return "not enough memory for a picture of this size"
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{os.fspath(error.filename)}: {error.strerror}"
+    return " ".join(str(error).split())

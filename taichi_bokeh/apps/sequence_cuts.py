@@ -1,0 +1,50 @@
+"""One choice of cuts between layers for all pictures of a sequence, so that no surface changes its layer on the way."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taichi_bokeh.apps.scene import Photo
+from taichi_bokeh.layers import Layers
+from taichi_bokeh.photo import push_pull, to_layers
+from taichi_bokeh.photo.stages import Stages
+
+Array = NDArray[np.float32]
+
+_FRONT = 0.1  # coverage from which on a pixel is not that of what lies behind a matte
+
+
+def choose_for_all(photos: Sequence[Photo], arguments: Namespace) -> tuple[float, ...]:
+    """Disparities of the cuts between layers, largest first, as they serve these pictures of a sequence together.
+
+    The pictures' disparities are looked at as one map, one below the other; every second one is turned upside down, so that
+    where two meet there are hardly any edges but those of the scene.
+
+    Args:
+        photos: some pictures of the sequence, in order, of one size.
+        arguments: the number of layers.
+    """
+    stages = Stages()
+    parts: list[Array] = []
+    for index, photo in enumerate(photos):
+        disparity = np.asarray(stages.clean(photo.disparity, photo.rgb), np.float32)
+        if photo.alpha is not None:
+            behind = photo.alpha < _FRONT
+            disparity = push_pull(disparity, behind.astype(np.float32)) if behind.any() else disparity
+        parts.append(disparity[::-1] if index % 2 else disparity)
+    if len({part.shape[1] for part in parts}) != 1:
+        raise ValueError(f"{arguments.photo}: all pictures of a sequence must be of one size")
+    matte = any(photo.alpha is not None for photo in photos)
+    cuts = None if arguments.layers is None else arguments.layers - (2 if matte else 1)
+    if cuts == 0:
+        return ()
+    return tuple(sorted(stages.split(np.concatenate(parts), cuts), reverse=True))
+
+
+def split_at(photo: Photo, cuts: Sequence[float]) -> Layers:
+    """The photograph in layers, parted at these disparities, so far as there is something on either side of them."""
+    stages = replace(Stages(), split=lambda disparity, _: [cut for cut in cuts if disparity.min() < cut < disparity.max()])
+    return to_layers(photo.rgb, photo.disparity, photo.alpha, "auto", stages)
