@@ -23,11 +23,24 @@ def add_scene(command: argparse.ArgumentParser) -> None:
     scene = command.add_argument_group("scene")
     distance = scene.add_mutually_exclusive_group()
     distance.add_argument("--disparity", metavar="FILE", help="its disparity: npy, npz ('data'), EXR, PFM, PNG or TIFF")
+    foreground = scene.add_mutually_exclusive_group()
+    foreground.add_argument("--alpha", metavar="FILE", help="matte of the foreground (grey, or an alpha channel)")
+    add_layering(scene, distance, foreground)
+
+
+def add_layering(
+    scene: argparse._ArgumentGroup, distance: argparse._ActionsContainer, foreground: argparse._ActionsContainer
+) -> None:
+    """How photographs become layers, whichever they are; read by apps/scene.py.
+
+    Args:
+        scene: the group that gets the arguments.
+        distance: the part of it for what tells how far things are.
+        foreground: the part of it for what tells the foreground.
+    """
     distance.add_argument("--depth-model", metavar="MODEL", help="a network of yours that estimates it, scaled to [0, 1]")
     scene.add_argument("--depth", action="store_true", help="the file or the network gives depth: take 1/depth")
     scene.add_argument("--resize-depth", action="store_true", help="bring a disparity of another resolution to the picture's")
-    foreground = scene.add_mutually_exclusive_group()
-    foreground.add_argument("--alpha", metavar="FILE", help="matte of the foreground (grey, or an alpha channel)")
     foreground.add_argument("--matte-model", metavar="MODEL", help="a network of yours that makes the matte")
     scene.add_argument(
         "--layers", metavar="N", type=whole, help="layers to split into (as many as depth edges ask for, up to 5)"

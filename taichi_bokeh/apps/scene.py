@@ -1,8 +1,9 @@
 """What the commands for a photograph share: its files become layers, and the picture made of them a file."""
 
 from argparse import Namespace
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,19 @@ from taichi_bokeh.apps.common import Say, check_folder, layer_files, to_picture,
 from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_image, write_image
 from taichi_bokeh.io.images import check_format
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.photo import fill_holes, to_layers
+from taichi_bokeh.photo import (
+    Stages,
+    fill_holes,
+    inpainter,
+    load_model,
+    outline_matte,
+    refine_matte,
+    resize_disparity,
+    to_layers,
+)
+from taichi_bokeh.photo.models import Purpose
+from taichi_bokeh.photo.resize import same_aspect
+from taichi_bokeh.photo.split import MOST_CUTS
 
 Array = NDArray[np.float32]
 
@@ -35,40 +48,105 @@ def check_before_work(arguments: Namespace) -> None:
     """Find what would fail at the end, at the start.
 
     Raises:
-        ValueError, OSError: what is wrong with the output, in one line.
+        ValueError, OSError: what is wrong with the output or with a network, in one line.
     """
-    if arguments.alpha is not None and arguments.layers == 1:
-        raise ValueError("--layers 1 leaves no layer behind the foreground of --alpha; it must be at least 2")
+    has_matte = arguments.alpha is not None or arguments.matte_model is not None
+    if has_matte and arguments.layers == 1:
+        option = "--alpha" if arguments.alpha is not None else "--matte-model"
+        raise ValueError(f"--layers 1 leaves no layer behind the foreground of {option}; it must be at least 2")
     check_format(arguments.output, arguments.bits)
     check_output(arguments.output, arguments.overwrite)
     if arguments.save_layers is not None:
         folder = Path(arguments.save_layers)
-        expected = arguments.layers or (3 if arguments.alpha is None else 2)
-        check_folder(folder, _files(folder, expected), arguments.overwrite)
+        check_folder(folder, _files(folder, arguments.layers or MOST_CUTS + 1 + has_matte), arguments.overwrite)
+    stages_of(arguments)
 
 
 def read_photo(arguments: Namespace, say: Say) -> Photo:
-    """Read the picture, its disparity and its matte.
+    """Read the picture, its disparity and its matte, or have a network make these.
 
     Raises:
-        ValueError, OSError: what is wrong with a file, in one line.
+        ValueError, OSError: what is wrong with a file or a network, in one line.
     """
+    if arguments.disparity is None and arguments.depth_model is None:
+        raise ValueError(
+            "how far things are is not given: --disparity FILE takes a disparity map (with --depth a depth map), "
+            "--depth-model MODEL a network that estimates one, as module:function, TorchScript file or transformers folder"
+        )
     rgb = read_image(arguments.photo).rgb
-    disparity = read_disparity(arguments.disparity, depth=arguments.depth)
-    alpha = None if arguments.alpha is None else read_alpha(arguments.alpha)
-    for path, plane in ((arguments.disparity, disparity), (arguments.alpha, alpha)):
-        if plane is not None and plane.shape != rgb.shape[:2]:
-            sizes = [f"{shape[1]}×{shape[0]}" for shape in (plane.shape, rgb.shape)]
-            raise ValueError(f"{path} is {sizes[0]} pixels, and must be {sizes[1]} as {arguments.photo}")
+    if arguments.disparity is None:
+        disparity = _estimated(rgb, arguments.depth_model, arguments.depth)
+    else:
+        disparity = _of_the_size(read_disparity(arguments.disparity, depth=arguments.depth), rgb, arguments)
+    alpha = None
+    if arguments.alpha is not None:
+        alpha = read_alpha(arguments.alpha)
+        if alpha.shape != rgb.shape[:2]:
+            raise ValueError(f"{arguments.alpha} is {_size(alpha)} pixels, and must be {_size(rgb)} as {arguments.photo}")
+    elif arguments.matte_model is not None:
+        alpha = _model(arguments.matte_model, "matte")(rgb)
     holes = float(np.isnan(disparity).mean())
     if holes > 0:
         say(f"filling the disparity's holes ({holes:.1%} of the pixels)")
+    if np.nanmin(disparity) == np.nanmax(disparity):
+        say("the disparity is the same everywhere: all is blurred alike")
     return Photo(rgb, fill_holes(disparity, rgb), alpha)
+
+
+def stages_of(arguments: Namespace) -> Stages:
+    """How the arguments have a photograph taken apart.
+
+    Raises:
+        ValueError: a network or a package is missing, in one line.
+    """
+    model = arguments.inpaint_model
+    inpaint = inpainter(arguments.inpaint) if model is None else _model(model, "inpaint")
+    return Stages(matte=refine_matte if arguments.matte == "refine" else outline_matte, inpaint=inpaint)
 
 
 def split(photo: Photo, arguments: Namespace) -> Layers:
     """The photograph in layers."""
-    return to_layers(photo.rgb, photo.disparity, photo.alpha, arguments.layers or "auto")
+    return to_layers(photo.rgb, photo.disparity, photo.alpha, arguments.layers or "auto", stages_of(arguments))
+
+
+@cache
+def _model(spec: str, purpose: Purpose) -> Any:
+    """A network, loaded once for all pictures of a sequence."""
+    return load_model(spec, purpose)
+
+
+def _estimated(rgb: Array, spec: str, depth: bool) -> Array:
+    """The disparity that a network gives, [H, W]; NaN at holes. Without a unit of its own it is scaled to [0, 1]."""
+    values: Array = _model(spec, "depth")(rgb)
+    hole = ~np.isfinite(values)
+    if depth:
+        hole |= values <= 0
+        with np.errstate(divide="ignore", over="ignore"):
+            values = np.float32(1) / values
+        hole |= ~np.isfinite(values)
+    if hole.all():
+        raise ValueError(f"the depth model {spec} gave no valid {'depth' if depth else 'disparity'}: every pixel is a hole")
+    disparity = np.where(hole, np.float32(np.nan), values)
+    if not depth:
+        low, high = np.nanmin(disparity), np.nanmax(disparity)
+        disparity = (disparity - low) / (high - low if high > low else 1)
+    return disparity.astype(np.float32)
+
+
+def _of_the_size(disparity: Array, rgb: Array, arguments: Namespace) -> Array:
+    """The disparity at the picture's size, resized only if that was asked for."""
+    if disparity.shape == rgb.shape[:2]:
+        return disparity
+    wrong = f"{arguments.disparity} is {_size(disparity)} pixels, and must be {_size(rgb)} as {arguments.photo}"
+    if not same_aspect(disparity.shape, rgb.shape):
+        raise ValueError(f"{wrong}, or of the same aspect ratio with --resize-depth")
+    if not arguments.resize_depth:
+        raise ValueError(f"{wrong}; --resize-depth resizes it")
+    return resize_disparity(disparity, rgb)
+
+
+def _size(picture: Array) -> str:
+    return f"{picture.shape[1]}×{picture.shape[0]}"
 
 
 def disparity_at(disparity: Array, x: int, y: int) -> float:

@@ -2,9 +2,13 @@
 
 from taichi_bokeh.photo.clean import clean_disparity, sharpen_edges
 from taichi_bokeh.photo.holes import fill_holes
+from taichi_bokeh.photo.inpaint import inpainter, patch_match
 from taichi_bokeh.photo.matte import outline_matte, separate_colours
+from taichi_bokeh.photo.models import load_model
 from taichi_bokeh.photo.picture import to_layers
 from taichi_bokeh.photo.push_pull import push_pull
+from taichi_bokeh.photo.refine import colours_ml, refine_matte
+from taichi_bokeh.photo.resize import resize_disparity
 from taichi_bokeh.photo.split import choose_cuts
 from taichi_bokeh.photo.stages import Stages
 
@@ -12,9 +16,15 @@ __all__ = [
     "Stages",
     "choose_cuts",
     "clean_disparity",
+    "colours_ml",
     "fill_holes",
+    "inpainter",
+    "load_model",
     "outline_matte",
+    "patch_match",
     "push_pull",
+    "refine_matte",
+    "resize_disparity",
     "separate_colours",
     "sharpen_edges",
     "to_layers",

@@ -42,8 +42,18 @@ def patch_match(rgb: Array, known: Mask) -> Array:
     return np.where(known[..., None], rgb, srgb_decode(filled / np.float32(255))).astype(np.float32)
 
 
-#: Inpainters by name, as `Stages.inpaint` takes them.
-INPAINTERS: dict[str, Inpaint] = {"push-pull": push_pull, "patchmatch": patch_match}
+def inpainter(name: str) -> Inpaint:
+    """An inpainter by its name, "push-pull" or "patchmatch", as `Stages.inpaint` takes it.
+
+    Raises:
+        ValueError: there is none of that name, or its package is missing.
+    """
+    if name == "push-pull":
+        return push_pull
+    if name == "patchmatch":
+        _patchmatch()
+        return patch_match
+    raise ValueError(f"inpainter is {name!r}; expected 'push-pull' or 'patchmatch'")
 
 
 def _patchmatch() -> ModuleType:

@@ -15,6 +15,7 @@ Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _RIM_PX = 1.5  # so far from an outline a pixel's centre may lie and the pixel be a mixture
+_THIN_PX = 3  # from the next sure pixel on, a part of a side is thin
 _PLATE_STIFFNESS = 8.0  # an error of the plate is seen sharp through a blurred front; one of the front only tints it
 _NOISE = 0.03  # colour difference (linear light) of the two sides below which a mixture cannot be read
 _DOUBT = 40.0  # how much more than noise a colour counts that is no mixture of the two sides
@@ -34,8 +35,8 @@ def outline_matte(rgb: Array, near: Mask, edge_px: Array) -> Array:
     rim = edge_px <= _RIM_PX
     if not rim.any():
         return near.astype(np.float32)
-    front = push_pull(rgb, _with_thin_parts(near & ~rim, near, 0.1))
-    back = push_pull(rgb, _with_thin_parts(~near & (edge_px > _RIM_PX + 1), ~near, 1e-3))
+    front = push_pull(rgb, _known(near & ~rim, near.astype(np.float32), 0.1))
+    back = push_pull(rgb, _known(~near & (edge_px > _RIM_PX + 1), (~near).astype(np.float32), 1e-3))
     return np.where(rim, _mixture(rgb, front, back, near, edge_px), near).astype(np.float32)
 
 
@@ -51,25 +52,22 @@ def separate_colours(rgb: Array, alpha: Array) -> tuple[Array, Array]:
         for single pixels of the edge.
     """
     solid, clear = alpha >= 0.99, alpha <= 0.01
-    front = push_pull(rgb, _weights(solid, alpha**4))
-    back = push_pull(rgb, _weights(clear, (1 - alpha) ** 4))
+    front = push_pull(rgb, _known(solid, alpha**4, 0.1))
+    back = push_pull(rgb, _known(clear, (1 - alpha) ** 4, 0.1))
     front, back = _share_remainder(rgb, alpha, front, back, ~solid & ~clear)
     front[solid], back[clear] = rgb[solid], rgb[clear]
     return front, back
 
 
-def _weights(sure: Mask, otherwise: Array) -> Array:
-    """1 where sure; if nothing is sure at all, the other weight."""
-    if sure.any():
-        return sure.astype(np.float32)
-    return otherwise.astype(np.float32) if otherwise.any() else np.ones(sure.shape, np.float32)
+def _known(sure: Mask, otherwise: Array, thin_weight: float) -> Array:
+    """Weights to fill a side's colour from: 1 where sure, and a little where its parts are too thin to hold a sure pixel.
 
-
-def _with_thin_parts(sure: Mask, side: Mask, thin_weight: float) -> Array:
-    """1 at the sure pixels of a side; a little at its parts too thin to hold a sure one (spokes, cables)."""
-    lost = side & (ndimage.distance_transform_edt(~sure) > 3) if sure.any() else side
-    known = _weights(sure | lost, np.ones(side.shape, np.float32))
-    return np.where(lost & ~sure, thin_weight * known, known).astype(np.float32)
+    Those parts (spokes, hair) get ``thin_weight`` of ``otherwise``, which is also taken if nothing is sure at all.
+    """
+    if not sure.any():
+        return otherwise if otherwise.any() else np.ones_like(otherwise)
+    lost = ndimage.distance_transform_edt(~sure) > _THIN_PX
+    return np.where(sure, 1, np.where(lost, thin_weight * otherwise, 0)).astype(np.float32)
 
 
 def _mixture(rgb: Array, front: Array, plate: Array, near: Mask, edge_px: Array) -> Array:

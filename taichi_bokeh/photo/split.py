@@ -19,7 +19,7 @@ Mask = NDArray[np.bool_]
 JUMP = 0.03  # two neighbours this part of the disparity range apart belong to two surfaces
 _BINS = 128
 _ROUNDING = 1e-5  # a range this small beside the numbers themselves is none
-_MOST_CUTS, _WORTH_A_CUT = 4, 0.04  # of cuts that nobody counts: how many, and what each adds at least
+MOST_CUTS, _WORTH_A_CUT = 4, 0.04  # of cuts that nobody counts: how many, and what each adds at least
 _NOTHING = 1e-3
 _CROSSING_COST = 1e-3  # of a neighbour pair of one surface that a cut parts, against the jump of a pair of two surfaces
 _CROSSING_DEPTH = 0.2  # a surface is followed under the front layer over this part of the disparity range at most
@@ -82,7 +82,7 @@ def choose_cuts(disparity: Array, count: int | None = None) -> list[float]:
         np.add.at(crossed, smooth_low, 1.0)
         np.add.at(crossed, smooth_high, -1.0)
     cost = _CROSSING_COST * np.cumsum(crossed)[:_BINS]
-    most, gain = (_MOST_CUTS, _WORTH_A_CUT) if count is None else (count, _NOTHING)
+    most, gain = (MOST_CUTS, _WORTH_A_CUT) if count is None else (count, _NOTHING)
     return [low_edge + b / scale for b in sorted(_best_stabs(weight, cost, most, gain), reverse=True)]
 
 

@@ -1,0 +1,69 @@
+"""Bring a disparity map to the size of its picture, with the edges where the picture has them."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from taichi_bokeh.photo.split import JUMP
+
+Array = NDArray[np.float32]
+
+
+def resize_disparity(disparity: Array, rgb: Array) -> Array:
+    """Resample a disparity map of another resolution.
+
+    To a larger picture: bilinear on a surface. Where the four samples round a pixel belong to two surfaces, or one of them is
+    a hole, the pixel takes the sample whose colour is most like its own: nothing between two surfaces is made up. To a
+    smaller picture: the nearest sample.
+
+    Args:
+        disparity: [h, w], any unit, larger is nearer; NaN marks a hole.
+        rgb: [H, W, 3], linear light, of the same aspect ratio to within a pixel.
+
+    Returns:
+        float32 [H, W]; NaN where the sample taken is a hole.
+
+    Raises:
+        ValueError: the aspect ratios differ.
+    """
+    if not same_aspect(disparity.shape, rgb.shape):
+        raise ValueError(f"disparity has shape {disparity.shape}; expected the aspect ratio of rgb, {rgb.shape[:2]}")
+    rows, columns = (_positions(length, small) for length, small in zip(rgb.shape, disparity.shape, strict=False))
+    if disparity.shape[0] >= rgb.shape[0]:
+        return disparity[np.ix_(np.rint(rows).astype(int), np.rint(columns).astype(int))].astype(np.float32)
+    colour = np.sqrt(np.maximum(rgb, 0)).astype(np.float32)
+    small_colour = _sampled(colour, *disparity.shape)
+    top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
+    down, right = (rows - top)[:, None], (columns - left)[None]
+    mean = np.zeros(rgb.shape[:2], np.float32)
+    low, high = np.full_like(mean, np.inf), np.full_like(mean, -np.inf)
+    taken, least = np.zeros_like(mean), np.full_like(mean, np.inf)
+    for y, x in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        at = np.ix_(np.minimum(top + y, disparity.shape[0] - 1), np.minimum(left + x, disparity.shape[1] - 1))
+        sample, weight = disparity[at], (down if y else 1 - down) * (right if x else 1 - right)
+        mean += (weight * sample).astype(np.float32)
+        low, high = np.fmin(low, sample), np.fmax(high, sample)
+        # Of samples alike in colour the nearer one is taken.
+        unlike = np.linalg.norm(colour - small_colour[at], axis=2) - 0.1 * weight
+        taken, least = np.where(unlike < least, sample, taken), np.minimum(unlike, least)
+    span = np.nanmax(disparity) - np.nanmin(disparity)
+    one_surface = (high - low <= JUMP * span) & np.isfinite(mean)
+    return np.where(one_surface, mean, taken).astype(np.float32)
+
+
+def same_aspect(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Whether two pictures [H, W, ...] have one aspect ratio, to within a pixel of the smaller."""
+    return abs(a[0] * b[1] - a[1] * b[0]) <= max(*a[:2], *b[:2])
+
+
+def _positions(length: int, small: int) -> NDArray[np.float64]:
+    """Where the centres of ``length`` pixels lie among the centres of ``small`` ones."""
+    return np.clip((np.arange(length) + 0.5) * small / length - 0.5, 0, small - 1)
+
+
+def _sampled(colour: Array, height: int, width: int) -> Array:
+    """The picture's mean colour round each pixel of a smaller one, [height, width, 3]."""
+    reach = [max(1, round(side / small)) for side, small in zip(colour.shape, (height, width), strict=False)]
+    smooth = ndimage.uniform_filter(colour, size=(*reach, 1), mode="nearest")
+    rows, columns = (_positions(small, side) for small, side in zip((height, width), colour.shape, strict=False))
+    return smooth[np.ix_(np.rint(rows).astype(int), np.rint(columns).astype(int))]
