@@ -1,0 +1,47 @@
+"""Find the depth of a scene from one sharp and one blurred picture: python examples/depth_from_defocus.py [FOLDER]."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+import taichi_bokeh as tb
+from taichi_bokeh.dfd.observation import Observation
+from taichi_bokeh.dfd.optimize import OptimizeSettings, optimize
+from taichi_bokeh.dfd.sweep import sweep
+from taichi_bokeh.io import write_image
+
+HEIGHT, WIDTH = 96, 128
+BLUR, FOCUS = 8.0, 0.0
+y, x = torch.meshgrid(torch.linspace(-1, 1, HEIGHT), torch.linspace(-4 / 3, 4 / 3, WIDTH), indexing="ij")
+
+# Before a wall that comes nearer to the bottom, a ball. Both have detail of all sizes, as blur shows on detail only.
+generator = torch.Generator().manual_seed(0)
+octaves = [(3 << k, 4 << k) for k in range(1, 6)]
+noise = [torch.rand(2, 3, *size, generator=generator) for size in octaves]
+rgb = torch.stack([torch.nn.functional.interpolate(n, (HEIGHT, WIDTH), mode="bilinear") for n in noise]).mean(0)
+rgb = (3 * (rgb - 0.5) + 0.5).clamp(0.02, 0.98)[None]
+ball = 1 - (x * x + y * y) / 0.36
+matte = (ball * HEIGHT / 5).clamp(0, 1)
+disparity = torch.stack([0.6 + 0.3 * ball.clamp(min=0).sqrt(), 0.1 + 0.1 * (y + 1)])
+layers = tb.Layers(rgb, torch.stack([matte, torch.ones_like(matte)])[None, :, None], disparity[None, :, None])
+
+# What a camera would take: stopped down, and with an open lens focused beyond the wall.
+sharp = matte * rgb[:, 0] + (1 - matte) * rgb[:, 1]
+blurred = tb.trace(layers, tb.ThinLens(BLUR, FOCUS), rays=256)
+truth = torch.where(matte > 0.5, disparity[0], disparity[1])
+
+seen = Observation(sharp, blurred[:, None], torch.tensor([[BLUR]]), torch.tensor([[FOCUS]]), near=1.0, far=0.0)
+found = {
+    "plane sweep": sweep(seen).disparity,
+    "one layer": optimize(seen, settings=OptimizeSettings(steps=60)).disparity,
+    "two layers": optimize(seen, settings=OptimizeSettings(steps=60, layers=2)).disparity,
+}
+for name, estimate in found.items():
+    print(f"{name}: mean error {BLUR * (estimate[0, 0] - truth).abs().mean():.2f} px of the radius of blur")
+
+maps = [truth, *(estimate[0, 0] for estimate in found.values())]
+strip = torch.cat([sharp[0], blurred[0], *(each.expand(3, -1, -1) for each in maps)], -1)
+path = Path(sys.argv[1] if len(sys.argv) > 1 else ".") / "depth-from-defocus.png"
+write_image(path, strip.permute(1, 2, 0).numpy(), overwrite=True)
+print(f"{path}: sharp, blurred, true disparity, {', '.join(found)}")
