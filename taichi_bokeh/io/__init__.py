@@ -3,16 +3,20 @@
 from taichi_bokeh.io.disparity import read_alpha, read_disparity
 from taichi_bokeh.io.images import Image, read_image, write_image
 from taichi_bokeh.io.maps import check_map_format, write_map
+from taichi_bokeh.io.metadata import Metadata, check_metadata, read_metadata
 from taichi_bokeh.io.output import check_output, write_atomically
 from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
 
 __all__ = [
     "Image",
+    "Metadata",
     "check_map_format",
+    "check_metadata",
     "check_output",
     "read_alpha",
     "read_disparity",
     "read_image",
+    "read_metadata",
     "srgb_decode",
     "srgb_encode",
     "write_atomically",

@@ -3,7 +3,7 @@
 import io
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,7 @@ from taichi_bokeh.io import exr, pfm, png16
 from taichi_bokeh.io.arrays import PICTURE_SUFFIXES, read_contents, refusal, to_unit
 from taichi_bokeh.io.colour_profile import to_srgb
 from taichi_bokeh.io.extras import import_openexr, import_tifffile
+from taichi_bokeh.io.metadata import Metadata, add_to_tiff, check_metadata
 from taichi_bokeh.io.output import check_output, write_atomically
 from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
 
@@ -75,6 +76,7 @@ def write_image(
     *,
     overwrite: bool = False,
     bits: int | None = None,
+    metadata: Metadata | None = None,
 ) -> None:
     """Write a picture as PNG, JPEG (sRGB), OpenEXR, PFM, TIFF or npy (floats, linear light), by the suffix of ``path``.
 
@@ -87,13 +89,17 @@ def write_image(
         overwrite: replace a file of that name.
         bits: a channel: 8 or 16 for PNG, 8 for JPEG, 16 (half) or 32 for EXR, 32 for the others. By default 8 for PNG and JPEG
             and 32 for the rest, which take 8 to mean this too.
+        metadata: of the photograph that the picture was made of, see `read_metadata`; for JPEG, PNG and TIFF.
 
     Raises:
         FileExistsError: the file exists and ``overwrite`` is false.
         FileNotFoundError: its folder does not exist.
-        ValueError: the shapes, the suffix or ``bits`` do not fit, or a value is not finite.
+        TypeError: ``metadata`` is something else.
+        ValueError: the shapes, the suffix, ``bits`` or ``metadata`` do not fit, or a value is not finite.
     """
     check_format(path, bits, has_alpha=alpha is not None)
+    suffix = Path(path).suffix.lower()
+    check_metadata(metadata, suffix)
     check_output(path, overwrite)
     rgb = np.ascontiguousarray(rgb, np.float32)
     if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
@@ -102,7 +108,7 @@ def write_image(
         raise ValueError(f"write_image: alpha has shape {alpha.shape}, and must be {rgb.shape[:2]} like rgb")
     if not np.isfinite(rgb).all():
         raise ValueError("write_image: rgb holds NaN or infinite values")
-    write_atomically(path, _encode(Path(path).suffix.lower(), rgb, alpha, bits), overwrite)
+    write_atomically(path, _encode(suffix, rgb, alpha, bits, metadata or Metadata()), overwrite)
 
 
 def check_format(path: str | os.PathLike[str], bits: int | None = None, *, has_alpha: bool = False) -> None:
@@ -120,28 +126,37 @@ def check_format(path: str | os.PathLike[str], bits: int | None = None, *, has_a
         import_tifffile()
 
 
-def _encode(suffix: str, rgb: Array, alpha: Array | None, bits: int | None) -> bytes:
+def _encode(suffix: str, rgb: Array, alpha: Array | None, bits: int | None, metadata: Metadata) -> bytes:
     """The content of the file."""
     if suffix == ".exr":
         return exr.encode_picture(rgb, alpha, bits or 32)
     if suffix == ".pfm":
         return pfm.encode(rgb)
-    buffer = io.BytesIO()
     if suffix in (".tif", ".tiff", ".npy"):
         planes = rgb if alpha is None else np.dstack([rgb, alpha.astype(np.float32)])
-        if suffix == ".npy":
-            np.save(buffer, planes)
-        else:
-            extra = {} if alpha is None else {"extrasamples": ["unassalpha"]}
-            import_tifffile().imwrite(buffer, planes, photometric="rgb", **extra)
-        return buffer.getvalue()
+        return _npy(planes) if suffix == ".npy" else add_to_tiff(_tiff(planes), metadata)
     encoded = srgb_encode(np.clip(rgb, 0, 1))
     planes = encoded if alpha is None else np.dstack([encoded, np.clip(alpha, 0, 1)])
     if bits == 16:
-        return png16.encode((planes * 65535 + 0.5).astype(np.uint16))
+        return png16.encode((planes * 65535 + 0.5).astype(np.uint16), metadata.exif.removeprefix(b"Exif\0\0"))
     picture = PillowImage.fromarray((planes * 255 + 0.5).astype(np.uint8))
+    options: dict[str, Any] = {"exif": metadata.exif} if metadata.exif else {}
+    buffer = io.BytesIO()
     if suffix == ".png":
-        picture.save(buffer, "PNG")
+        picture.save(buffer, "PNG", **options)
     else:
-        picture.save(buffer, "JPEG", quality=95, subsampling=0)
+        picture.save(buffer, "JPEG", quality=95, subsampling=0, **options)
+    return buffer.getvalue()
+
+
+def _npy(planes: Array) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, planes)
+    return buffer.getvalue()
+
+
+def _tiff(planes: Array) -> bytes:
+    buffer = io.BytesIO()
+    extra = {"extrasamples": ["unassalpha"]} if planes.shape[2] == 4 else {}
+    import_tifffile().imwrite(buffer, planes, photometric="rgb", byteorder="<", metadata=None, software=False, **extra)
     return buffer.getvalue()

@@ -73,5 +73,5 @@ def _encode(suffix: str, plane: NDArray[np.float32], channel: MapChannel) -> byt
     if suffix == ".npy":
         np.save(buffer, plane)
     else:
-        import_tifffile().imwrite(buffer, plane, photometric="minisblack")
+        import_tifffile().imwrite(buffer, plane, photometric="minisblack", metadata=None, software=False)
     return buffer.getvalue()

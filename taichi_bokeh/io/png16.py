@@ -66,8 +66,8 @@ def coding(content: bytes) -> bytes | None:
     return None
 
 
-def encode(samples: NDArray[np.uint16]) -> bytes:
-    """The PNG file of [H, W] or [H, W, C], C ≤ 4."""
+def encode(samples: NDArray[np.uint16], exif: bytes = b"") -> bytes:
+    """The PNG file of [H, W] or [H, W, C], C ≤ 4; `exif` is a block of EXIF, without the word before it."""
     image = np.ascontiguousarray(np.atleast_3d(samples), ">u2")
     height, width, channels = image.shape
     rows = image.view(np.uint8).reshape(height, -1)
@@ -75,9 +75,12 @@ def encode(samples: NDArray[np.uint16]) -> bytes:
     filtered[:, 0] = _UP
     filtered[:, 1:] = np.diff(rows, axis=0, prepend=np.zeros((1, rows.shape[1]), np.uint8))
     header = struct.pack(">IIBBBBB", width, height, 16, _COLOUR_TYPE[channels], 0, 0, 0)
-    parts = ((b"IHDR", header), (b"sRGB", b"\0"), (b"IDAT", zlib.compress(filtered.tobytes(), 6)), (b"IEND", b""))
+    data = zlib.compress(filtered.tobytes(), 6)
+    parts = [(b"IHDR", header), (b"sRGB", b"\0"), (b"eXIf", exif), (b"IDAT", data), (b"IEND", b"")]
     return _SIGNATURE + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in parts
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in parts
+        if body or name != b"eXIf"
     )
 
 
