@@ -163,15 +163,13 @@ def _digest(path: str) -> str:
 
 
 def _observation(photographs: Photographs, aperture: Aperture, arguments: Namespace, saved: Saved | None) -> Observation:
-    """What is known; where the lens is not, from the checkpoint, or searched for."""
+    """What is known; where the lens is not, it is searched for, or in the checkpoint."""
     blur, focus = arguments.blur, None if arguments.focus is None else [arguments.focus]
     if arguments.stack is not None:
         focus = [shot.focus for shot in arguments.stack]
-    if saved is None:
-        return observe(photographs, arguments.near, arguments.far, aperture, blur, focus)
-    pictures = photographs.all_in_focus[None], photographs.blurred[None]
-    lens = saved.blur.to(pictures[0]), saved.focus.to(pictures[0])
-    return Observation(*pictures, *lens, near=arguments.near, far=arguments.far, aperture=aperture)
+    if saved is not None:
+        blur, focus = float(saved.blur[0, 0]), saved.focus[0].tolist()
+    return observe(photographs, arguments.near, arguments.far, aperture, blur, focus)
 
 
 def _tell_lens(seen: Observation, arguments: Namespace, say: Say) -> None:

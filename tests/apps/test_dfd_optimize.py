@@ -1,7 +1,9 @@
 """``taichi-bokeh dfd optimize`` finds what the library finds, goes on where it was interrupted, and says what is wrong."""
 
+import io
 import re
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +189,13 @@ def test_what_cannot_be_written_can_be_written_later(folder, monkeypatch, capsys
     np.testing.assert_array_equal(np.load(folder / "out.npy"), _directly(folder).disparity[0, 0])
 
 
+def _one_bit_other(content: bytes) -> bytes:
+    """In the middle of a tensor."""
+    largest = max(zipfile.ZipFile(io.BytesIO(content)).infolist(), key=lambda member: member.file_size)
+    place = largest.header_offset + largest.file_size
+    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
+
+
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
@@ -195,6 +204,7 @@ def test_what_cannot_be_written_can_be_written_later(folder, monkeypatch, capsys
         (None, {"blades": 6}, "--blades is not given there, and 6 here"),
         (None, {"blurred": "1.npy"}, "--blurred is not the same"),
         (lambda content: content[:-100], {}, "damaged"),
+        (_one_bit_other, {}, "damaged"),
         (lambda content: b"", {}, "damaged"),
         (lambda content: b"precious", {}, "damaged"),
     ],
