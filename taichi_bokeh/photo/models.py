@@ -5,6 +5,7 @@ None is part of this package and none is downloaded. Whatever its kind, a networ
 """
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -103,7 +104,9 @@ def _of_torchscript(path: Path) -> Callable[..., Any]:
     if not path.is_file():
         raise ValueError(f"{path} does not exist; expected {_KINDS}")
     try:
-        network = torch.jit.load(os.fspath(path), map_location="cpu").eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # torch's, of the format that the user has chosen
+            network = torch.jit.load(os.fspath(path), map_location="cpu").eval()
     except (RuntimeError, ValueError) as error:
         raise ValueError(f"{path} cannot be read as TorchScript: {_said(error)}") from error
 

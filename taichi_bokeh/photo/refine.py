@@ -6,6 +6,9 @@ for each process.
 """
 
 import math
+from contextlib import redirect_stdout
+from functools import partial
+from io import StringIO
 from itertools import pairwise
 from types import ModuleType
 
@@ -20,6 +23,7 @@ _BAND = 1 / 60  # half the unknown band's width, of the picture's short side
 _LEAST_BAND_PX = 3.0
 _ISLAND = 4.0  # islands and holes smaller than so many squares of half the band are no object's outline
 _TILE_PX = 1000  # the side of the squares that are solved at once: about 0.4 GB
+_SHIFTS = (1e-3, 1e-2, 0.1, 1.0, 10.0)  # of the diagonal, tried in turn until the preconditioner is positive definite
 _COARSE = 1e-5  # residual at which a matte is good to less than a grey value of 8 bits
 
 
@@ -91,7 +95,10 @@ def _pymatting() -> ModuleType:
 
 
 def _closed_form(image: NDArray[np.float64], trimap: NDArray[np.float64]) -> Array:
-    solved = _pymatting().estimate_alpha_cf(image, trimap, cg_kwargs={"rtol": _COARSE})
+    pymatting = _pymatting()
+    preconditioner = partial(pymatting.ichol, shifts=_SHIFTS)
+    with redirect_stdout(StringIO()):  # it prints when one shift does not do
+        solved = pymatting.estimate_alpha_cf(image, trimap, preconditioner, cg_kwargs={"rtol": _COARSE})
     return np.clip(solved, 0, 1).astype(np.float32)
 
 
