@@ -1,4 +1,4 @@
-"""The site's settings: `sphinx-build -W --keep-going docs docs/_build/html`, with `pip install -e ".[docs]"`."""
+"""The site's settings: `sphinx-build -W docs docs/_build/html`, with `pip install -e ".[docs]"`."""
 
 import sys
 from pathlib import Path
@@ -21,6 +21,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx_gallery.gen_gallery",
     "api_pages",
+    "command_pages",
     "docstrings",
 ]
 exclude_patterns = ["_build", "_ext", "**/.ipynb_checkpoints"]
@@ -28,7 +29,6 @@ highlight_language = "none"  # an indented block is an equation, unless it says 
 default_role = "py:obj"  # `Layers` in a docstring is a link where there is such a thing, and code anyway
 
 myst_heading_anchors = 4
-myst_enable_extensions = ["colon_fence"]
 
 autodoc_default_options = {"members": True}
 autodoc_member_order = "bysource"

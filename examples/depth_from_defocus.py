@@ -1,4 +1,8 @@
-"""Find the depth of a scene from one sharp and one blurred picture: python examples/depth_from_defocus.py [FOLDER]."""
+"""Depth from one blurred picture
+==============================
+
+Find the depth of a scene from one sharp and one blurred picture: ``python examples/depth_from_defocus.py [FOLDER]``.
+"""
 
 import sys
 from pathlib import Path

@@ -23,6 +23,7 @@ def test_the_version_is_stated_in_one_place():
     assert ROOT / PYPROJECT["tool"]["hatch"]["version"]["path"] == ROOT / "taichi_bokeh/_version.py"
     stating = [path for path in ROOT.glob("taichi_bokeh/**/*.py") if __version__ in path.read_text(encoding="utf-8")]
     assert stating == [ROOT / "taichi_bokeh/_version.py"]
+    assert f"\nversion: {__version__}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
 
 
 def test_the_package_declares_its_types():
@@ -53,3 +54,16 @@ def test_every_extra_holds_the_one_before_so_that_the_readmes_commands_build_on_
     extras = PYPROJECT["project"]["optional-dependencies"]
     assert "taichi-bokeh[photo]" in extras["test"]
     assert "taichi-bokeh[test]" in extras["dev"]
+
+
+def test_the_table_of_third_party_licences_has_every_requirement_with_what_needs_it():
+    needed: dict[str, list[str]] = {}
+    project = PYPROJECT["project"]
+    for group, requirements in {"taichi-bokeh": project["dependencies"], **project["optional-dependencies"]}.items():
+        for requirement in requirements:
+            needed.setdefault(re.match(r"[\w.-]+", requirement)[0], []).append(group)
+    del needed["taichi-bokeh"]
+    page = (ROOT / "THIRD_PARTY.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\w.-]+) \| ([^|]+) \| ([^|]+) \| [\d.]+ \| <https://[^|]+> \|$", page, re.MULTILINE)
+    assert {name: groups.split(", ") for name, groups, _ in rows} == needed
+    assert all(re.search(r"[A-Z]", licence) for _, _, licence in rows)

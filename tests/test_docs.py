@@ -1,0 +1,61 @@
+import ast
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from taichi_bokeh.apps.cli import _parser
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted(path for path in ROOT.glob("docs/**/*.md") if "_build" not in path.parts)]
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def commands(page: Path) -> list[list[str]]:
+    lines = [line for block in blocks(page, "sh") for line in block.replace("\\\n", " ").splitlines()]
+    parts = [part.strip() for line in lines for part in line.split("&&")]
+    return [shlex.split(part, comments=True)[1:] for part in parts if part.startswith("taichi-bokeh ")]
+
+
+SHOWN = [pytest.param(command, id=" ".join(command)[:60]) for page in PAGES for command in commands(page)]
+
+
+@pytest.mark.parametrize("command", SHOWN)
+def test_every_command_in_the_docs_is_one_that_the_command_line_takes(command):
+    if command == ["--version"]:
+        with pytest.raises(SystemExit) as ended:
+            _parser().parse_args(command)
+        assert ended.value.code == 0
+    else:
+        assert _parser().parse_args(command).run.startswith("taichi_bokeh.apps.")
+
+
+def test_every_piece_of_python_in_the_docs_is_whole_and_imports_what_exists():
+    pieces = [piece for page in PAGES for piece in blocks(page, "python")]
+    assert pieces
+    imports = [ast.unparse(node) for piece in pieces for node in ast.walk(ast.parse(piece)) if isinstance(node, ast.ImportFrom)]
+    for line in imports:
+        exec(line, {})
+
+
+def test_the_first_program_of_the_five_minutes_runs(tmp_path):
+    command = [sys.executable, "-c", blocks(ROOT / "docs/start.md", "python")[0]]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "layer 1" in done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_between_pages_leads_to_a_file(page):
+    links = re.findall(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    made = ("docs/api/generated", "docs/gallery")  # when the site is built
+    targets = [(page.parent / link).resolve().relative_to(ROOT) for link in links]
+    assert [str(target) for target in targets if not str(target).startswith(made) and not (ROOT / target).exists()] == []
