@@ -1,6 +1,7 @@
 """Pictures, disparities and mattes in and out of files."""
 
-from taichi_bokeh.io.disparity import read_alpha, read_disparity
+from taichi_bokeh.io.describe import DepthDescription, describe_depth
+from taichi_bokeh.io.disparity import DepthUnit, read_alpha, read_disparity
 from taichi_bokeh.io.images import Image, read_image, write_image
 from taichi_bokeh.io.maps import check_map_format, write_map
 from taichi_bokeh.io.metadata import Metadata, check_metadata, read_metadata
@@ -8,11 +9,14 @@ from taichi_bokeh.io.output import check_output, write_atomically
 from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
 
 __all__ = [
+    "DepthDescription",
+    "DepthUnit",
     "Image",
     "Metadata",
     "check_map_format",
     "check_metadata",
     "check_output",
+    "describe_depth",
     "read_alpha",
     "read_disparity",
     "read_image",

@@ -1,0 +1,207 @@
+"""What a picture or depth file holds, and how its numbers would be read."""
+
+import math
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taichi_bokeh.io.arrays import read_contents, refusal
+from taichi_bokeh.io.colour_profile import profile_name
+from taichi_bokeh.io.contents import Contents
+from taichi_bokeh.io.disparity import DepthUnit, is_one_channel, single_channel
+
+Kind = Literal["picture", "disparity", "depth", "unclear"]
+
+_MOST_BINS = 20
+_FULL = 0.95  # of the largest integer: a map that was scaled to its type reaches at least this
+_NEAREST_MM = 100  # a depth camera measures nothing nearer
+_LONGEST_M = 100  # depth up to this in metres, beyond in millimetres
+
+
+@dataclass(frozen=True)
+class DepthDescription:
+    """What `describe_depth` found.
+
+    Attributes:
+        format: "PNG", "OpenEXR" …
+        width: in pixels.
+        height: in pixels.
+        dtype: of the numbers in the file.
+        channels: how many, alpha among them.
+        channel_names: those of an OpenEXR file; what follows is said of those that depth or else a picture would be read from.
+        profile: name of the embedded colour profile, or None.
+        minimum: of the finite numbers, as they are in the file, without alpha; NaN where there are none.
+        median: of these.
+        maximum: of these.
+        hole_share: part of the pixels that hold NaN or infinite values.
+        zero_share: part of the pixels that are 0 in all channels.
+        counts: histogram of the finite numbers, in at most 20 bins of equal width.
+        edges: of its bins, one more than these.
+        slope: of a map, by how much of the range its lower third is above its upper third in the median: as the ground below is
+            nearer in most photographs, a negative one hints at numbers that grow with distance. Of a picture 0.
+        kind: what it is, or is most likely.
+        is_certain: the file says so itself; else the numbers suggest it.
+        depth: what to give `read_disparity`, if it is a map.
+        unit: likewise.
+        finding: why, in words.
+    """
+
+    format: str
+    width: int
+    height: int
+    dtype: str
+    channels: int
+    channel_names: tuple[str, ...]
+    profile: str | None
+    minimum: float
+    median: float
+    maximum: float
+    hole_share: float
+    zero_share: float
+    counts: tuple[int, ...]
+    edges: tuple[float, ...]
+    slope: float
+    kind: Kind
+    is_certain: bool
+    depth: bool
+    unit: DepthUnit | None
+    finding: str
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """What the numbers may be."""
+
+    kind: Kind
+    finding: str
+    is_certain: bool = False
+    depth: bool = False
+    unit: DepthUnit | None = None
+
+
+def describe_depth(path: str | os.PathLike[str]) -> DepthDescription:
+    """Describe a file of any format that `read_image` or `read_disparity` reads.
+
+    Only the channel Z of OpenEXR says that it is depth. What else is said of depth is a guess from the numbers, for a person to
+    judge; whether near is bright or dark, its slope may hint at.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        OSError: the system refuses to read it.
+        ValueError: it cannot be read.
+    """
+    contents = read_contents(path, "depth")
+    try:
+        profile = None if contents.profile is None else profile_name(contents.profile)
+    except ValueError as error:
+        raise refusal(path, error) from None
+    values = contents.values
+    planes = values[..., None] if values.ndim == 2 else values
+    colours = planes[..., :-1] if planes.shape[2] in (2, 4) and not contents.is_cmyk else planes
+    numbers = colours[np.isfinite(colours)].astype(np.float64)
+    some = numbers if numbers.size else np.array([np.nan])
+    guess = _guess(contents, path, numbers)
+    counts, edges = _histogram(numbers, whole=not np.issubdtype(values.dtype, np.floating))
+    return DepthDescription(
+        format=contents.format,
+        width=values.shape[1],
+        height=values.shape[0],
+        dtype=str(values.dtype),
+        channels=len(contents.channels) or planes.shape[2],
+        channel_names=contents.channels,
+        profile=profile,
+        minimum=float(some.min()),
+        median=float(np.median(some)),
+        maximum=float(some.max()),
+        hole_share=float(1 - np.isfinite(colours).all(axis=-1).mean()),
+        zero_share=float((colours == 0).all(axis=-1).mean()),
+        counts=counts,
+        edges=edges,
+        slope=0.0 if guess.kind == "picture" else _slope(planes[..., 0]),
+        kind=guess.kind,
+        is_certain=guess.is_certain,
+        depth=guess.depth,
+        unit=guess.unit,
+        finding=guess.finding,
+    )
+
+
+def _histogram(numbers: NDArray[np.float64], whole: bool) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Counts, and the edges of the bins; whole numbers get bins of whole width, so that each holds as many of them."""
+    if numbers.size == 0:
+        return (), ()
+    low, high = float(numbers.min()), float(numbers.max())
+    if whole:
+        width = math.ceil((high - low + 1) / _MOST_BINS)
+        edges = low + width * np.arange(math.ceil((high - low + 1) / width) + 1)
+    else:
+        edges = np.linspace(low / 2, high / 2, _MOST_BINS + 1 if high > low else 2) * 2  # halved: their range may be too large
+    counts = np.bincount(np.searchsorted(edges[1:-1], numbers.ravel(), side="right"), minlength=len(edges) - 1)
+    return tuple(counts.tolist()), tuple(edges.tolist())
+
+
+def _guess(contents: Contents, path: str | os.PathLike[str], numbers: NDArray[np.float64]) -> _Guess:
+    values = contents.values
+    if contents.is_cmyk:
+        return _Guess("picture", "inks (CMYK): a picture", is_certain=True)
+    if values.ndim == 3 and values.shape[2] > 4:
+        return _Guess("unclear", f"{values.shape[2]} channels: neither a picture nor a map")
+    if not is_one_channel(values):
+        return _Guess("picture", "its colour channels differ: a picture", is_certain=True)
+    if numbers.size == 0:
+        return _Guess("unclear", "no finite number in it: every pixel is a hole")
+    if "Z" in contents.channels:
+        return _Guess("depth", "its channel is Z: depth", is_certain=True, depth=True)
+    plane = single_channel(values, path)
+    if np.issubdtype(plane.dtype, np.floating):
+        return _guess_floats(plane, numbers)
+    return _guess_integers(plane, numbers)
+
+
+def _guess_integers(plane: NDArray[Any], numbers: NDArray[np.float64]) -> _Guess:
+    bits = 1 if plane.dtype == np.bool_ else 8 * plane.dtype.itemsize
+    low, high, zeros = numbers.min(), numbers.max(), float((numbers == 0).mean())
+    if bits <= 8:
+        return _Guess(
+            "unclear", f"{bits}-bit integers {low:.0f}…{high:.0f}: a grey picture, a matte, or disparity scaled to them"
+        )
+    positive = numbers[numbers > 0]
+    is_apart = low == 0 and positive.size > 0  # zeros are told beside the range of the others
+    found = f"{bits}-bit integers {positive.min() if is_apart else low:.0f}…{high:.0f}"
+    found += f", zeros {zeros:.1%}" if is_apart else ""
+    if low >= 0 and bits == 16 and high >= _FULL * 65535:
+        return _Guess("disparity", f"{found}: their whole range, so scaled to it, as disparity is")
+    if low >= 0 and positive.size and positive.min() >= _NEAREST_MM:
+        return _Guess("depth", f"{found}: looks like depth in millimetres", depth=True, unit="mm")
+    return _Guess("unclear", f"{found}: may be disparity in part of their range, or depth in some unit")
+
+
+def _guess_floats(plane: NDArray[Any], numbers: NDArray[np.float64]) -> _Guess:
+    low, high, zeros = numbers.min(), numbers.max(), float((numbers == 0).mean())
+    positive = numbers[numbers > 0]
+    is_apart = low == 0 and positive.size > 0
+    found = f"{8 * plane.dtype.itemsize}-bit floats {positive.min() if is_apart else low:.4g}…{high:.4g}"
+    found += f", zeros {zeros:.1%}" if is_apart else ""
+    if low < 0:
+        return _Guess("disparity", f"{found}: depth is not negative, so looks like disparity")
+    if low == 0 and high == 1:
+        return _Guess("disparity", f"{found}: scaled to [0, 1], as disparity is")
+    if is_apart and positive.min() > 0.1 * np.median(positive):
+        unit: DepthUnit = "m" if np.median(positive) <= _LONGEST_M else "mm"
+        name = {"m": "metres", "mm": "millimetres"}[unit]
+        return _Guess("depth", f"{found} and nothing near 0: looks like depth in {name}", depth=True, unit=unit)
+    return _Guess("unclear", f"{found}: may be disparity or depth, which numbers do not tell apart")
+
+
+def _slope(plane: NDArray[Any]) -> float:
+    """Lower third minus upper third, in the medians of their finite numbers, over the range of all."""
+    third = max(1, plane.shape[0] // 3)
+    upper, lower, numbers = (part[np.isfinite(part)].astype(np.float64) for part in (plane[:third], plane[-third:], plane))
+    if not upper.size or not lower.size or numbers.min() == numbers.max():
+        return 0.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        slope = (np.median(lower) - np.median(upper)) / (numbers.max() - numbers.min())
+    return float(slope) if np.isfinite(slope) else 0.0
