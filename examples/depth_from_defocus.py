@@ -21,10 +21,10 @@ y, x = torch.meshgrid(torch.linspace(-1, 1, HEIGHT), torch.linspace(-4 / 3, 4 / 
 
 # Before a wall that comes nearer to the bottom, a ball. Both have detail of all sizes, as blur shows on detail only.
 generator = torch.Generator().manual_seed(0)
-octaves = [(3 << k, 4 << k) for k in range(1, 6)]
-noise = [torch.rand(2, 3, *size, generator=generator) for size in octaves]
-rgb = torch.stack([torch.nn.functional.interpolate(n, (HEIGHT, WIDTH), mode="bilinear") for n in noise]).mean(0)
-rgb = (3 * (rgb - 0.5) + 0.5).clamp(0.02, 0.98)[None]
+noise = [torch.rand(2, 1, 3 << k, 4 << k, generator=generator) for k in range(1, 6)]
+detail = torch.stack([torch.nn.functional.interpolate(octave, (HEIGHT, WIDTH), mode="bilinear") for octave in noise]).mean(0)
+paint = torch.tensor([[0.95, 0.6, 0.3], [0.4, 0.55, 0.7]])[:, :, None, None]
+rgb = (paint * (3 * detail - 1).clamp(0.02, 1))[None]
 ball = 1 - (x * x + y * y) / 0.36
 matte = (ball * HEIGHT / 5).clamp(0, 1)
 disparity = torch.stack([0.6 + 0.3 * ball.clamp(min=0).sqrt(), 0.1 + 0.1 * (y + 1)])

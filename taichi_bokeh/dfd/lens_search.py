@@ -9,13 +9,13 @@ What a picture shows is the radius r = K·(D − F) of its circles of confusion,
 - Of a stack the foci F_s are known. A point then shows r_s − r_t = K·(F_t − F_s), so K and D both follow from the pictures.
 
 One picture: a plane sweep over radii up to R = 16, 32, 64 … px, until the radii found end well below R. From their ends, at
-pixels with texture and without outliers, K and F follow. A stack: a plane sweep for each of several K, √2 apart, and the one
-that fits best.
+pixels with texture and without outliers, K and F follow. A stack: a plane sweep for one K after the other, √2 apart, until
+two have fitted worse than the best before them.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil, log2, sqrt
+from math import sqrt
 from typing import NamedTuple
 
 import torch
@@ -35,7 +35,7 @@ _SHARE_OF_SIDE = 4  # no radius is larger than the shorter side over this
 _ENDS_BELOW = 0.75  # of the largest radius: there the radii found must end
 _OUTLIERS = 0.01  # of the pixels with texture, at either end
 _LEAST_PX = 0.5  # a smaller radius is no blur to tell depth from
-_STACK_FIRST_PX, _PER_DOUBLING = 4.0, 2  # radius over the whole range of the first blur that is tried, and how many a doubling
+_STACK_FIRST_PX, _LEAST_TRIED = 4.0, 3  # radius over the whole range, of the first blur that is tried for a stack
 
 
 class Radii(NamedTuple):
@@ -169,15 +169,19 @@ def _blur_of_stack(observation: Observation) -> float:
     small, scale = _shrunk(observation)
     span = small.near - small.far
     largest_px = min(small.all_in_focus.shape[-2:]) / _SHARE_OF_SIDE
-    count = 1 + max(2, ceil(_PER_DOUBLING * log2(max(1.0, largest_px / _STACK_FIRST_PX))))
-    radii_px = [_STACK_FIRST_PX * sqrt(2) ** k for k in range(count)]
-    misfits = []
-    for radius_px in radii_px:
-        tried = replace(small, blur=torch.full_like(small.blur, radius_px / span))
+    radii_px: list[float] = []  # over the whole range of disparities
+    misfits: list[float] = []
+    while _goes_on(misfits) and (len(misfits) < _LEAST_TRIED or radii_px[-1] < largest_px):
+        radii_px.append(_STACK_FIRST_PX * sqrt(2) ** len(radii_px))
+        tried = replace(small, blur=torch.full_like(small.blur, radii_px[-1] / span))
         costs = cost_volume(tried, plane_disparities(tried, _PLANES.step_px), _PLANES.window_px, _PLANES.truncation)
         misfits.append(float(costs.amin(1).mean()))
-    best = min(range(count), key=misfits.__getitem__)
-    return radii_px[best] / span * scale
+    return radii_px[misfits.index(min(misfits))] / span * scale
+
+
+def _goes_on(misfits: list[float]) -> bool:
+    """Until the last two fit worse than the best before them."""
+    return len(misfits) < 3 or min(misfits[-2:]) < min(misfits[:-2])
 
 
 def _shrunk(observation: Observation) -> tuple[Observation, int]:
