@@ -19,6 +19,7 @@ from taichi_bokeh.apps.arguments import (
 )
 from taichi_bokeh.apps.dfd import add_dfd
 from taichi_bokeh.apps.errors import one_line
+from taichi_bokeh.apps.inspect_file import add_inspect
 from taichi_bokeh.apps.preview_arguments import add_preview
 from taichi_bokeh.apps.render_arguments import add_lens, add_render
 from taichi_bokeh.apps.render_batch import add_render_batch
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     add_render(commands)
     add_preview(commands)
     add_render_batch(commands)
+    add_inspect(commands)
     _add_trace(commands)
     _add_benchmark(commands)
     add_dfd(commands)

@@ -1,0 +1,110 @@
+"""``taichi-bokeh inspect``: what a picture or depth file holds, and how it will be read."""
+
+import argparse
+import sys
+from argparse import Namespace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from taichi_bokeh.io import DepthDescription
+
+_EXAMPLES = """\
+examples:
+  taichi-bokeh inspect depth.png
+  taichi-bokeh inspect photo.exr disparity.pfm
+
+Whether numbers are disparity or depth, and in what unit, most files do not say. What they look like is told with the options
+of the other commands that would read them so.
+"""
+_BAR = 40  # characters
+_EIGHTHS = " ▏▎▍▌▋▊▉"
+_CLEAR_SLOPE = 0.1  # of the range, for a hint
+
+
+def add_inspect(commands: Any) -> None:
+    """Add the command to those of ``taichi-bokeh``."""
+    parser = commands.add_parser(
+        "inspect",
+        help="say what a picture or depth file holds, and how it will be read",
+        description="Say what picture or depth files hold, and how they will be read.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run="taichi_bokeh.apps.inspect_file:inspect_files")
+    parser.add_argument("files", metavar="FILE", nargs="+", help="PNG, JPEG, TIFF, OpenEXR, PFM, npy, npz, WebP, GIF")
+
+
+def inspect_files(arguments: Namespace) -> None:
+    """Run the command; see ``taichi-bokeh inspect --help``.
+
+    Raises:
+        ValueError, OSError: what is wrong with a file, in one line.
+    """
+    from taichi_bokeh.io import describe_depth
+
+    for i, path in enumerate(arguments.files):
+        text = "\n".join(_lines(path, describe_depth(path)))
+        sys.stdout.write("\n" * (i > 0) + text + "\n")
+
+
+def _lines(path: str, found: "DepthDescription") -> list[str]:
+    names = f" ({', '.join(found.channel_names)})" if found.channel_names else ""
+    channels = f"{found.channels} channel{'s' * (found.channels > 1)}{names}"
+    head = f"{path}: {found.format}, {found.width}×{found.height} pixels, {found.dtype}, {channels}"
+    values = f"values: {found.minimum:.6g} … {found.maximum:.6g}, median {found.median:.6g}"
+    return [
+        head,
+        *([f"colour profile: {found.profile}"] if found.profile is not None else []),
+        f"{values}; holes {found.hole_share:.1%}, zeros {found.zero_share:.1%}",
+        *_histogram(found),
+        f"{found.finding}{_options(found)}",
+        f"by default: {_default(found)}",
+        *_hints(found),
+    ]
+
+
+def _histogram(found: "DepthDescription") -> list[str]:
+    """A line for each bin: from where to where, a bar, the share."""
+    counts = found.counts
+    total, most = sum(counts), max(counts, default=1)
+    edges = [f"{edge:.6g}" for edge in found.edges]
+    wide = max(map(len, edges), default=0)
+    ranges = [f"{low:>{wide}} … {high:>{wide}}" for low, high in pairwise(edges)]
+    return [f"  {span}  {_bar(count / most):<{_BAR}} {count / total:6.1%}" for span, count in zip(ranges, counts, strict=True)]
+
+
+def _bar(part: float) -> str:
+    """A bar of `part` of the full length, to an eighth of a character; nothing but 0 is without any."""
+    eighths = round(part * _BAR * 8) or (part > 0)
+    return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip()
+
+
+def _options(found: "DepthDescription") -> str:
+    """What to give the other commands, where it is not what they do by default."""
+    if not found.depth:
+        return ""
+    return "; give --depth" + (" --depth-unit mm" if found.unit == "mm" else "")
+
+
+def _default(found: "DepthDescription") -> str:
+    scaled = found.dtype in ("uint8", "uint16")
+    if found.kind == "picture":
+        if not scaled:
+            return "a picture in linear light"
+        return "a picture in sRGB" if found.profile is None else "a picture, brought from its colour profile to sRGB"
+    if "Z" in found.channel_names:
+        return "refused, unless --depth is given, as Z is never disparity"
+    if found.channels > 4 and not found.channel_names:
+        return "refused"
+    numbers = f"divided by {65535 if found.dtype == 'uint16' else 255}" if scaled else "as they are"
+    return f"disparity, its numbers {numbers}, larger is nearer"
+
+
+def _hints(found: "DepthDescription") -> list[str]:
+    if found.kind not in ("disparity", "unclear") or found.slope > -_CLEAR_SLOPE:
+        return []
+    return [
+        "its lower third has smaller numbers than its upper third: if what is near is small, "
+        "give --invert-disparity, or if it is depth, --depth"
+    ]
