@@ -18,12 +18,14 @@ from taichi_bokeh.apps.common import Say, progress_bar, speaker
 from taichi_bokeh.apps.device import device_of
 from taichi_bokeh.apps.layer_cache import check_cache
 from taichi_bokeh.apps.rendering import check_rendering
+from taichi_bokeh.apps.scene import stages_of
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.io.images import check_format
 
 _PROGRAM = "taichi-bokeh render-batch"
 _OF_THE_BATCH = ("source", "disparity_dir", "shard", "workers", "dask", "out", "format", "command", "run")
 _FOCI = ("focus", "focus_distance", "focus_at", "focus_box")  # of which one counts
+_FILES = ("aperture_image", "cache", "depth_model", "matte_model", "inpaint_model")  # options that may name one
 _SHOWN = 5  # failures that are printed
 _SPEED_OVER_S = 900.0
 
@@ -43,6 +45,7 @@ def render_batch(arguments: Namespace) -> int:
     if not any(item.options for item in items):
         check_camera(arguments)
     check_rendering(arguments, aperture_of(arguments))
+    stages_of(arguments)
     check_format(f"picture.{arguments.format}", arguments.bits)
     check_cache(arguments)
     index, count = arguments.shard or (1, 1)
@@ -88,17 +91,24 @@ def _job(item: Item, arguments: Namespace, folder: Path) -> Job:
     options: dict[str, Any] = {name: value for name, value in vars(arguments).items() if name not in _OF_THE_BATCH}
     if any(name in item.options for name in _FOCI):
         options |= dict.fromkeys(_FOCI)
-    for name in ("aperture_image", "cache"):
-        options[name] = None if options[name] is None else str(Path(options[name]).absolute())
+    options |= {name: _absolute(options[name]) for name in _FILES if options[name] is not None}
     files = {"photo": item.photo, "disparity": item.disparity, "alpha": item.alpha}
     options |= {name: None if path is None else str(path) for name, path in files.items()}
     options |= {"output": str(folder / f"{item.name}.{arguments.format}"), "quiet": True}
     options |= {"save_layers": None, "show_focus": None, **item.options}
     problem = ""
-    if item.disparity is None:
+    if item.disparity is None and arguments.depth_model is None:
         where = arguments.disparity_dir or item.photo.parent
         problem = f"{where} has no disparity for {item.photo.name}, or several"
     return Job(Namespace(**options), problem)
+
+
+def _absolute(text: str) -> str:
+    """The name of a file, or of a function in one, as it holds in any folder; other texts as they are."""
+    path, colon, function = text.rpartition(":")
+    if not Path(text).exists() and colon and Path(path).is_file():
+        return f"{Path(path).absolute()}:{function}"
+    return str(Path(text).absolute()) if Path(text).exists() else text
 
 
 def _check_folder(folder: Path, report: Path, source: Path) -> None:

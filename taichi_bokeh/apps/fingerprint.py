@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 _CHUNK = 1 << 20
-_WORDS = frozenset({"model", "algorithm", "profile", "device", "lens", "ease"})  # texts that are no files
+_WORDS = frozenset({"model", "algorithm", "profile", "device", "lens", "ease", "matte", "inpaint"})  # texts that are no files
 
 
 def fingerprint(arguments: Namespace, without: Collection[str], **beside: Any) -> str:
     """SHA-256 of the options, in hexadecimal.
 
     A text that names a file counts by the file's content, one that names a folder by that of all its files, and one of the form
-    ``module:function`` by the module's own file beside its name (what the module imports is not looked at). An option that is
-    None does not count.
+    ``module:function`` or ``file.py:function`` by that one file beside its name (what it imports is not looked at). An option
+    that is None does not count.
 
     Args:
         arguments: the options.
@@ -46,7 +46,9 @@ def _content(text: str) -> str:
         return f"file {file_digest(path)}"
     if path.is_dir():
         return f"folder {folder_digest(path)}"
-    module, colon, _ = text.partition(":")
+    module, colon, _ = text.rpartition(":")
+    if colon and Path(module).is_file():
+        return f"{text!r} {file_digest(Path(module))}"
     if colon and all(part.isidentifier() for part in module.split(".")):
         try:
             found = importlib.util.find_spec(module)

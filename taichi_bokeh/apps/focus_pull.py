@@ -12,7 +12,7 @@ from taichi_bokeh.apps.footage import Footage, footage_of, is_footage
 from taichi_bokeh.apps.frames_out import check_frames, frame_writer, is_frames
 from taichi_bokeh.apps.layer_cache import Scene, read_scene
 from taichi_bokeh.apps.rendering import cells_of, render_layers, with_highlights, with_near_and_far
-from taichi_bokeh.apps.scene import read_photo
+from taichi_bokeh.apps.scene import read_photo, stages_of
 from taichi_bokeh.apps.sequence_cuts import choose_for_all
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
@@ -56,6 +56,7 @@ def render_series(arguments: Namespace, aperture: Aperture, say: Say) -> None:
     for name in ("save_layers", "show_focus"):
         if getattr(arguments, name) is not None:
             raise ValueError(f"--{name.replace('_', '-')} is for one picture, and this is a series of them")
+    stages_of(arguments)
     if is_footage(arguments.photo):
         _render_footage(arguments, aperture, say)
     else:
@@ -115,6 +116,11 @@ def _seen(layers: Layers, lenses: list[ThinLens], arguments: Namespace) -> Itera
 def _render_footage(arguments: Namespace, aperture: Aperture, say: Say) -> None:
     if arguments.frames is not None:
         raise ValueError(f"--frames is for one photograph: {arguments.photo} has as many pictures as it has")
+    if arguments.depth_model is not None and not arguments.depth:
+        raise ValueError(
+            "--depth-model scales each picture by itself, and would flicker in a sequence: write the disparities to files in "
+            "one range, or give --depth where the network tells metres"
+        )
     if arguments.cells == "auto":
         raise ValueError("--cells auto is for one photograph: in a sequence it would change from picture to picture")
     if arguments.ease is not None and not _pulled(arguments):

@@ -91,7 +91,7 @@ def read_scene(arguments: Namespace, say: Say) -> Scene:
 def _made(arguments: Namespace, say: Say) -> Scene:
     photo = read_photo(arguments, say)
     cuts = getattr(arguments, "cuts", None)  # of a picture of a sequence
-    return Scene(split(photo, arguments) if cuts is None else split_at(photo, cuts), photo.disparity)
+    return Scene(split(photo, arguments) if cuts is None else split_at(photo, arguments, cuts), photo.disparity)
 
 
 def _key(arguments: Namespace) -> str:

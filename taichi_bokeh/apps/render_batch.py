@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from taichi_bokeh.apps.arguments import add_aperture, shard, whole
+from taichi_bokeh.apps.arguments import add_aperture, add_layering, shard, whole
 from taichi_bokeh.apps.render_arguments import add_cache, add_lens, add_look, add_model
 
 _EXAMPLES = """\
@@ -36,9 +36,9 @@ def add_render_batch(commands: Any) -> None:
     batch.set_defaults(run="taichi_bokeh.apps.batch:render_batch")
     batch.add_argument("source", metavar="LIST_OR_DIR", help="a folder of photographs, or a list: CSV, JSON lines or text")
     scene = batch.add_argument_group("scene")
-    scene.add_argument("--disparity-dir", metavar="DIR", help="the folder of the disparities, named as the photographs")
-    scene.add_argument("--depth", action="store_true", help="the disparity files hold depth: take 1/depth")
-    scene.add_argument("--layers", metavar="N", type=whole, help="layers to split into (as many as pay)")
+    distance = scene.add_mutually_exclusive_group()
+    distance.add_argument("--disparity-dir", metavar="DIR", help="the folder of the disparities, named as the photographs")
+    add_layering(scene, distance, scene)
     add_lens(batch)
     add_aperture(batch)
     add_look(batch)

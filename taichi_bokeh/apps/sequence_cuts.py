@@ -7,10 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.apps.scene import Photo
+from taichi_bokeh.apps.scene import Photo, stages_of
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.photo import push_pull, to_layers
-from taichi_bokeh.photo.stages import Stages
 
 Array = NDArray[np.float32]
 
@@ -27,7 +26,7 @@ def choose_for_all(photos: Sequence[Photo], arguments: Namespace) -> tuple[float
         photos: some pictures of the sequence, in order, of one size.
         arguments: the number of layers.
     """
-    stages = Stages()
+    stages = stages_of(arguments)
     parts: list[Array] = []
     for index, photo in enumerate(photos):
         disparity = np.asarray(stages.clean(photo.disparity, photo.rgb), np.float32)
@@ -44,7 +43,10 @@ def choose_for_all(photos: Sequence[Photo], arguments: Namespace) -> tuple[float
     return tuple(sorted(stages.split(np.concatenate(parts), cuts), reverse=True))
 
 
-def split_at(photo: Photo, cuts: Sequence[float]) -> Layers:
+def split_at(photo: Photo, arguments: Namespace, cuts: Sequence[float]) -> Layers:
     """The photograph in layers, parted at these disparities, so far as there is something on either side of them."""
-    stages = replace(Stages(), split=lambda disparity, _: [cut for cut in cuts if disparity.min() < cut < disparity.max()])
-    return to_layers(photo.rgb, photo.disparity, photo.alpha, "auto", stages)
+
+    def given(disparity: Array, _: int | None) -> list[float]:
+        return [cut for cut in cuts if disparity.min() < cut < disparity.max()]
+
+    return to_layers(photo.rgb, photo.disparity, photo.alpha, "auto", replace(stages_of(arguments), split=given))
