@@ -73,6 +73,8 @@ def read_photo(arguments: Namespace, say: Say) -> Photo:
             "how far things are is not given: --disparity FILE takes a disparity map (with --depth a depth map), "
             "--depth-model MODEL a network that estimates one, as module:function, TorchScript file or transformers folder"
         )
+    if arguments.disparity is None and arguments.resize_depth:
+        raise ValueError("--resize-depth is for --disparity: a network sees the picture at its own size")
     rgb = read_image(arguments.photo).rgb
     if arguments.disparity is None:
         disparity = _estimated(rgb, arguments.depth_model, arguments.depth)

@@ -109,7 +109,7 @@ def _take_front(rgb: Array, disparity: Array, level: float, span: float, stages:
     fade_px = max(8, round(min(disparity.shape) / 30))
     cut = cut_at(disparity, level, span, reach_px=2 * fade_px)
     kept = np.isfinite(cut.crossing_px)
-    alpha = np.clip(checked("matte", stages.matte(rgb, cut.near, cut.edge_px), disparity.shape), 0, 1)
+    alpha = checked("matte", stages.matte(rgb, cut.near, cut.edge_px), disparity.shape, at_least=0, at_most=1)
     front, plate = _separate(rgb, alpha, kept, stages)
     ramp = np.clip(cut.crossing_px / fade_px, 0, 1)
     alpha = alpha * np.where(kept, ramp * ramp * (3 - 2 * ramp), 1)
@@ -128,12 +128,12 @@ def _take_matte(rgb: Array, disparity: Array, alpha: Array, stages: Stages) -> t
 
 def _separate(rgb: Array, alpha: Array, kept: Mask, stages: Stages) -> tuple[Array, Array]:
     """Colours of a layer and of the plate behind it, which shares the colour of the ``kept`` pixels (a surface goes on)."""
-    front, back = (checked("colours", colours, rgb.shape) for colours in stages.colours(rgb, alpha))
+    front, back = (checked("colours", colours, rgb.shape, at_least=0) for colours in stages.colours(rgb, alpha))
     back = np.where(kept[..., None], rgb, back)
     seen = (alpha < _MOSTLY_HIDDEN) | kept
     if seen.all() or not seen.any():
         return front, back
-    return front, np.maximum(checked("inpaint", stages.inpaint(back, seen), rgb.shape), 0)
+    return front, checked("inpaint", stages.inpaint(back, seen), rgb.shape, at_least=0)
 
 
 def _weight(known: Mask) -> Array:

@@ -47,7 +47,7 @@ def resize_disparity(disparity: Array, rgb: Array) -> Array:
         unlike = np.linalg.norm(colour - small_colour[at], axis=2) - 0.1 * weight
         taken, least = np.where(unlike < least, sample, taken), np.minimum(unlike, least)
     span = np.nanmax(disparity) - np.nanmin(disparity)
-    one_surface = (high - low <= JUMP * span) & np.isfinite(mean)
+    one_surface = (high - low <= 2 * JUMP * span) & np.isfinite(mean)
     return np.where(one_surface, mean, taken).astype(np.float32)
 
 

@@ -1,5 +1,6 @@
 """The stages between a photograph and its layers, each of which can be replaced by a callable of one's own."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -47,15 +48,19 @@ class Stages:
     inpaint: Inpaint = push_pull
 
 
-def checked(stage: str, result: Array, shape: tuple[int, ...]) -> Array:
+def checked(stage: str, result: Array, shape: tuple[int, ...], at_least: float = -math.inf, at_most: float = math.inf) -> Array:
     """What a stage returned, as float32.
 
     Raises:
-        ValueError: its shape is not ``shape``, or a value is not finite.
+        ValueError: its shape is not ``shape``, or a value is not finite or out of bounds.
     """
     result = np.asarray(result, np.float32)
     if result.shape != shape:
         raise ValueError(f"stages.{stage} returned an array of shape {result.shape}; expected {shape}")
     if not np.isfinite(result).all():
         raise ValueError(f"stages.{stage} returned NaN or infinite values; expected finite values")
+    low, high = float(result.min()), float(result.max())
+    if low < at_least or high > at_most:
+        expected = f"values in [{at_least:g}, {at_most:g}]" if at_most < math.inf else f"at least {at_least:g}"
+        raise ValueError(f"stages.{stage} returned values from {low:g} to {high:g}; expected {expected}")
     return result

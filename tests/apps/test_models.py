@@ -130,6 +130,7 @@ def test_one_disparity_everywhere_makes_one_layer_and_says_so(folder, capsys):
         (("--disparity", "{}/disparity.npy", "--matte-model", "networks_of_mine:brightness", "--layers", "1"), "--matte-model"),
         (("--disparity", "{}/disparity.npy", "--inpaint-model", "networks_of_mine:nowhere"), "nowhere failed: TypeError"),
         (("--disparity", "{}/half.npy"), "--resize-depth resizes it"),
+        (("--depth-model", "networks_of_mine:brightness", "--resize-depth"), "--resize-depth is for --disparity"),
         (("--disparity", "{}/square.npy", "--resize-depth"), "of the same aspect ratio"),
     ],
 )
