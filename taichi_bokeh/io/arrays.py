@@ -25,8 +25,12 @@ _EXPECTED = {
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".exr", ".pfm")
 
 
-def read_array(path: str | os.PathLike[str]) -> NDArray[Any]:
+def read_array(path: str | os.PathLike[str], use: exr.Use = "picture") -> NDArray[Any]:
     """The array of a PNG, JPEG, TIFF, OpenEXR, PFM, npy or npz (entry ``data``) file, in the file's own type.
+
+    Args:
+        path: the file.
+        use: what for: it decides which channels of an OpenEXR file are meant.
 
     Returns:
         [H, W] or [H, W, C]; no colour profile is obeyed.
@@ -36,7 +40,10 @@ def read_array(path: str | os.PathLike[str]) -> NDArray[Any]:
         OSError: the system refuses to read it.
         ValueError: it cannot be read as one of these formats, or holds no picture.
     """
-    return read_contents(path).values
+    contents = read_contents(path, use)
+    if contents.is_cmyk:
+        raise ValueError(f"{path} holds inks (CMYK), and must be grey or RGB")
+    return contents.values
 
 
 def read_contents(path: str | os.PathLike[str], use: exr.Use = "picture") -> Contents:
@@ -44,7 +51,7 @@ def read_contents(path: str | os.PathLike[str], use: exr.Use = "picture") -> Con
 
     Args:
         path: the file.
-        use: what for: it decides which channels of an OpenEXR file are meant.
+        use: as of `read_array`.
 
     Raises:
         FileNotFoundError, OSError, ValueError: as `read_array`.
@@ -60,7 +67,7 @@ def read_contents(path: str | os.PathLike[str], use: exr.Use = "picture") -> Con
         raise ValueError(f"{path} holds {values.dtype} values, and must hold real numbers")
     if values.ndim not in (2, 3) or values.size == 0:
         raise ValueError(f"{path} has shape {values.shape}, and must be [H, W] or [H, W, C] and not empty")
-    return contents
+    return contents._replace(values=values.astype(values.dtype.newbyteorder("="), copy=False))  # some are big-endian
 
 
 def read_bytes(path: Path) -> bytes:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.arrays import read_array, read_contents, to_unit
+from taichi_bokeh.io.arrays import read_array, to_unit
 
 Array = NDArray[np.float32]
 DepthUnit = Literal["m", "mm"]
@@ -41,7 +41,7 @@ def read_disparity(
             given without ``depth``, or ``invert`` with it.
     """
     _check_use(depth, unit, invert)
-    raw = single_channel(read_contents(path, "depth" if depth else "disparity").values, path)
+    raw = single_channel(read_array(path, "depth" if depth else "disparity"), path)
     values = to_unit(raw) if unit is None else (raw / _PER_METRE[unit]).astype(np.float32)
     if invert:
         values = (1 if raw.dtype in _SCALED else 0) - values

@@ -36,7 +36,7 @@ class Image(NamedTuple):
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
-    """Read a picture from PNG (8 or 16 bit), JPEG (turned upright by its EXIF tag), TIFF, OpenEXR, PFM or npy.
+    """Read a picture, turned upright, from PNG, JPEG, TIFF, OpenEXR, PFM, npy, or another format that Pillow knows (WebP …).
 
     Integers are taken as sRGB and decoded. Where an embedded colour profile says otherwise, 8-bit pictures, CMYK ones too, are
     converted to sRGB (relative colorimetric), and those of 16 bits refused. Floats are taken as linear light, and their
@@ -108,6 +108,8 @@ def write_image(
         raise ValueError(f"write_image: alpha has shape {alpha.shape}, and must be {rgb.shape[:2]} like rgb")
     if not np.isfinite(rgb).all():
         raise ValueError("write_image: rgb holds NaN or infinite values")
+    if alpha is not None and not np.isfinite(alpha).all():
+        raise ValueError("write_image: alpha holds NaN or infinite values")
     write_atomically(path, _encode(suffix, rgb, alpha, bits, metadata or Metadata()), overwrite)
 
 

@@ -30,6 +30,15 @@ def write_atomically(path: str | os.PathLike[str], content: bytes, overwrite: bo
         OSError: as ``check_output``, or the file system refuses.
     """
     path = check_output(path, overwrite)
+    try:
+        _write(path, content)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None  # else it names no file, or the temporary one
+
+
+def _write(path: Path, content: bytes) -> None:
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:

@@ -95,6 +95,12 @@ def test_a_picture_has_colours(tmp_path, rgb):
         read_image(tmp_path / "layers.exr")
 
 
+def test_the_primaries_may_be_named(tmp_path, rgb):
+    planes = dict(zip("RGB", np.moveaxis(rgb, -1, 0), strict=True))
+    _write(tmp_path / "a.exr", {"chromaticities": (0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.3127, 0.329)}, **planes)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.exr").rgb, rgb)
+
+
 def test_a_half_too_large_is_refused(tmp_path, rgb):
     with pytest.raises(ValueError, match=r"up to 1e\+06; expected at most 65504"):
         write_image(tmp_path / "a.exr", rgb * 0 + 1e6, bits=16)

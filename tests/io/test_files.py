@@ -185,6 +185,8 @@ def _bad_files(folder: Path) -> dict[str, tuple[str, str]]:
     np.save(folder / "long.npy", np.zeros((4, 4, 3), np.int64))
     np.save(folder / "two.npy", np.full((4, 4), 2, np.float32))
     PillowImage.new("CMYK", (4, 4)).save(folder / "cmyk.jpg")
+    for name in ("inks.jpg", "black.jpg"):
+        PillowImage.new("CMYK", (4, 4)).save(folder / name)
     cut = {f"{kind}_{name}": ("image", "cannot be read") for kind in ("cut", "empty") for name in (
         "good.png", "good16.png", "good.jpg", "good.tif", "good.npy")}  # fmt: skip
     return cut | {
@@ -202,6 +204,8 @@ def _bad_files(folder: Path) -> dict[str, tuple[str, str]]:
         "long.npy": ("image", "int64"),
         "two.npy": ("alpha", r"\[0, 1\]"),
         "cmyk.jpg": ("image", "CMYK"),
+        "inks.jpg": ("alpha", "inks"),
+        "black.jpg": ("disparity", "inks"),
         "good.png": ("disparity", "3 channels"),
     }
 
@@ -264,6 +268,8 @@ def test_what_a_format_cannot_hold_is_refused(tmp_path, rgb, name, options, mess
 def test_bad_pixels_are_not_written(tmp_path, rgb):
     with pytest.raises(ValueError, match="NaN"):
         write_image(tmp_path / "a.png", rgb * np.nan)
+    with pytest.raises(ValueError, match="alpha holds NaN"):
+        write_image(tmp_path / "a.exr", rgb, rgb[..., 0] * np.nan)
     with pytest.raises(ValueError, match=r"\[H, W, 3\]"):
         write_image(tmp_path / "a.png", rgb[..., :2])
     with pytest.raises(FileNotFoundError, match="nowhere"):

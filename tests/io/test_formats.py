@@ -157,6 +157,16 @@ def test_tiff_in_other_colours_is_refused(tmp_path, levels):
         read_image(tmp_path / "volume.tif")
 
 
+@pytest.mark.parametrize("kind", ["u2", "f4"])
+def test_the_order_of_bytes_does_not_matter(tmp_path, levels, kind):
+    values = levels[..., 0].astype(f">{kind}")
+    np.save(tmp_path / "a.npy", values)
+    tifffile.imwrite(tmp_path / "a.tif", values, photometric="minisblack", byteorder=">")
+    expected = (levels[..., 0] / np.float32(65535 if kind == "u2" else 1)).astype(np.float32)
+    for name in ("a.npy", "a.tif"):
+        np.testing.assert_array_equal(read_disparity(tmp_path / name), expected)
+
+
 def test_a_file_is_known_by_its_content_not_its_name(tmp_path, levels):
     depth = levels[..., 0].astype(np.float32)
     tifffile.imwrite(tmp_path / "a.tif", depth, photometric="minisblack")
