@@ -70,25 +70,26 @@ def main() -> None:
     blurred = tb.trace(to_layers(rgb, truth), tb.ThinLens(blur, FAR), rays=arguments.rays)
     sharp = torch.from_numpy(np.ascontiguousarray(rgb)).permute(2, 0, 1)[None].contiguous()
     seen = Observation(sharp, blurred[:, None], torch.tensor([[blur]]), torch.tensor([[FAR]]), NEAR, FAR)
-    start = time.perf_counter()
-    first = sweep(seen)
-    found = {"plane sweep": (first.disparity, time.perf_counter() - start)}
-    for title, (name, layers) in ROWS.items():
-        start = time.perf_counter()
-        settings = OptimizeSettings(steps=arguments.steps, layers=layers)
-        found[title] = optimize(seen, layer_named(name), settings).disparity, time.perf_counter() - start
     print(f"{WIDTH} × {HEIGHT}, {measured.mean():.0%} measured; radii up to {arguments.radius:g} px, {arguments.steps} steps")
-    print(f"{'':18}{'RMSE':>7}{'MAE':>7}{'≤1 px %':>9}{'≤½ px %':>9}{'edge MAE':>10}{'off-edge':>10}{'s':>7}")
-    for title, (disparity, seconds) in found.items():
-        row = errors(disparity, truth, measured, seen)
-        numbers = "".join(
-            f"{value:{width}.{digits}f}"
-            for value, width, digits in zip(row, (7, 7, 9, 9, 10, 10), (2, 2, 0, 0, 2, 2), strict=True)
+    print(f"{'':18}{'RMSE':>7}{'MAE':>7}{'≤1 px %':>9}{'≤½ px %':>9}{'edge MAE':>10}{'off-edge':>10}{'s':>7}", flush=True)
+    found = {}
+    for title in ("plane sweep", *ROWS):
+        start = time.perf_counter()
+        found[title] = sweep(seen).disparity if title not in ROWS else optimized(seen, *ROWS[title], arguments.steps)
+        seconds = time.perf_counter() - start
+        rmse, mae, within_1, within_half, edge, off_edge = errors(found[title], truth, measured, seen)
+        print(
+            f"{title:18}{rmse:7.2f}{mae:7.2f}{within_1:9.0f}{within_half:9.0f}{edge:10.2f}{off_edge:10.2f}{seconds:7.0f}",
+            flush=True,
         )
-        print(f"{title:18}{numbers}{seconds:7.0f}", flush=True)
     if arguments.out is not None:
         arguments.out.mkdir(parents=True, exist_ok=True)
-        write_pictures(arguments.out, seen, truth, measured, {title: disparity for title, (disparity, _) in found.items()})
+        write_pictures(arguments.out, seen, truth, measured, found)
+
+
+def optimized(seen: Observation, layer: str, layers: int, steps: int) -> torch.Tensor:
+    """Disparity [1, 1, H, W]."""
+    return optimize(seen, layer_named(layer), OptimizeSettings(steps=steps, layers=layers)).disparity
 
 
 def write_pictures(

@@ -162,14 +162,21 @@ def test_interrupted_twice_it_gives_the_same_map(folder, monkeypatch, capsys, ho
     assert (folder / "out.npy").read_bytes() == (folder / "whole.npy").read_bytes()
 
 
-def test_it_is_saved_at_work(folder, monkeypatch):
-    saved = []
+def test_what_is_saved_at_work_survives_a_kill(folder, monkeypatch):
+    states = []
     save = optimize_checkpoint.OptimizeCheckpoint.save
-    monkeypatch.setattr(
-        optimize_checkpoint.OptimizeCheckpoint, "save", lambda self, state: (saved.append(state.done), save(self, state))
-    )
-    assert _run(folder, "--quiet", "--checkpoint-every", 0, checkpoint="state") == 0
-    assert saved == list(range(1, STEPS + 1))
+
+    def kept(checkpoint, saved):
+        save(checkpoint, saved)
+        states.append((saved.done, checkpoint.path.read_bytes()))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(optimize_checkpoint.OptimizeCheckpoint, "save", kept)
+        assert _run(folder, "--quiet", "--checkpoint-every", 0, checkpoint="state") == 0
+    assert [done for done, _ in states] == list(range(1, STEPS + 1))
+    (folder / "state").write_bytes(states[2][1])
+    assert _run(folder, "--quiet", checkpoint="state", output="resumed.npy") == 0
+    assert (folder / "resumed.npy").read_bytes() == (folder / "out.npy").read_bytes()
 
 
 def test_ctrl_c_without_a_checkpoint(folder, monkeypatch, capsys):
