@@ -59,3 +59,11 @@ def test_every_link_between_pages_leads_to_a_file(page):
     made = ("docs/api/generated", "docs/gallery")  # when the site is built
     targets = [(page.parent / link).resolve().relative_to(ROOT) for link in links]
     assert [str(target) for target in targets if not str(target).startswith(made) and not (ROOT / target).exists()] == []
+
+
+@pytest.mark.parametrize("example", sorted(ROOT.glob("examples/*.py")), ids=lambda path: path.stem)
+def test_every_example_begins_with_the_underlined_title_of_its_page_in_the_gallery(example):
+    title, underline, blank, text = ast.get_docstring(ast.parse(example.read_text(encoding="utf-8"))).split("\n")[:4]
+    assert underline == "=" * len(title)
+    assert not blank
+    assert text
