@@ -1,9 +1,10 @@
 """What the commands for a photograph share: its files become layers, and the picture made of them a file."""
 
 from argparse import Namespace
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,14 +113,14 @@ def split(photo: Photo, arguments: Namespace) -> Layers:
 
 
 @cache
-def _model(spec: str, purpose: Purpose) -> Any:
+def _model(spec: str, purpose: Purpose) -> Callable[..., Array]:
     """A network, loaded once for all pictures of a sequence."""
     return load_model(spec, purpose)
 
 
 def _estimated(rgb: Array, spec: str, depth: bool) -> Array:
     """The disparity that a network gives, [H, W]; NaN at holes. Without a unit of its own it is scaled to [0, 1]."""
-    values: Array = _model(spec, "depth")(rgb)
+    values = _model(spec, "depth")(rgb)
     hole = ~np.isfinite(values)
     if depth:
         hole |= values <= 0

@@ -25,18 +25,13 @@ Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Purpose = Literal["depth", "matte", "inpaint"]
 
-#: Of a depth or matte model: rgb [H, W, 3], linear light → [H, W].
-OfPicture = Callable[[Array], Array]
-#: Of an inpainting model: rgb [H, W, 3], linear light, known [H, W] → rgb [H, W, 3]. A stage of `Stages`.
-OfHole = Callable[[Array, Mask], Array]
-
 PURPOSES: tuple[Purpose, ...] = ("depth", "matte", "inpaint")
 _TORCHSCRIPT = (".pt", ".ts", ".pth", ".torchscript")
 _MULTIPLE_PX = 32  # TorchScript gets sides that this divides, as most networks halve their input up to five times
 _KINDS = "module:function, file.py:function, a TorchScript file (.pt, .ts) or the folder of a transformers model"
 
 
-def load_model(spec: str, purpose: Purpose) -> Any:
+def load_model(spec: str, purpose: Purpose) -> Callable[..., Array]:
     """Load a network.
 
     Args:
