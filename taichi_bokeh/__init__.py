@@ -7,6 +7,7 @@ from taichi_bokeh.nn import BokehRenderer
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens
 from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.preview import preview
 from taichi_bokeh.render import render
 from taichi_bokeh.trace import TraceState, trace, trace_progressively
 
@@ -21,6 +22,7 @@ __all__ = [
     "TraceState",
     "__version__",
     "explain",
+    "preview",
     "render",
     "trace",
     "trace_progressively",

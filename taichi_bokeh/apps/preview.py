@@ -58,7 +58,8 @@ def preview(arguments: Namespace) -> None:
     scene = Scene(layers.to(device), sharp.to(device), photo.disparity, _camera(arguments))
     state = _state(scene, arguments)
     if not arguments.offscreen:
-        run_window(scene, source, state=state, size=arguments.size, save_to=_save_to(arguments), say=say)
+        last = run_window(scene, source, state=state, size=arguments.size, save_to=_save_to(arguments), say=say)
+        say(source.text(last, last.lens(scene.camera, scene.size[0]), Path("out.png")))
         return
     scale = arguments.scale or 1.0
     size = arguments.size or _frame_size(scene, scale)

@@ -90,7 +90,7 @@ class Scene:
         return min(width - 1, int(x * width)), min(height - 1, int(y * height))
 
     def controls(self, state: State | None = None) -> dict[str, Control]:
-        """The controls, with ranges that suit the scene, and reach as far as the focus and the blur of a state to begin with."""
+        """The controls; their ranges suit the scene, and the focus and the blur of a state to begin with."""
         low, high = self._range()
         largest_blur = _LARGEST_RADIUS * self.size[0] / (high - low)
         if state is not None:

@@ -77,7 +77,7 @@ def _step(entry: Any) -> Step:
                 require_number(kind, number, at_least=0.0, at_most=1.0)
     elif kind == "set" and not (isinstance(value, dict) and value):
         raise ValueError(f"set is {value!r}; expected an object of controls and their values")
-    elif kind == "key" and value not in KEYS:
+    elif kind == "key" and not (isinstance(value, str) and value in KEYS):
         raise ValueError(f"key is {value!r}; expected one of {', '.join(KEYS)}")
     elif kind == "wait":
         require_integer(kind, value, at_least=1)
