@@ -50,4 +50,5 @@ def unpremultiplied(values: NDArray[Any]) -> NDArray[Any]:
     straight = np.divide(colours * top, alpha, where=alpha > 0, out=colours.copy())
     if np.issubdtype(values.dtype, np.integer):
         straight = np.minimum(np.rint(straight), top)
-    return np.concatenate([straight, alpha], axis=-1).astype(values.dtype)
+    with np.errstate(over="ignore"):  # infinite colours are refused where they must be finite
+        return np.concatenate([straight, alpha], axis=-1).astype(values.dtype)

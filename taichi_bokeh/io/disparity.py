@@ -66,13 +66,14 @@ def _check_use(depth: bool, unit: DepthUnit | None, invert: bool) -> None:
 
 
 def read_alpha(path: str | os.PathLike[str]) -> Array:
-    """Read a matte from PNG, JPEG, TIFF, npy or npz: the alpha channel where the file has one, else its grey values.
+    """Read a matte from a file of any format that `read_image` reads: its alpha channel where it has one, else its grey values.
 
     Returns:
         float32 [H, W] in [0, 1].
 
     Raises:
         FileNotFoundError: there is no such file.
+        OSError: the system refuses to read it.
         ValueError: it cannot be read, has colours, or a value is outside [0, 1].
     """
     array = read_array(path)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.contents import Contents
+from taichi_bokeh.io.contents import Contents, DamagedFileError
 from taichi_bokeh.io.extras import import_openexr
 from taichi_bokeh.io.limits import check_size
 from taichi_bokeh.io.quiet import quiet_openexr
@@ -84,10 +84,10 @@ def decode_channels(content: bytes) -> dict[str, NDArray[Any]]:
             _check_header(parts[0].header)
             file = openexr.File(io.BytesIO(content), separate_channels=True, num_threads=0)
             if len(file.parts) != 1:  # the package leaves out what it cannot read
-                raise ValueError("damaged or truncated EXR data")
+                raise DamagedFileError("damaged or truncated EXR data")
             found = dict(file.channels())
-    except RuntimeError:
-        raise ValueError("damaged or truncated EXR file") from None
+    except (RuntimeError, UnicodeDecodeError):
+        raise DamagedFileError("damaged or truncated EXR file") from None
     if any(channel.xSampling != 1 or channel.ySampling != 1 for channel in found.values()):
         raise ValueError("some of its channels have fewer pixels than others, which is not supported")
     return {name: channel.pixels for name, channel in found.items()}
@@ -95,7 +95,7 @@ def decode_channels(content: bytes) -> dict[str, NDArray[Any]]:
 
 def _check_header(header: Mapping[str, Any]) -> None:
     """ValueError unless the picture is flat, of a fit size, whole, and in the colours that the format assumes."""
-    if not str(header["type"]).endswith(("scanlineimage", "tiledimage")):
+    if str(header.get("type")).endswith(("deepscanline", "deeptile")):
         raise ValueError("it is a deep picture, with many samples a pixel, and must be flat")
     (left, top), (right, bottom) = (corner.tolist() for corner in header["dataWindow"])
     check_size(right - left + 1, bottom - top + 1)

@@ -1,6 +1,7 @@
 """Pictures as other programs write them: turned, with palettes and inks, moving, huge, damaged."""
 
 import struct
+import sys
 import warnings
 import zlib
 from pathlib import Path
@@ -148,6 +149,13 @@ def test_tiff_with_white_as_zero_and_with_a_palette(tmp_path, levels):
     )
 
 
+@pytest.mark.parametrize("compression", ["jpeg", "tiff_lzw", "tiff_adobe_deflate"])
+def test_compressed_tiff_has_the_same_colours(tmp_path, levels, compression):
+    plain = np.full_like(levels, (200, 100, 50))
+    PillowImage.fromarray(plain).save(tmp_path / "a.tif", compression=compression)
+    np.testing.assert_allclose(read_image(tmp_path / "a.tif").rgb, _linear(plain), atol=0.02 if compression == "jpeg" else 1e-6)
+
+
 def test_tiff_in_other_colours_is_refused(tmp_path, levels):
     tifffile.imwrite(tmp_path / "a.tif", levels, photometric="cielab")
     with pytest.raises(ValueError, match="its colours are CIELAB with uint8 values"):
@@ -199,6 +207,16 @@ def _huge(folder: Path) -> list[Path]:
     return sorted(folder.iterdir())
 
 
+@pytest.mark.parametrize(("name", "package"), [("a.tif", "tifffile"), ("a.exr", "OpenEXR")])
+def test_a_missing_package_is_told(tmp_path, monkeypatch, name, package):
+    write_image(tmp_path / name, np.ones((2, 2, 3), np.float32))
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ValueError, match=rf"{name} cannot be read: \w+ files need {package} \(pip install"):
+        read_image(tmp_path / name)
+    with pytest.raises(ValueError, match=rf"files need {package} \(pip install"):
+        write_image(tmp_path / f"b{name}", np.ones((2, 2, 3), np.float32))
+
+
 def test_huge_pictures_are_refused_by_their_headers(tmp_path):
     paths = _huge(tmp_path)
     assert len(paths) == 6
@@ -230,13 +248,15 @@ def test_pillows_own_limit_neither_warns_nor_refuses_and_stays(tmp_path, monkeyp
     assert PillowImage.MAX_IMAGE_PIXELS == 500
 
 
-@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "webp", "tif", "npy", "npz"])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "webp", "tif", "npy", "npz", "exr", "pfm"])
 def test_damage_anywhere_is_one_clear_error_or_none(tmp_path, levels, suffix, capfd):
     path = tmp_path / f"a.{suffix}"
     if suffix == "npy":
         np.save(path, levels)
     elif suffix == "npz":
         np.savez_compressed(path, data=levels)
+    elif suffix in ("exr", "pfm"):
+        write_image(path, _linear(levels))
     else:
         PillowImage.fromarray(levels).save(path)
     whole = path.read_bytes()
