@@ -297,6 +297,12 @@ def test_depth_without_an_end_is_refused(folder, capsys):
     assert "--depth needs --far above 0, and it is 0" in capsys.readouterr().err
 
 
+def test_a_device_that_is_not_there(folder, monkeypatch, capsys):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert _run(folder, device="cuda") == 2
+    assert "--device is cuda, but torch finds no GPU" in capsys.readouterr().err
+
+
 def test_saturated_pictures_can_be_allowed(folder, capsys):
     assert _run(folder, "--allow-saturated", blurred="white.npy", steps=1) == 0
     assert "saturated: at most 12.5% of the pixels" in capsys.readouterr().out
