@@ -39,7 +39,7 @@ def decode(content: bytes) -> Contents:
     except (ValueError, MemoryError):
         raise
     except Exception as error:  # whatever its parser meets: IndexError, struct.error, zlib.error …
-        raise DamagedFileError(str(error) or type(error).__name__) from None
+        raise DamagedFileError(f"damaged TIFF ({error or type(error).__name__})") from None
 
 
 def _decode(page: Any) -> Contents:
