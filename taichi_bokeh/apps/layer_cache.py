@@ -103,9 +103,9 @@ def _key(arguments: Namespace) -> str:
 def _load(path: Path) -> Scene | None:
     """What was kept; None if it is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = [file[name] for name in _ENTRIES]
-            if str(file["digest"]) != _digest(path.stem, arrays):
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as entry:
+            arrays = [entry[name] for name in _ENTRIES]
+            if str(entry["digest"]) != _digest(path.stem, arrays):
                 return None
         return Scene(Layers(*(torch.from_numpy(array) for array in arrays[:3])), arrays[3])
     except _DAMAGED:
