@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import Any
 
 ROOT = "taichi_bokeh"
-PACKAGES = ("photo", "io", "optics", "dfd", "benchmark", "preview")
+PACKAGES = ("photo", "io", "optics", "dfd", "benchmark")
 
 
 def write_pages(app: Any) -> None:
