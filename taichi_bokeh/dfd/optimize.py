@@ -3,7 +3,8 @@
     loss = Σ_s data(layer(I, D; K_s, F_s), B_s) + w_G·G(D) + w_C·mean over x of C(x, D(x))
 
 G is the edge-aware gradient (losses.py) and C the cost of the plane sweep (sweep.py), linear between planes. The sweep is right
-where neighbours share a depth, and wrong at edges; blurring again is right at edges, and slack within surfaces.
+where neighbours share a depth, and wrong at edges, which are moved to those of the picture before the first step (edges.py);
+blurring again is right at edges, and slack within surfaces.
 
 With two layers (`layers=2`) the view is a foreground over a background, each with a disparity of its own everywhere, and what
 the foreground hides of the background is found with them:
@@ -24,6 +25,7 @@ from torch import Tensor
 
 from taichi_bokeh._checks import require_integer, require_number
 from taichi_bokeh.dfd.defocus import DefocusLayer, ScatterDefocus
+from taichi_bokeh.dfd.edges import snap_to_edges
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.observation import Observation
 from taichi_bokeh.dfd.splat import SplatDefocus
@@ -45,6 +47,8 @@ class OptimizeSettings:
         step_px: the learning rate, px of the circle of confusion.
         objective: of the data and the smoothness; its gradient term sees the disparity over its range.
         evidence: weight of the sweep's cost; 0 leaves it out.
+        snap: whether to begin by moving the jumps of the initial disparity to edges of the picture (edges.py); near the jumps,
+            where the sweep's cost is that of two surfaces mixed, it then is no evidence.
         layers: 1, or 2 for a foreground and a background with what it hides.
         keep_sign: hold each pixel on the side of the focus on which the sweep has put it; gradients do not cross the focus by
             themselves. Of a single picture and one layer only: a stack tells the side by itself, and of two layers a pixel may
@@ -61,6 +65,7 @@ class OptimizeSettings:
     step_px: float = 0.1
     objective: Objective = field(default_factory=partial(Objective, gradient=0.1))
     evidence: float = 1.0
+    snap: bool = True
     layers: int = 1
     keep_sign: bool = True
     learn_blur: bool = False
@@ -73,7 +78,7 @@ class OptimizeSettings:
         require_number("evidence", self.evidence, at_least=0.0)
         if self.layers not in (1, 2):
             raise ValueError(f"layers is {self.layers!r}; expected 1 or 2")
-        for name in ("keep_sign", "learn_blur", "learn_focus"):
+        for name in ("snap", "keep_sign", "learn_blur", "learn_focus"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} is of type {type(getattr(self, name)).__name__}; expected a bool")
 
@@ -137,7 +142,12 @@ class Optimization:
             initial = initial or decide(observation, planes, self._costs, sweep)
         assert initial is not None  # given, or just found
         self.initial = initial
-        start = (initial.disparity - observation.far) / (observation.near - observation.far)
+        found = initial.disparity
+        if settings.snap:
+            found, sure = snap_to_edges(observation, initial.disparity)
+            if self._costs is not None:
+                self._costs = self._costs * sure
+        start = (found - observation.far) / (observation.near - observation.far)
         self._variables = split_estimate(observation, start) if settings.layers == 2 else self._one_layer(start)
         self._log_blur = torch.zeros(observation.batch, 1).to(observation.blur)
         self._shift = torch.zeros_like(self._log_blur)
