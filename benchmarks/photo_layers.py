@@ -9,7 +9,7 @@ with colours known only where the picture shows them, the rest filled by push-pu
 if matting were perfect: no pipeline is told what is hidden, so the loss against the true layers has a floor that is the
 inpainter's.
 
-    python benchmarks/photo_layers.py [--seeds 100 101] [--scenes 6] [--size 256] [--rays 512] [--skip patchmatch refine]
+    python benchmarks/photo_layers.py [--seeds 100 101] [--scenes 6] [--size 256] [--rays 512] [--model scatter] [--skip patchmatch refine]
 """
 
 import argparse
@@ -62,12 +62,12 @@ def psnr(picture: torch.Tensor, truth: torch.Tensor, band: torch.Tensor) -> floa
     return -10 * math.log10((picture.clamp(0, 1) - truth.clamp(0, 1)).square()[:, band].mean().item())
 
 
-def measured(scene: Scene, stages: dict[str, Stages], rays: int) -> dict[str, float]:
+def measured(scene: Scene, stages: dict[str, Stages], rays: int, model: str) -> dict[str, float]:
     """PSNR in the band of everything that is rendered, dB."""
     truth, band = tb.trace(scene.layers, scene.lens(), rays=rays)[0], occlusion_band(scene)
     layers = {TRUE: scene.layers, BOUND: as_seen(scene), "one layer": taken_apart(scene, 1, Stages())}
     layers |= {name: taken_apart(scene, "auto", one) for name, one in stages.items()}
-    return {name: psnr(tb.render(one, scene.lens(), model="subaperture")[0], truth, band) for name, one in layers.items()}
+    return {name: psnr(tb.render(one, scene.lens(), model=model)[0], truth, band) for name, one in layers.items()}
 
 
 def main() -> None:
@@ -77,6 +77,7 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=6, help="of each set")
     parser.add_argument("--size", type=int, default=256, help="px")
     parser.add_argument("--rays", type=int, default=512)
+    parser.add_argument("--model", default="subaperture", choices=("subaperture", "scatter"))
     parser.add_argument("--skip", nargs="*", default=[], choices=("patchmatch", "refine"))
     arguments = parser.parse_args()
     stages, pictures = pipelines(arguments.skip), Pictures(None, None)
@@ -84,7 +85,7 @@ def main() -> None:
     for seed in arguments.seeds:
         for index in range(arguments.scenes):
             scene = make_scene(index, SceneSettings(size=arguments.size, layers=3, seed=seed), pictures)
-            rows.append(measured(scene, stages, arguments.rays))
+            rows.append(measured(scene, stages, arguments.rays, arguments.model))
             kinds = ", ".join(content.kind for content in scene.contents[:-1])
             print(f"seed {seed}, scene {index} ({kinds}): {', '.join(f'{v:.1f}' for v in rows[-1].values())}", flush=True)
     mean = {name: sum(row[name] for row in rows) / len(rows) for name in rows[0]}
