@@ -9,7 +9,8 @@ with colours known only where the picture shows them, the rest filled by push-pu
 if matting were perfect: no pipeline is told what is hidden, so the loss against the true layers has a floor that is the
 inpainter's.
 
-    python benchmarks/photo_layers.py [--seeds 100 101] [--scenes 6] [--size 256] [--rays 512] [--model scatter] [--skip patchmatch refine]
+    python benchmarks/photo_layers.py [--seeds 100 101] [--scenes 6] [--size 256] [--rays 512] [--model scatter]
+        [--skip patchmatch refine]
 """
 
 import argparse

@@ -49,7 +49,7 @@ def add_layering(
         "--matte",
         choices=("outline", "refine"),
         default="outline",
-        help="edges of layers: as the disparity has them, or for hair found anew by closed-form matting (%(default)s)",
+        help="edges of layers: as the disparity has them, or for hair found anew by closed-form matting, slower (%(default)s)",
     )
     hidden = scene.add_mutually_exclusive_group()
     hidden.add_argument(

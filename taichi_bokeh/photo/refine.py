@@ -22,16 +22,16 @@ Mask = NDArray[np.bool_]
 _BAND = 1 / 60  # half the unknown band's width, of the picture's short side
 _LEAST_BAND_PX = 3.0
 _ISLAND = 4.0  # islands and holes smaller than so many squares of half the band are no object's outline
-_TILE_PX = 1000  # the side of the squares that are solved at once: about 0.4 GB
+_TILE_PX = 1000  # at most, the side of what is solved at once
 _SHIFTS = (1e-3, 1e-2, 0.1, 1.0, 10.0)  # of the diagonal, tried in turn until the preconditioner is positive definite
-_COARSE = 1e-5  # residual at which a matte is good to less than a grey value of 8 bits
+_COARSE = 1e-5  # relative residual at which the solver stops; pymatting's own is 1e-7
 
 
 def refine_matte(rgb: Array, near: Mask, edge_px: Array, band_px: float | None = None) -> Array:
     """Coverage of a layer, found anew in a band round its outline by closed-form matting.
 
     Specks of the outline (islands and holes smaller than the band) make no band of their own. Large pictures are solved in
-    tiles that overlap.
+    tiles that overlap; where a tile shows one side of the band only, the outline stays as it was.
 
     Args:
         rgb: [H, W, 3], linear light.
@@ -50,12 +50,11 @@ def refine_matte(rgb: Array, near: Mask, edge_px: Array, band_px: float | None =
     large, specks = _without_specks(near, _ISLAND * band_px**2)
     beside_speck = ndimage.binary_dilation(specks, iterations=2)
     outline = (edge_px <= 1) & ~beside_speck
-    alpha = large.astype(np.float32)
     if not outline.any():
         return near.astype(np.float32)
     unknown = ndimage.distance_transform_edt(~outline) < band_px
-    alpha[specks & ~unknown] = near[specks & ~unknown]
-    trimap = np.where(unknown, 0.5, alpha).astype(np.float64)
+    alpha = np.where(unknown, large, near).astype(np.float32)
+    trimap = np.where(unknown, 0.5, near)
     image = np.clip(rgb, 0, 1).astype(np.float64)
     overlap = math.ceil(4 * band_px)
     for core, around, inner in _tiles(near.shape, overlap):
