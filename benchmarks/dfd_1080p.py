@@ -11,6 +11,7 @@ import argparse
 import resource
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +28,13 @@ from taichi_bokeh.io import srgb_decode
 from taichi_bokeh.photo import fill_holes
 
 FAR, NEAR = 0.1, 1.0
+
+
+class Times(NamedTuple):
+    """Seconds by the clock, and of all cores together: on a busy machine, only the latter mean something."""
+
+    wall_s: float
+    cpu_s: float
 
 
 def pair(width: int, height: int, radius_px: float, device: str) -> Observation:
@@ -52,23 +60,29 @@ def resident_mb(device: str) -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
 
 
-def seconds_of_renderer(work: Optimization) -> float:
-    """Of one forward and backward pass of the layer alone, the better of two."""
+def one_pass_of_renderer(work: Optimization) -> Times:
+    """One forward and backward pass of the layer alone, the better of two."""
     seen = work.observation
-    best = float("inf")
+    times = []
     for _ in range(2):
         disparity = work.initial.disparity.clone().requires_grad_()
         start = now(seen)
         work.layer(seen.all_in_focus, disparity, seen.lens(0)).sum().backward()
-        best = min(best, now(seen) - start)
-    return best
+        times.append(since(start, seen))
+    return min(times)
 
 
-def now(seen: Observation) -> float:
-    """Seconds, when all that was started is done."""
+def now(seen: Observation) -> Times:
+    """When all that was started is done."""
     if seen.all_in_focus.is_cuda:
         torch.cuda.synchronize()
-    return time.perf_counter()
+    return Times(time.perf_counter(), time.process_time())
+
+
+def since(start: Times, seen: Observation) -> Times:
+    """What has gone by."""
+    end = now(seen)
+    return Times(end.wall_s - start.wall_s, end.cpu_s - start.cpu_s)
 
 
 def main() -> None:
@@ -87,20 +101,22 @@ def main() -> None:
     print(machine(arguments.device), flush=True)
     start = now(seen)
     work = Optimization(seen, layer_named(arguments.layer), OptimizeSettings(steps=arguments.steps, layers=arguments.layers))
-    print(f"plane sweep and what else comes first: {now(seen) - start:.1f} s", flush=True)
+    first = since(start, seen)
+    print(f"plane sweep and what else comes first: {first.wall_s:.1f} s, {first.cpu_s:.1f} s of CPU", flush=True)
     work.step()  # compiles
-    one_pass = seconds_of_renderer(work)
+    one_pass = one_pass_of_renderer(work)
     begun, done, mark = now(seen), work.done, 10
     while work.done < arguments.steps:
         work.step()
         if work.done == mark:
             print(f"memory after {mark} steps: {resident_mb(arguments.device):.0f} MB", flush=True)
             mark *= 10
-    a_step = (now(seen) - begun) / max(1, work.done - done)
-    print(
-        f"a step: {a_step:.3f} s, {a_step / one_pass:.2f} of one pass of the renderer, forward and backward, {one_pass:.3f} s"
-    )
-    print(f"all of it: {(now(seen) - start) / 60:.1f} min for {arguments.steps} steps")
+    steps, count = since(begun, seen), max(1, work.done - done)
+    print(f"forward and backward of the renderer: {one_pass.wall_s:.3f} s, {one_pass.cpu_s:.3f} s of CPU")
+    print(f"a step: {steps.wall_s / count:.3f} s, {steps.cpu_s / count:.3f} s of CPU", end="; ")
+    print(f"over the renderer's: {steps.wall_s / count / one_pass.wall_s:.2f}, {steps.cpu_s / count / one_pass.cpu_s:.2f}")
+    whole = since(start, seen)
+    print(f"all of it: {whole.wall_s / 60:.1f} min, {whole.cpu_s / 60:.1f} min of CPU, for {arguments.steps} steps")
 
 
 if __name__ == "__main__":
