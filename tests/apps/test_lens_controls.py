@@ -31,7 +31,6 @@ def plain(shared) -> np.ndarray:
         ({"blades": 5, "rotation": 20}, {"blades": 0, "rotation": 20}),
         ({"blades": 5, "roundness": 0.4}, {"blades": 5, "roundness": 1}),
         ({"squeeze": 1.6}, {"squeeze": 1}),
-        ({"cat_eye": 0.7}, {"cat_eye": 0}),
         ({"ring": 0.8}, {"ring": 0}),
         ({"aperture_image": "opening.npy"}, {}),
         ({"highlights": 6}, {"highlights": 1}),
@@ -50,6 +49,22 @@ def plain(shared) -> np.ndarray:
 def test_every_control_changes_the_picture_and_off_is_off(shared, plain, control, off):
     assert np.abs(picture(shared, **control) - plain).max() > 1e-3
     np.testing.assert_array_equal(picture(shared, **off), plain)
+
+
+@pytest.mark.parametrize(
+    ("control", "off"),
+    [
+        ({"cat_eye": 0.7}, {"cat_eye": 0}),
+        ({"profile": "soft"}, {"profile": "disc"}),
+        ({"max_radius": 2}, {"max_radius": 64}),
+        ({"draft": True, "blur": 150}, {"draft": False, "blur": 150}),
+    ],
+)
+def test_so_does_every_control_of_the_scatter_model(shared, control, off):
+    scatter = {"model": "scatter", "cells": None, "blur": off.get("blur", 10)}
+    plain = picture(shared, **scatter)
+    assert np.abs(picture(shared, **scatter | control) - plain).max() > 1e-3
+    np.testing.assert_array_equal(picture(shared, **scatter | off), plain)
 
 
 def test_controls_that_differ_from_each_other_give_different_pictures(shared):
