@@ -1,0 +1,69 @@
+"""Which side of the focus a pixel lies on, from one picture: an opening that is not its own mirror image tells.
+
+Scenes focused in their middle are ray-traced through half a disc, and noise is added; the plane sweep, and the sweep with its
+jumps moved to edges of the picture, say on which side each pixel lies. A disc is the control: it cannot tell.
+"""
+
+import argparse
+from statistics import fmean
+
+import torch
+
+import taichi_bokeh as tb
+from taichi_bokeh.benchmark.pictures import Pictures
+from taichi_bokeh.dfd.edges import snap_to_edges
+from taichi_bokeh.dfd.metrics import DepthMetrics, measure_depth
+from taichi_bokeh.dfd.observation import Observation
+from taichi_bokeh.dfd.scenes import DefocusScene, DefocusSceneSettings, make_scene
+from taichi_bokeh.dfd.sweep import sweep
+
+NAMES = ("rmse_px", "mae_px", "sign_accuracy")
+
+
+def half_disc(size: int = 64) -> tb.Aperture:
+    """The right half of a disc."""
+    place = (torch.arange(size) + 0.5) * 2 / size - 1
+    across, down = place[None, :], place[:, None]
+    return tb.Aperture(image=((across**2 + down**2 <= 1) & (across >= 0)).float())
+
+
+def observe(scene: DefocusScene, aperture: tb.Aperture, rays: int, noise: float, seed: int) -> tuple[Observation, tb.ThinLens]:
+    """Trace a scene, and add noise of this deviation, as a part of white."""
+    lens = tb.ThinLens(scene.blur, scene.focus, aperture)
+    blurred = tb.trace(scene.layers, lens, rays=rays)
+    blurred = (blurred + noise * torch.randn(blurred.shape, generator=torch.Generator().manual_seed(seed))).clamp(min=0)
+    lenses = torch.tensor([[scene.blur]]), torch.tensor([[scene.focus]])
+    return Observation(scene.all_in_focus[None], blurred[:, None], *lenses, 1.0, 0.0, aperture), lens
+
+
+def row(title: str, found: list[DepthMetrics]) -> str:
+    """Means over the scenes."""
+    rmse, mae, sign = (fmean(getattr(each, name) or 0.0 for each in found) for name in NAMES)
+    return f"| {title} | {rmse:.2f} | {mae:.2f} | {100 * sign:.1f} |"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenes", type=int, default=6)
+    parser.add_argument("--seed", type=int, default=3026)
+    parser.add_argument("--rays", type=int, default=2048)
+    parser.add_argument("--noise", type=float, default=0.01)
+    arguments = parser.parse_args()
+    settings = DefocusSceneSettings(seed=arguments.seed, focal_plane="middle")
+    pictures = Pictures()
+    print("| opening, method | RMSE px | MAE px | sign right % |\n|---|---:|---:|---:|")
+    for name, aperture in (("half disc", half_disc()), ("disc", tb.Aperture())):
+        swept, snapped = [], []
+        for index in range(arguments.scenes):
+            scene = make_scene(index, settings, pictures)
+            seen, lens = observe(scene, aperture, arguments.rays, arguments.noise, index)
+            estimate = sweep(seen).disparity
+            truth = scene.disparity_map[None], lens, scene.all_in_focus
+            swept.append(measure_depth(estimate[0], *truth))
+            snapped.append(measure_depth(snap_to_edges(seen, estimate).disparity[0], *truth))
+        print(row(f"{name}, sweep + SGM", swept), row(f"{name}, moved to edges", snapped), sep="\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
