@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taichi_bokeh.apps import cli, layer_cache
+from taichi_bokeh.apps import cli, layer_cache, rendering
 from taichi_bokeh.apps.focus_map import focus_map
 from taichi_bokeh.io import read_image
 from tests.apps.small_scene import HEIGHT, WIDTH, picture, square_before_grid, words, write_scene
@@ -57,14 +57,22 @@ def test_every_control_changes_the_picture_and_off_is_off(shared, plain, control
         ({"cat_eye": 0.7}, {"cat_eye": 0}),
         ({"profile": "soft"}, {"profile": "disc"}),
         ({"max_radius": 2}, {"max_radius": 64}),
-        ({"draft": True, "blur": 150}, {"draft": False, "blur": 150}),
     ],
 )
 def test_so_does_every_control_of_the_scatter_model(shared, control, off):
-    scatter = {"model": "scatter", "cells": None, "blur": off.get("blur", 10)}
+    scatter = {"model": "scatter", "cells": None}
     plain = picture(shared, **scatter)
     assert np.abs(picture(shared, **scatter | control) - plain).max() > 1e-3
     np.testing.assert_array_equal(picture(shared, **scatter | off), plain)
+
+
+@pytest.mark.parametrize(("draft", "quality"), [(True, "draft"), (False, "full")])
+def test_a_draft_is_the_renderers(shared, monkeypatch, draft, quality):
+    asked = []
+    render = rendering.render
+    monkeypatch.setattr(rendering, "render", lambda *given, **named: asked.append(named["quality"]) or render(*given, **named))
+    picture(shared, model="scatter", cells=None, draft=draft)
+    assert asked == [quality]
 
 
 def test_controls_that_differ_from_each_other_give_different_pictures(shared):
