@@ -235,7 +235,7 @@ def test_any_array_file_is_no_checkpoint(scene, capsys):
 @pytest.mark.parametrize(
     ("replaced", "message"),
     [
-        ({"blur": None, "focus": None}, "give --blur with --focus or --focus-at, or --f-number"),
+        ({"blur": None, "focus": None}, "give --blur with --focus, --focus-at or --focus-box, or --f-number"),
         ({"blur": None}, "give --blur with --focus"),
         ({"focus": None}, "--blur needs the disparity in focus"),
         ({"focus-at": "1,1"}, "--focus-at: not allowed with argument --focus"),
@@ -244,7 +244,7 @@ def test_any_array_file_is_no_checkpoint(scene, capsys):
         ({**FOCUSED, "sensor-width": None}, "needs --sensor-width as well"),
         ({**FOCUSED, "f-number": None}, "needs --f-number as well"),
         ({**FOCUSED, "focal-length": None}, "needs --focal-length as well"),
-        ({**CAMERA}, "needs --focus-distance or --focus-at as well"),
+        ({**CAMERA}, "needs --focus-distance, --focus-at or --focus-box as well"),
         ({**CAMERA, "focus": "0.5"}, "--focus goes with --blur"),
         ({**FOCUSED, "focus-distance": "0.04"}, "focus_distance is 0.04 m"),
         ({**CAMERA, "focus-at": "2,2", "disparity": "sky.npy"}, "--focus-at 2,2: the disparity there is 0/m"),
