@@ -19,7 +19,7 @@ class Pull(NamedTuple):
 
 def add_scene(command: argparse.ArgumentParser) -> None:
     """PHOTO and the group that says what it shows; read by apps/scene.py."""
-    command.add_argument("photo", metavar="PHOTO", help="the picture, sharp everywhere: PNG, JPEG, TIFF or npy")
+    command.add_argument("photo", metavar="PHOTO", help="the picture, sharp everywhere: PNG, JPEG, TIFF, OpenEXR, PFM or npy")
     scene = command.add_argument_group("scene")
     distance = scene.add_mutually_exclusive_group()
     distance.add_argument("--disparity", metavar="FILE", help="its disparity: npy, npz ('data'), EXR, PFM, PNG or TIFF")
@@ -40,6 +40,8 @@ def add_layering(
     """
     distance.add_argument("--depth-model", metavar="MODEL", help="a network of yours that estimates it, scaled to [0, 1]")
     scene.add_argument("--depth", action="store_true", help="the file or the network gives depth: take 1/depth")
+    scene.add_argument("--depth-unit", choices=("m", "mm"), help="of a depth file of integers (scaled to [0, 1]; see inspect)")
+    scene.add_argument("--invert-disparity", action="store_true", help="the file's white is far: turn it round")
     scene.add_argument("--resize-depth", action="store_true", help="bring a disparity of another resolution to the picture's")
     foreground.add_argument("--matte-model", metavar="MODEL", help="a network of yours that makes the matte")
     scene.add_argument(
@@ -78,11 +80,20 @@ def add_aperture(command: argparse.ArgumentParser) -> None:
 def add_output(command: argparse.ArgumentParser) -> None:
     """The group that says what to write; obeyed by apps/scene.py."""
     output = command.add_argument_group("output")
-    output.add_argument("-o", "--output", metavar="OUT", required=True, help="PNG or JPEG (sRGB), TIFF or npy (linear float)")
-    output.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits a channel of a PNG (%(default)s)")
+    output.add_argument(
+        "-o", "--output", metavar="OUT", required=True, help="PNG or JPEG (sRGB); OpenEXR, TIFF, PFM or npy (linear float)"
+    )
+    add_bits(output)
     output.add_argument("--save-layers", metavar="DIR", help="also write each layer: RGBA PNG and disparity npy")
     output.add_argument("--overwrite", action="store_true", help="replace files that exist")
     output.add_argument("--quiet", action="store_true", help="print nothing, show no progress")
+
+
+def add_bits(output: argparse._ArgumentGroup) -> None:
+    """How fine the colours of a picture are that is written."""
+    output.add_argument(
+        "--bits", type=int, choices=(8, 16, 32), help="a channel: 8 or 16 of a PNG (8), 16 or 32 of OpenEXR (32)"
+    )
 
 
 def finite(text: str) -> float:

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 _CHUNK = 1 << 20
-_WORDS = frozenset({"model", "algorithm", "profile", "device", "lens", "ease", "matte", "inpaint"})  # texts that are no files
+_WORDS = frozenset(
+    {"model", "algorithm", "profile", "device", "lens", "ease", "matte", "inpaint", "depth_unit"}
+)  # texts that are no files
 
 
 def fingerprint(arguments: Namespace, without: Collection[str], **beside: Any) -> str:

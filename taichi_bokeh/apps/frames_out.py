@@ -23,7 +23,7 @@ def is_frames(output: str) -> bool:
     return is_video(output) or _NUMBER.search(Path(output).name) is not None
 
 
-def check_frames(output: str, count: int, bits: int, overwrite: bool) -> None:
+def check_frames(output: str, count: int, bits: int | None, overwrite: bool) -> None:
     """Refuse an output that cannot or must not be written, before any work is done for it.
 
     Raises:
@@ -33,8 +33,8 @@ def check_frames(output: str, count: int, bits: int, overwrite: bool) -> None:
     if is_video(output):
         if Path(output).suffix.lower() not in VIDEO_SUFFIXES:
             raise ValueError(f"-o {output}: videos are written as {', '.join(VIDEO_SUFFIXES)}")
-        if bits != 8:
-            raise ValueError(f"--bits {bits} is for PNG: a video has 8 bits")
+        if bits not in (None, 8):
+            raise ValueError(f"--bits {bits} is for pictures: a video has 8 bits")
         check_encoder()
         check_output(output, overwrite)
         return
@@ -53,7 +53,7 @@ def numbered(pattern: str, number: int) -> Path:
 
 
 @contextmanager
-def frame_writer(output: str, rate: Fraction, bits: int, overwrite: bool) -> Iterator[Callable[[Array], None]]:
+def frame_writer(output: str, rate: Fraction, bits: int | None, overwrite: bool) -> Iterator[Callable[[Array], None]]:
     """Yield what writes the next picture [H, W, 3], linear light. Numbers start at 1; a video appears when it is whole.
 
     Raises:

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from taichi_bokeh.apps.arguments import add_aperture, add_layering, shard, whole
+from taichi_bokeh.apps.arguments import add_aperture, add_bits, add_layering, shard, whole
 from taichi_bokeh.apps.render_arguments import add_cache, add_lens, add_look, add_model
 
 _EXAMPLES = """\
@@ -51,7 +51,7 @@ def add_render_batch(commands: Any) -> None:
     output = batch.add_argument_group("output")
     output.add_argument("--out", metavar="DIR", required=True, help="folder of the results: new, or that of an earlier run")
     output.add_argument("--format", metavar="SUFFIX", default="png", help="png, jpg, tif, npy … (%(default)s)")
-    output.add_argument("--bits", type=int, choices=(8, 16), default=8, help="bits a channel of a PNG (%(default)s)")
+    add_bits(output)
     output.add_argument("--overwrite", action="store_true", help="replace results of other files or options")
     output.add_argument("--quiet", action="store_true", help="print nothing, show no progress")
     add_cache(batch)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, to_picture, write_layers
-from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_image, write_image
+from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_image, read_metadata, write_image
 from taichi_bokeh.io.images import check_format
+from taichi_bokeh.io.metadata import METADATA_SUFFIXES, Metadata, check_metadata
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.photo import (
     Stages,
@@ -76,11 +77,14 @@ def read_photo(arguments: Namespace, say: Say) -> Photo:
         )
     if arguments.disparity is None and arguments.resize_depth:
         raise ValueError("--resize-depth is for --disparity: a network sees the picture at its own size")
+    for option in ("depth_unit", "invert_disparity"):
+        if arguments.disparity is None and getattr(arguments, option):
+            raise ValueError(f"--{option.replace('_', '-')} says how a file is read: it needs --disparity")
     rgb = read_image(arguments.photo).rgb
     if arguments.disparity is None:
         disparity = _estimated(rgb, arguments.depth_model, arguments.depth)
     else:
-        disparity = _of_the_size(read_disparity(arguments.disparity, depth=arguments.depth), rgb, arguments)
+        disparity = _of_the_size(_read(arguments), rgb, arguments)
     alpha = None
     if arguments.alpha is not None:
         alpha = read_alpha(arguments.alpha)
@@ -136,6 +140,15 @@ def _estimated(rgb: Array, spec: str, depth: bool) -> Array:
     return disparity.astype(np.float32)
 
 
+def _read(arguments: Namespace) -> Array:
+    if arguments.depth_unit is not None and not arguments.depth:
+        raise ValueError("--depth-unit is of a depth file: it needs --depth")
+    if arguments.invert_disparity and arguments.depth:
+        raise ValueError("--invert-disparity is of a disparity file: it does not go with --depth")
+    unit, invert = arguments.depth_unit, arguments.invert_disparity
+    return read_disparity(arguments.disparity, depth=arguments.depth, unit=unit, invert=invert)
+
+
 def _of_the_size(disparity: Array, rgb: Array, arguments: Namespace) -> Array:
     """The disparity at the picture's size, resized only if that was asked for."""
     if disparity.shape == rgb.shape[:2]:
@@ -176,8 +189,22 @@ def write_result(layers: Layers, image: Tensor, arguments: Namespace, say: Say) 
         folder.mkdir(exist_ok=True)
         write_layers(layers, folder, arguments.overwrite)
         say(f"layers written to {folder}")
-    write_image(arguments.output, to_picture(image), overwrite=arguments.overwrite, bits=arguments.bits)
+    picture, metadata = to_picture(image), _metadata(arguments, say)
+    write_image(arguments.output, picture, overwrite=arguments.overwrite, bits=arguments.bits, metadata=metadata)
     say(f"written: {arguments.output}")
+
+
+def _metadata(arguments: Namespace, say: Say) -> Metadata | None:
+    """What the photograph's file says of it, where the output can hold it."""
+    if Path(arguments.output).suffix.lower() not in METADATA_SUFFIXES:
+        return None
+    try:
+        metadata = read_metadata(arguments.photo)
+        check_metadata(metadata, Path(arguments.output).suffix.lower())
+    except ValueError as error:
+        say(f"the photograph's EXIF is left out: {error}")
+        return None
+    return metadata
 
 
 def _files(folder: Path, count: int) -> list[Path]:
