@@ -1,13 +1,15 @@
-"""Keys, and what they do; the names are those of Taichi's window."""
+"""Keys, and what they do; the names are those of Taichi's window, which knows letters, arrows and few more (no digits)."""
 
-from taichi_bokeh.preview.state import VIEWS, Change
+from taichi_bokeh.preview.state import Change
+
+_VIEWS = {"a": "result", "w": "wipe", "g": "disparity", "f": "focus", "j": "layers", "t": "truth"}
 
 #: A change of a control, or the name of a method of the session. "strength" is the blur, or with a camera the f-number.
 KEYS: dict[str, Change | str] = {
     "h": Change("step", "help", 1),
     "i": Change("step", "status", 1),
     "v": Change("step", "view", 1),
-    **{str(k + 1): Change("set", "view", view) for k, view in enumerate(VIEWS)},
+    **{key: Change("set", "view", view) for key, view in _VIEWS.items()},
     "Left": Change("step", "focus", -1),
     "Right": Change("step", "focus", 1),
     "Down": Change("step", "strength", -1),
@@ -32,7 +34,8 @@ TABLE = (
     ("b, n", "one blade more, fewer"),
     ("e, d", "views brighter, darker by a quarter stop"),
     ("m", "other model"),
-    ("v; 1 to 6", "next view; " + ", ".join(VIEWS)),
+    ("v", "next view"),
+    (", ".join(_VIEWS), "views " + ", ".join(_VIEWS.values())),
     ("l, k", "in view layers: one farther, nearer"),
     ("z, y, r", "undo, redo, reset"),
     ("s", "save the picture in full size, and show its command line"),

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from taichi_bokeh import _runtime
 from taichi_bokeh.preview.draft import fitted
+from taichi_bokeh.preview.keys import KEYS
 from taichi_bokeh.preview.overlay import bar_height_px
 from taichi_bokeh.preview.scene import Scene, Size
 from taichi_bokeh.preview.session import Session
@@ -180,18 +181,17 @@ class _Shell:
                 self._save()
             elif event.key == "c":
                 self._tell_command()
-            else:
+            elif event.key in KEYS:
                 self._try(self.session.key, event.key)
         if self._dragging_at is None:
             return
+        cursor = self._window.get_cursor_pos()
+        if cursor != self._dragging_at:  # also where it was let go since the last look: a drag ends where the button does
+            self._dragging_at = cursor
+            self._point(cursor, clipped=True)
         if not self._window.is_pressed(_runtime.ti.ui.LMB):
             self._dragging_at = None
             self.session.release()
-            return
-        cursor = self._window.get_cursor_pos()
-        if cursor != self._dragging_at:
-            self._dragging_at = cursor
-            self._point(cursor, clipped=True)
 
     def _press(self) -> None:
         cursor = self._window.get_cursor_pos()

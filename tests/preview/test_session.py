@@ -79,10 +79,10 @@ def test_in_view_wipe_a_click_moves_the_wipe_and_what_is_left_of_it_is_sharp():
 
 def test_every_control_changes_the_picture():
     made = Session(square_scene(width=30, height=20), (40, 80))
-    for name, value in (("blur", 5.0), ("model", "scatter"), ("blades", 5), ("focus", 0.7)):
+    for name, value in (("blur", 4.5), ("model", "scatter"), ("blades", 5), ("focus", 0.7)):
         made.change(Change("set", name, value))
     made.advance()
-    values = {"focus": 0.3, "blur": 4.0, "blades": 3, "rotation": 20.0, "roundness": 0.5, "squeeze": 2.0, "ring": 0.9}
+    values = {"focus": 0.3, "blur": 3.0, "blades": 3, "rotation": 20.0, "roundness": 0.5, "squeeze": 2.0, "ring": 0.9}
     for name, value in (values | {"cat_eye": 0.9, "exposure": 1.0, "help": True, "status": False, "view": "wipe"}).items():
         before = shown(made).copy()
         made.change(Change("set", name, value))
@@ -96,7 +96,7 @@ def test_every_control_changes_the_picture():
 
 def test_model_and_cells_change_the_picture_in_the_end():
     made = Session(square_scene(width=30, height=20), (30, 64))
-    made.change(Change("set", "blur", 5.0))
+    made.change(Change("set", "blur", 4.5))
     pictures = []
     for name, value in (("model", "scatter"), ("cells", 3), ("model", "subaperture"), ("cells", 5)):
         made.change(Change("set", name, value))
@@ -108,14 +108,14 @@ def test_model_and_cells_change_the_picture_in_the_end():
 
 def test_every_key_does_something_and_is_in_the_help():
     words = " ".join(key for key, _ in TABLE).replace(",", " ").replace(";", " ").split()
-    for key in set(KEYS) - set("23456"):
+    for key in KEYS:
         assert key in words, key
         made = session()
         for name, value in (("blur", 5.0), ("layer", 1), ("blades", 5), ("exposure", 1.0), ("focus", 0.5)):
             made.change(Change("set", name, value))
         if key == "y":
             made.undo()
-        if key in ("k", "1"):
+        if key in ("k", "a"):
             made.change(Change("set", "view", "layers"))
         if key == "l":
             made.change(Change("set", "layer", 0))
@@ -142,11 +142,11 @@ def test_work_stops_when_an_action_makes_it_worthless_and_goes_on_when_it_does_n
     def wipe_then_refocus() -> None:
         looks.append(made.label)
         made.change(Change("set", "exposure", 0.5))
-        if len(looks) == 3:
+        if len(looks) == 2:
             made.point(0.5, 0.5)
 
     assert made.advance(wipe_then_refocus) is False
-    assert len(looks) == 3
+    assert len(looks) == 2
     assert made.is_stale
     made.advance()
     assert made.label.startswith("draft")
@@ -161,7 +161,7 @@ def test_a_draft_is_no_larger_than_a_frames_time_allows():
     for _ in range(40):
         width, height = size.within(largest)
         size.took(seconds_a_pixel * width * height, largest)
-    assert 0.02 < seconds_a_pixel * width * height <= 0.05
+    assert 0.015 < seconds_a_pixel * width * height <= 0.05
     assert max(size.within(largest)) in LADDER
     size.took(0.2, largest)
     assert size.within(largest)[0] < width
@@ -170,7 +170,7 @@ def test_a_draft_is_no_larger_than_a_frames_time_allows():
 
 def test_drafts_of_a_large_picture_are_small_and_whole():
     made = Session(square_scene(width=600, height=400), (600, 444), budget_s=1e-9)
-    for focus in (0.3, 0.4, 0.5, 0.6):
+    for focus in (0.3, 0.4, 0.5, 0.6, 0.7):
         made.change(Change("set", "focus", focus))
         made.advance()
     assert made.rendered.picture.shape == (3, 64, 96)

@@ -62,6 +62,7 @@ class Driver:
         )
         eventually(self._find, "no window came")
         self.move(WINDOW[0] - 5, 5)  # without a window manager, keys go to the window under the mouse
+        eventually(lambda: self.shot().std() > 0, "the window stayed empty")
 
     def _find(self) -> bool:
         assert self.process.poll() is None, self.process.communicate()
