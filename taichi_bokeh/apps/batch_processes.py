@@ -21,6 +21,9 @@ def run_in_processes(jobs: Sequence[Job], count: int, device: str) -> Iterator[O
         jobs: to be done.
         count: of processes.
         device: "cpu" or "cuda".
+
+    Raises:
+        ChildProcessError: a process died before it began with a job.
     """
     left = {job.name: job for job in jobs}
     while left:
@@ -30,6 +33,8 @@ def run_in_processes(jobs: Sequence[Job], count: int, device: str) -> Iterator[O
                 del left[outcome.name]
                 yield outcome
         except ChildProcessError:
+            if not under_way:
+                raise
             for job in under_way.values():
                 del left[job.name]
                 yield _alone(job, device)

@@ -163,6 +163,16 @@ def test_processes_make_the_same_files_and_one_that_dies_fails_alone(folder, mon
     assert "exit code -9" in found["b"].error
 
 
+def test_processes_that_cannot_even_start_are_an_error(monkeypatch):
+    def dead(*_: object):
+        raise ChildProcessError("died")
+        yield
+
+    monkeypatch.setattr(batch_processes, "_outcomes", dead)
+    with pytest.raises(ChildProcessError):
+        list(run_in_processes([Job(Namespace(output="a", photo="a"))], 2, "cpu"))
+
+
 def test_each_process_gets_a_gpu_of_its_own(monkeypatch):
     assert visible_gpus({}, lambda: 3) == ["0", "1", "2"]
     assert visible_gpus({"CUDA_VISIBLE_DEVICES": "5, GPU-ab"}, lambda: pytest.fail("all were counted")) == ["5", "GPU-ab"]
