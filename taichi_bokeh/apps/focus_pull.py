@@ -14,6 +14,7 @@ from taichi_bokeh.apps.layer_cache import Scene, read_scene
 from taichi_bokeh.apps.rendering import cells_of, render_layers, with_highlights, with_near_and_far
 from taichi_bokeh.apps.scene import read_photo, stages_of
 from taichi_bokeh.apps.sequence_cuts import choose_for_all
+from taichi_bokeh.apps.video import is_video
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
@@ -56,6 +57,8 @@ def render_series(arguments: Namespace, aperture: Aperture, say: Say) -> None:
     for name in ("save_layers", "show_focus"):
         if getattr(arguments, name) is not None:
             raise ValueError(f"--{name.replace('_', '-')} is for one picture, and this is a series of them")
+    if arguments.fps is not None and not is_video(arguments.output):
+        raise ValueError(f"--fps is for a video: -o {arguments.output} has no frame rate")
     stages_of(arguments)
     if is_footage(arguments.photo):
         _render_footage(arguments, aperture, say)

@@ -221,6 +221,7 @@ def test_names_are_sorted_by_their_numbers():
         ({"focus": "0.2:near", "frames": 3}, "'near' is not a number"),
         ({"focus": None, "focus_at": "1,1:99,1", "frames": 3}, "--focus-at 99,1 lies outside"),
         ({"frames": 3}, "nothing moves"),
+        ({"focus": "0.2:0.8", "frames": 3, "fps": 24, "output": "out_%d.npy"}, "--fps is for a video"),
         ({"focus": "0.2:0.8", "frames": 3, "fps": "0"}, "is not a frame rate"),
         ({"photo": "in", "disparity": "disparities", "frames": 3}, "has as many pictures as it has"),
         ({"photo": "in", "disparity": "disparities", "cells": "auto"}, "--cells auto is for one photograph"),
