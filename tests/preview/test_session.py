@@ -78,7 +78,7 @@ def test_in_view_wipe_a_click_moves_the_wipe_and_what_is_left_of_it_is_sharp():
 
 
 def test_every_control_changes_the_picture():
-    made = Session(square_scene(width=30, height=20), (40, 80))
+    made = Session(square_scene(width=30, height=20), (480, 380))
     for name, value in (("blur", 4.5), ("model", "scatter"), ("blades", 5), ("focus", 0.7)):
         made.change(Change("set", name, value))
     made.advance()
@@ -143,7 +143,7 @@ def test_work_stops_when_an_action_makes_it_worthless_and_goes_on_when_it_does_n
         looks.append(made.label)
         made.change(Change("set", "exposure", 0.5))
         if len(looks) == 2:
-            made.point(0.5, 0.5)
+            made.point(0.1, 0.9)
 
     assert made.advance(wipe_then_refocus) is False
     assert len(looks) == 2
