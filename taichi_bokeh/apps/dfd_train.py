@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from taichi_bokeh.apps.arguments import positive, whole, whole_from_0
+from taichi_bokeh.apps.device import add_device, device_of
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +74,7 @@ def add_train(commands: "argparse._SubParsersAction[Any]") -> None:
     work.add_argument("--checkpoint-every", metavar="N", type=whole, help="steps between two checkpoints (200)")
     work.add_argument("--workers", metavar="N", type=whole_from_0, default=0, help="processes that read samples (%(default)s)")
     work.add_argument("--tensorboard", action="store_true", help="also write events for TensorBoard into DIR/tensorboard")
-    _add_device(work)
+    add_device(work)
     work.add_argument("--quiet", action="store_true", help="print nothing, show no progress")
 
 
@@ -100,7 +101,7 @@ def add_eval(commands: "argparse._SubParsersAction[Any]") -> None:
     evaluation.add_argument(
         "--pictures", metavar="N", type=whole_from_0, default=8, help="write those of the first N samples (%(default)s)"
     )
-    _add_device(evaluation)
+    add_device(evaluation)
     evaluation.add_argument("--quiet", action="store_true", help="print nothing, show no progress")
 
 
@@ -179,7 +180,7 @@ def _evaluations(arguments: Namespace, dataset: "DefocusDataset") -> "list[Evalu
     from taichi_bokeh.dfd.sweep import sweep
 
     reblur = Reblur(None if arguments.layer is None else _layer(arguments.layer), arguments.rays)
-    device = _device(arguments)
+    device = device_of(arguments)
     estimators: list[tuple[str, Estimator]] = []
     for training in arguments.training:
         network = _network(arguments)
@@ -234,15 +235,7 @@ def _network(arguments: Namespace) -> "torch.nn.Module":
     if ":" in arguments.network and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # a console script has not the folder in which it was started
     torch.manual_seed(getattr(arguments, "seed", 0))
-    return load_network(arguments.network).to(_device(arguments))
-
-
-def _device(arguments: Namespace) -> "torch.device":
-    import torch
-
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device is cuda, but torch finds no GPU")
-    return torch.device(arguments.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return load_network(arguments.network).to(device_of(arguments))
 
 
 def _layer(name: str) -> Any:
@@ -271,7 +264,3 @@ def _add_network(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--network", metavar="NAME", default="unet", help="unet, or package.module:function of your own (%(default)s)"
     )
-
-
-def _add_device(group: "argparse._ActionsContainer") -> None:
-    group.add_argument("--device", choices=("cpu", "cuda"), help="where to compute (a GPU if there is one)")

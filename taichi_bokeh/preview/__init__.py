@@ -52,8 +52,8 @@ def preview(
         raise TypeError(f"layers is of type {type(layers).__name__}; expected Layers")
     check_format(save_as)
     scene = Scene.of_layers(layers)
-    given = {name: value for name, value in (("blur", blur), ("focus", focus)) if value is not None}
-    state = replace(scene.initial_state(), **given)
+    state = scene.initial_state()
+    state = replace(state, blur=state.blur if blur is None else blur, focus=state.focus if focus is None else focus)
     lens = state.lens(None, layers.width)  # refuses a bad lens here
     try:
         require_window()
