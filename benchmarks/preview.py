@@ -1,8 +1,9 @@
 """How fast the preview answers, and whether it stays as it is: frame times with drafts, and random events for some minutes.
 
 The picture is noise with structure, in three layers, of the number of megapixels that is asked for. While the focus moves,
-frames with drafts are timed from the action to the composed frame; then the pictures that follow, and how long the work is
-away from the window at most (the gaps between two looks). Times are wall seconds; say what else ran on the machine.
+frames with drafts are timed from the action to the composed frame (wall seconds, and CPU seconds of all threads, which another
+program's load changes less); then the pictures that follow, and how long the work is away from the window at most (the gaps
+between two looks). Say what else ran on the machine.
 
     python benchmarks/preview.py [--megapixels 12] [--size 1280x800] [--frames 60]
     python benchmarks/preview.py --minutes 10 --megapixels 1     (random events of --seed instead; prints memory as it goes)
@@ -25,6 +26,8 @@ from taichi_bokeh.preview.keys import KEYS
 from taichi_bokeh.preview.scene import Scene
 from taichi_bokeh.preview.session import Session
 from taichi_bokeh.preview.state import Change, Control
+
+_UNTIMED = 12  # the first drafts find their size, and compile
 
 
 def noise(channels: int, height: int, width: int, cells: int, generator: torch.Generator) -> torch.Tensor:
@@ -119,16 +122,22 @@ def play(session: Session, minutes: float, seed: int) -> None:
 def measure(session: Session, frames: int) -> None:
     """Times of drafts and of what follows them."""
     seconds = []
-    for frame in range(frames + 12):
+    busy = 0.0
+    for frame in range(frames + _UNTIMED):
+        if frame == _UNTIMED:
+            busy = time.process_time()
         session.point(0.2 + 0.6 * (frame % 30) / 30, 0.5)
         session.advance()
         session.frame()
         session.shown()
         seconds.append(session.latency_s or 0.0)
-    seconds = seconds[12:]  # the first find the size, and compile
+    busy = (time.process_time() - busy) / frames
+    seconds = seconds[_UNTIMED:]
     print(
-        f"{session.label}: median {1e3 * statistics.median(seconds):.0f} ms, the slowest of ten at least "
-        f"{1e3 * statistics.quantiles(seconds, n=10)[-1]:.0f} ms, {1 / statistics.mean(seconds):.1f} frames/s"
+        f"{session.label}: median {1e3 * statistics.median(seconds):.0f} ms, one of ten takes "
+        f"{1e3 * statistics.quantiles(seconds, n=10)[-1]:.0f} ms or more, {1 / statistics.mean(seconds):.1f} frames/s; "
+        f"{1e3 * busy:.0f} ms of CPU time a frame",
+        flush=True,
     )
     looks = [time.perf_counter()]
     while not session.is_idle:

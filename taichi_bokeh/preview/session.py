@@ -21,7 +21,7 @@ from taichi_bokeh.preview.keys import KEYS
 from taichi_bokeh.preview.scene import Scene, Size
 from taichi_bokeh.preview.source import model_options
 from taichi_bokeh.preview.state import Change, History, State, apply
-from taichi_bokeh.render import render
+from taichi_bokeh.render import Algorithm, render
 from taichi_bokeh.trace import trace_progressively
 
 Watch = Callable[[], None]
@@ -269,18 +269,20 @@ class Session:
         start = time.perf_counter()
         state, largest = self.state, self.shown_size
         size = self._draft.within(largest)
-        kind = state.blades > 0, state.cat_eye != 0, state.ring != 0, size
+        steps = state.ring == 0 and state.cat_eye == 0  # which model "scatter" can add row by row
+        kind = state.blades > 0, steps, size
         if kind != self._kind:
             self._kind = kind
             self._draft.of_another_kind()
         scene = self._scaled(size)
-        picture = render(scene.layers, self._lens_at(size), model="scatter", occlusion=False)[0]
+        algorithm: Algorithm = "fast" if steps else "auto"
+        picture = render(scene.layers, self._lens_at(size), model="scatter", algorithm=algorithm, occlusion=False)[0]
         seconds = time.perf_counter() - start
         self._rendered = Rendered(picture, f"draft {_px(size)}", seconds)
         self._rendered_key, self._work, self._finished = self._key(), None, False
         self._frame = None
         self.frame()
-        self._draft.took(time.perf_counter() - start, largest)
+        self._draft.took(time.perf_counter() - start, seconds, largest)
 
     def _improvements(self) -> Iterator[Rendered]:
         size = self.shown_size

@@ -160,10 +160,14 @@ def test_a_draft_is_no_larger_than_a_frames_time_allows():
     seconds_a_pixel = 4e-7
     for _ in range(40):
         width, height = size.within(largest)
-        size.took(seconds_a_pixel * width * height, largest)
+        size.took(seconds_a_pixel * width * height, seconds_a_pixel * width * height, largest)
     assert 0.015 < seconds_a_pixel * width * height <= 0.05
     assert max(size.within(largest)) in LADDER
-    size.took(0.2, largest)
+    for frame_s, smaller in ((0.07, False), (0.03, False), (0.07, False), (0.07, True)):  # one slow frame says nothing
+        size.took(frame_s, frame_s, largest)
+        assert (size.within(largest)[0] < width) == smaller
+    width = size.within(largest)[0]
+    size.took(0.2, 0.2, largest)
     assert size.within(largest)[0] < width
     assert size.within((50, 20)) == (50, 20)
 
