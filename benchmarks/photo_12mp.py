@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--radius", type=float, default=60.0, help="blur at a distance of 1 in disparity, px")
     parser.add_argument("--cells", default="16")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--rows", type=int, default=4, help="do only the first of the rows")
+    parser.add_argument("--rows", type=int, default=4, help="how many of the four rows to do; the last takes longest")
     arguments = parser.parse_args()
     width, height = map(int, arguments.size.split("x"))
     print(machine(arguments.device))
@@ -61,12 +61,13 @@ def main() -> None:
         folder = Path(name)
         write_photo(folder, width, height)
         common = ["--blur", str(arguments.radius), "--focus", "0.84", "--device", arguments.device]
-        cells = ["--cells", arguments.cells, "--cache", str(folder / "cache")]
+        common += ["--cache", str(folder / "cache")]
+        scatter, subaperture = ["--model", "scatter"], ["--model", "subaperture", "--cells", arguments.cells]
         rows = {
-            "subaperture, layers made": cells,
-            "subaperture, layers from the cache": cells,
-            "scatter": ["--model", "scatter", "--cache", str(folder / "cache")],
-            "scatter, draft": ["--model", "scatter", "--draft", "--cache", str(folder / "cache")],
+            "scatter, layers made": scatter,
+            "scatter, layers from the cache": scatter,
+            "scatter, draft": [*scatter, "--draft"],
+            f"subaperture, {arguments.cells} cells": subaperture,
         }
         for title, options in list(rows.items())[: arguments.rows]:
             wall_s, cpu_s, peak_gib = run(folder, [*common, *options])
