@@ -35,11 +35,8 @@ def add_preview(commands: Any) -> None:
     )
     preview.set_defaults(run="taichi_bokeh.apps.preview:preview")
     add_scene(preview)
-    for action in preview._actions:  # no photograph is the demo's; then nothing else of the scene is needed
-        if action.dest == "photo":
-            action.nargs, action.required = "?", False
-        elif action.dest == "disparity":
-            action.required = False
+    photo = next(action for action in preview._actions if action.dest == "photo")
+    photo.nargs, photo.required = "?", False  # none is the demo's
     lens = preview.add_argument_group("lens at first")
     lens.add_argument("--blur", metavar="K", type=not_negative, help=BLUR_HELP)
     lens.add_argument("--f-number", metavar="N", type=positive, help="instead: focal length over diameter of the opening")

@@ -170,8 +170,8 @@ class Session:
         self.history.reset()
         self._touched()
 
-    def resize(self, size: Size, margin_px: int | None = None) -> None:
-        """Frames of another (width, height), and another margin.
+    def resize(self, size: Size) -> None:
+        """Frames of another (width, height).
 
         Raises:
             ValueError: a side is less than 1.
@@ -179,7 +179,6 @@ class Session:
         if min(size) < 1:
             raise ValueError(f"size is {size[0]}×{size[1]}; expected at least 1×1")
         self._size = size
-        self.margin_px = self.margin_px if margin_px is None else margin_px
         self.scene.forget_sizes()
         self._touched()
 

@@ -7,9 +7,11 @@ import torch
 import taichi_bokeh as tb
 from taichi_bokeh.preview import views
 from taichi_bokeh.preview.draft import LADDER, DraftSize
+from taichi_bokeh.preview.frames import Layout
 from taichi_bokeh.preview.keys import KEYS, TABLE
 from taichi_bokeh.preview.session import Session
 from taichi_bokeh.preview.state import VIEWS, Camera, Change
+from taichi_bokeh.preview.window import PANEL_PX, usual_size
 from tests.preview.scenes import HEIGHT, WIDTH, square_scene
 
 SIZE = (WIDTH + 40, HEIGHT + 60)
@@ -194,6 +196,16 @@ def test_frames_of_any_size_are_whole(size):
         assert made.frame().shape == (size[1], size[0], 3)
     with pytest.raises(ValueError, match="size is 0×5; expected at least 1×1"):
         made.resize((0, 5))
+
+
+@pytest.mark.parametrize("picture", [(4000, 3000), (3000, 4000), (60, 40)])
+def test_the_usual_window_shows_the_whole_picture_beside_its_panel_and_never_larger_than_it_is(picture):
+    width, height = usual_size(picture)
+    assert width <= PANEL_PX + 1000
+    assert height >= 600  # the panel's
+    box = Layout((width, height), PANEL_PX, 1.0).box(picture, status=True)
+    assert box[2] / box[3] == pytest.approx(picture[0] / picture[1], rel=0.02)
+    assert (box[0], box[2]) == (PANEL_PX, width - PANEL_PX)
 
 
 def test_text_of_twice_the_scale_is_twice_as_large():
