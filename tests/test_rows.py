@@ -72,6 +72,23 @@ def test_other_openings_are_the_references(aperture):
         assert relative_error(mine, theirs) < 1e-2, name
 
 
+@pytest.mark.parametrize("algorithm", ["exact", "reference"])
+def test_a_corner_that_a_cat_eye_shuts_is_black_without_gradients(algorithm):
+    """As in the sub-aperture model and the ray tracer: no point of the opening is seen from there."""
+    noise, aperture = random_layers(count=1, height=16, width=16), tb.Aperture(cat_eye=1.0, squeeze=6.0)
+    layers = tb.Layers(noise.rgb, noise.alpha, 0.9 + 0.1 * noise.disparity)
+    inputs = leaves(layers)
+    lens = [torch.tensor(value, dtype=layers.dtype, requires_grad=True) for value in (8.0, 0.0)]
+    picture = tb.render(tb.Layers(*inputs), tb.ThinLens(*lens, aperture), algorithm=algorithm)
+    assert picture.isfinite().all()
+    assert (picture[:, :, 0, 0] == 0).all()
+    assert (picture[:, :, 7:9, 7:9] > 0).all()
+    for gradient in torch.autograd.grad(picture[:, :, 0, 0].sum(), (*inputs, *lens), retain_graph=True):
+        assert (gradient == 0).all()
+    for gradient in torch.autograd.grad(picture.sum(), (*inputs, *lens)):
+        assert gradient.isfinite().all()
+
+
 @pytest.mark.parametrize(("profile", "aperture"), [("disc", {}), ("soft", {}), ("disc", {"blades": 5, "roundness": 0.0})])
 def test_gradcheck_of_the_fast_way_with_small_and_large_radii(profile, aperture):
     layers = random_layers(count=2, height=3, width=4)

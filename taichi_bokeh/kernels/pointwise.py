@@ -7,6 +7,7 @@
                shape: the same, with the sign of r: a near highlight is the point mirror of a far one
                soft, official: A = r̂², r̂ = |r| + 1, share = 1
     resolve:   disc, shape, soft: colour = Σ a·I·w/Σ w, coverage = Σ a·w/Σ w, with the point part added to both sums
+                           where no weight is left, as in a corner that a cat-eye shuts, both are 0
                official:   colour = V·Σ a·I·w/(Σ a·w + 1e-8), coverage = V (kernels/square_mean.py)
     composite: B = Σ_l c_l·Π_{k<l} (1 − v_k), front to back, c premultiplied             Dr.Bokeh, Eq. (2)
 
@@ -77,6 +78,7 @@ def resolve(profile: str, dtype: str) -> Any:
             if ti.static(profile in MIXED):
                 point = 1 - ti.min(ti.abs(radius[n, p]) / real(LEAST_RADIUS_PX), real(1.0))
             total = sums[n, 4, p] + point
+            total = ti.select(total > 0, total, real(1.0))
             for c in ti.static(range(3)):
                 colour[n, c, p] = (sums[n, c, p] + point * alpha[n, p] * rgb[n, c, p]) / total
             coverage[n, p] = (sums[n, 3, p] + point * alpha[n, p]) / total

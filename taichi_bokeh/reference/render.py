@@ -167,6 +167,7 @@ def render(  # noqa: PLR0913 - as of the renderer
         coverage = square_mean(a[:, 0], radius, int(limit))
         blurred = coverage[:, None] * sums[:, :3] / (sums[:, 3:4] + 1e-8)
     else:
-        blurred, coverage = sums[:, :3] / sums[:, 4:], sums[:, 3] / sums[:, 4]
+        total = torch.where(sums[:, 4:] > 0, sums[:, 4:], 1.0)  # nothing gets through where a cat-eye shuts the opening
+        blurred, coverage = sums[:, :3] / total, sums[:, 3] / total[:, 0]
     shape = (batch, layers, 3, height, width)
     return composite(blurred.reshape(shape), coverage.reshape(batch, layers, height, width))
