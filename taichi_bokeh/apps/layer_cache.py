@@ -17,7 +17,7 @@ from taichi_bokeh.apps.common import Say
 from taichi_bokeh.apps.fingerprint import fingerprint, folder_digest
 from taichi_bokeh.apps.scene import read_photo, split
 from taichi_bokeh.apps.sequence_cuts import split_at
-from taichi_bokeh.apps.whole_file import whole_file
+from taichi_bokeh.io.output import whole_file
 from taichi_bokeh.layers import Layers
 
 Array = NDArray[np.float32]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, to_picture, write_layers
 from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_image, read_metadata, write_image
+from taichi_bokeh.io.disparity import as_disparity
 from taichi_bokeh.io.images import check_format
 from taichi_bokeh.io.metadata import METADATA_SUFFIXES, Metadata, check_metadata
 from taichi_bokeh.layers import Layers
@@ -124,16 +125,7 @@ def _model(spec: str, purpose: Purpose) -> Callable[..., Array]:
 
 def _estimated(rgb: Array, spec: str, depth: bool) -> Array:
     """The disparity that a network gives, [H, W]; NaN at holes. Without a unit of its own it is scaled to [0, 1]."""
-    values = _model(spec, "depth")(rgb)
-    hole = ~np.isfinite(values)
-    if depth:
-        hole |= values <= 0
-        with np.errstate(divide="ignore", over="ignore"):
-            values = np.float32(1) / values
-        hole |= ~np.isfinite(values)
-    if hole.all():
-        raise ValueError(f"the depth model {spec} gave no valid {'depth' if depth else 'disparity'}: every pixel is a hole")
-    disparity = np.where(hole, np.float32(np.nan), values)
+    disparity = as_disparity(_model(spec, "depth")(rgb), depth, f"what {spec} estimated")
     if not depth:
         low, high = np.nanmin(disparity), np.nanmax(disparity)
         disparity = (disparity - low) / (high - low if high > low else 1)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.apps.whole_file import whole_file
 from taichi_bokeh.io import srgb_encode
+from taichi_bokeh.io.output import whole_file
 
 Array = NDArray[np.float32]
 

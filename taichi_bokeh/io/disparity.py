@@ -45,6 +45,15 @@ def read_disparity(
     values = to_unit(raw) if unit is None else (raw / _PER_METRE[unit]).astype(np.float32)
     if invert:
         values = (1 if raw.dtype in _SCALED else 0) - values
+    return as_disparity(values, depth, os.fspath(path))
+
+
+def as_disparity(values: Array, depth: bool, source: str) -> Array:
+    """Disparity of values [H, W], NaN at the holes; with `depth` they are depth, whose zeros and less are holes, too.
+
+    Raises:
+        ValueError: every pixel is a hole; the message names the source.
+    """
     hole = ~np.isfinite(values)
     if depth:
         hole |= values <= 0
@@ -52,7 +61,7 @@ def read_disparity(
             values = np.float32(1) / values
         hole |= ~np.isfinite(values)
     if hole.all():
-        raise ValueError(f"{path} holds no valid {'depth' if depth else 'disparity'}: every pixel is a hole")
+        raise ValueError(f"{source} holds no valid {'depth' if depth else 'disparity'}: every pixel is a hole")
     return np.where(hole, np.float32(np.nan), values)
 
 

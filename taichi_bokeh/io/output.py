@@ -2,6 +2,8 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -31,22 +33,41 @@ def write_atomically(path: str | os.PathLike[str], content: bytes, overwrite: bo
     """
     path = check_output(path, overwrite)
     try:
-        _write(path, content)
+        with _renamed(path) as temporary:
+            temporary.write_bytes(content)
     except OSError as error:
         if error.errno is None:
             raise
         raise OSError(error.errno, error.strerror, os.fspath(path)) from None  # else it names no file, or the temporary one
 
 
-def _write(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+@contextmanager
+def whole_file(path: Path, overwrite: bool = False) -> Iterator[Path]:
+    """Yield the name of a file to write in the same folder, which becomes `path` when all went well and else goes.
+
+    For what is too large to be written at once. It has the suffix of `path`, and is empty.
+
+    Raises:
+        OSError: as `check_output`, or the file system refuses.
+    """
+    check_output(path, overwrite)
+    with _renamed(path, path.suffix) as temporary:
+        yield temporary
+        check_output(path, overwrite)  # somebody else may have written it in the meantime
+
+
+@contextmanager
+def _renamed(path: Path, suffix: str = "") -> Iterator[Path]:
+    """An empty file beside `path`, which takes its name at the end, or goes if there is an error."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
+        yield temporary
         mask = os.umask(0)
         os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes files that only their owner may read
-        os.replace(temporary, path)
+        temporary.chmod(0o666 & ~mask)  # mkstemp makes files that only their owner may read
+        temporary.replace(path)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise

@@ -1,7 +1,6 @@
 """Files are written whole or not at all, and what the system refuses is one error that names the file."""
 
 import errno
-import io
 import os
 import signal
 from pathlib import Path
@@ -16,21 +15,11 @@ PICTURES = ("a.png", "a.jpg", "a.tif", "a.npy", "a.pfm", "a.exr")
 MAPS = ("a.exr", "a.pfm", "a.npy", "a.tif")
 
 
-class _FullDisk(io.BytesIO):
-    """Takes the first bytes, then is full."""
-
-    def __init__(self, handle: int) -> None:
-        super().__init__()
-        self.handle = handle
-
-    def write(self, content: bytes) -> int:
-        os.write(self.handle, content[:7])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def close(self) -> None:
-        if not self.closed:
-            os.close(self.handle)
-        super().close()
+def on_a_full_disk(path: Path, content: bytes) -> int:
+    """Take the first bytes, then be full; as the system does, without the file's name."""
+    with path.open("wb") as file:
+        file.write(content[:7])
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize("existing", [False, True])
@@ -39,7 +28,7 @@ def test_a_full_disk_is_one_error_and_leaves_everything_as_it_was(tmp_path, monk
     path = tmp_path / name
     if existing:
         path.write_bytes(b"precious")
-    monkeypatch.setattr(os, "fdopen", lambda handle, mode: _FullDisk(handle))
+    monkeypatch.setattr(Path, "write_bytes", on_a_full_disk)
     write, shape = (write_map, (4, 4)) if name.startswith("map_") else (write_image, (4, 4, 3))
     with pytest.raises(OSError, match="No space left on device") as caught:
         write(path, np.ones(shape, np.float32), overwrite=True)
