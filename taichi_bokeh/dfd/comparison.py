@@ -1,7 +1,9 @@
 """The whole comparison: defocus layers of several papers, the ablations of ours, and a plane sweep, all on the same pairs.
 
-Every method but the sweep itself optimises one disparity map (or two layers) from the sweep's result on, by as many steps at
-the same speed. Three groups of rows tell three things apart:
+Every method but the sweep itself optimises one disparity map (or two layers), by as many steps at the same speed. All but two
+begin with the sweep's result, so that a row tells how the layer refines depth; a layer whose gradients find little then keeps
+what the sweep found. Those two begin with a constant, as where there is no sweep: GaussPSF, whose paper has none, and the
+scatter layer, to tell what is due to the layer and what to the beginning. Three groups of rows tell three things apart:
 
 - the layers, each by the data term and smoothness of its own paper: which one explains the picture by the right depth;
 - the ablations of the scatter layer: SSIM at one window and at several, occlusion;
@@ -21,7 +23,7 @@ from io import BytesIO
 from pathlib import Path
 from statistics import fmean, stdev
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -32,6 +34,7 @@ from taichi_bokeh._version import __version__
 from taichi_bokeh.dfd.defocus import DefocusLayer
 from taichi_bokeh.dfd.edges import snap_to_edges
 from taichi_bokeh.dfd.evaluate import METRICS, Estimator, Evaluation, Reblur, Result, measure_sample
+from taichi_bokeh.dfd.gaussian import PRINTED_DIAMETERS_PX
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.named_layers import layer_named
 from taichi_bokeh.dfd.observation import Observation, Sample
@@ -45,6 +48,7 @@ ProgressCallback = Callable[[int, int], None]
 
 _FORMAT = 1  # to be raised when the files change
 RUN, FOUND = "comparison.json", "found"
+_CONSTANT_PX = sum(PRINTED_DIAMETERS_PX) / 4  # the radius halfway between those at which GaussPSF as printed loses its gradient
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,7 @@ class Method:
         objective: by its name in `losses.PRESETS`; None: that of `OptimizeSettings`.
         is_ours: whether it begins with jumps moved to edges of the picture, and keeps the sweep's cost in the loss.
         layers: 1, or 2 for a foreground over a background.
+        start: with what it begins: the "sweep" as above, or a "constant" (`constant_start`).
     """
 
     name: str
@@ -66,6 +71,7 @@ class Method:
     objective: str | None = None
     is_ours: bool = False
     layers: int = 1
+    start: Literal["sweep", "constant"] = "sweep"
 
     def settings(self, steps: int) -> OptimizeSettings:
         """How it is optimised."""
@@ -87,6 +93,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
         method.name: method
         for method in (
             Method("planes", "Aperture supervision, planes", "planes", "l1+g"),
+            Method("gausspsf-constant", "GaussPSF as printed, from a constant", "gausspsf", "gausspsf", start="constant"),
             Method("gausspsf", "GaussPSF as printed", "gausspsf", "gausspsf"),
             Method("gaussian", "GaussPSF, calibrated", "gaussian", "l1+g"),
             Method("soft-l1-g", "Dr.Bokeh, L1 + G", "scatter-soft", "l1+g"),
@@ -94,6 +101,7 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             Method("soft-no-occlusion", "Dr.Bokeh, no occlusion, L1 + G + HSSIM", "scatter-soft-no-occlusion", "l1+g+hssim"),
             Method("soft-hssim", "Dr.Bokeh, L1 + G + HSSIM", "scatter-soft", "l1+g+hssim"),
             Method("disc-no-occlusion", "scatter, disc, without occlusion, L1 + G", "scatter-no-occlusion", "l1+g"),
+            Method("disc-constant", "scatter, disc, L1 + G, from a constant", "scatter", "l1+g", start="constant"),
             Method("disc", "scatter, disc, L1 + G", "scatter", "l1+g"),
             Method("splat-l1-g", "splat, L1 + G", "splat", "l1+g"),
             SWEEP,
@@ -234,8 +242,22 @@ def ratios(evaluations: Sequence[Evaluation], metric: str, to: str) -> dict[str,
     return found
 
 
+def constant_start(observation: Observation) -> Estimate:
+    """The beginning that knows nothing: one disparity for all of a view, by which the first picture is blurred a little.
+
+    The radius is 2 px, halfway between those at which GaussPSF as printed loses its gradient, on the side of the focus where
+    the range of disparities is longer. The confidence is 0.
+    """
+    seen = observation
+    focus, blur = seen.focus[:, 0], seen.blur[:, 0]
+    side = torch.where(seen.near - focus >= focus - seen.far, 1.0, -1.0)
+    disparity = (focus + side * _CONSTANT_PX / blur).clamp(seen.far, seen.near)
+    everywhere = torch.ones_like(seen.all_in_focus[:, :1])
+    return Estimate(everywhere * disparity[:, None, None, None], torch.zeros_like(everywhere))
+
+
 class _Pair:
-    """A sample, and the sweep's result on it, which all optimisations begin with."""
+    """A sample, and the sweep's result on it, which most optimisations begin with."""
 
     def __init__(self, sample: Sample, settings: CompareSettings) -> None:
         self.sample, self.settings = sample, settings
@@ -244,7 +266,9 @@ class _Pair:
         parts = (sample.all_in_focus, sample.blurred, sample.blur, sample.focus)
         self.digest = hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()[:16]
 
-    def start(self, seen: Observation) -> Estimate:
+    def start(self, method: Method, seen: Observation) -> Estimate:
+        if method.start == "constant":
+            return constant_start(seen)
         if self._start is None:
             self._start = sweep(seen)
         return self._start
@@ -267,7 +291,7 @@ class _Pair:
         settings = method.settings(self.settings.steps)
 
         def optimized(seen: Observation) -> Optimized:
-            return optimize(seen, method.new_layer(), settings, initial=self.start(seen))
+            return optimize(seen, method.new_layer(), settings, initial=self.start(method, seen))
 
         return optimized, method.new_layer()
 

@@ -24,14 +24,18 @@ RATIOS = ("ratios.csv", "ratios.md")
 
 #: Rows that the others are divided by, as far as they are there.
 BASELINES = (
-    *(METHODS[name].title for name in ("gausspsf", "gaussian", "sweep", "disc-no-occlusion", "ours-no-occlusion")),
+    *(
+        METHODS[name].title
+        for name in ("gausspsf-constant", "gausspsf", "gaussian", "sweep", "disc-no-occlusion", "ours-no-occlusion")
+    ),
     network_title(None),
     network_title("gausspsf"),
 )
 _OF = ("rmse_px", "mae_px")
 _ABOUT = (
     "Each method finds the disparity of the same pairs: an all-in-focus picture and one that was ray-traced through a lens. "
-    "Errors are in pixels of the radius of the circle of confusion. All optimisations begin with the plane sweep's result. "
+    "Errors are in pixels of the radius of the circle of confusion. Optimisations begin with the plane sweep's result, unless "
+    "they say that they begin with a constant. "
     "The own re-render is a method's picture, blurred by its own layer, against the observed one, which is what Table 2 of "
     "Dr.Bokeh scores; the true-tracer re-render traces rays through what it found."
 )

@@ -14,6 +14,7 @@ from taichi_bokeh.dfd.comparison import (
     CompareSettings,
     Entrant,
     compare,
+    constant_start,
     methods_named,
     ratios,
 )
@@ -66,6 +67,28 @@ def test_the_layers_are_compared_without_what_is_ours():
         assert settings.steps == 3
     assert METHODS["soft-hssim"].settings(3).objective.ssim > 0
     assert len({method.title for method in METHODS.values()}) == len(METHODS)
+
+
+@pytest.mark.parametrize(("focus", "expected"), [(0.0, 0.5), (1.0, 0.5), (0.25, 0.75), (0.75, 0.25)])
+def test_a_constant_start_is_blurred_by_2_px_on_the_longer_side_of_the_focus(focus, expected):
+    seen, _ = collate([replace(DATA[0], focus=torch.tensor([focus])), replace(DATA[1], focus=torch.tensor([focus]))])
+    start = constant_start(seen)
+    assert torch.equal(start.disparity, torch.full_like(seen.all_in_focus[:, :1], expected))
+    assert not start.confidence.any()
+
+
+def test_a_constant_start_stays_within_the_range():
+    seen, _ = collate([replace(DATA[0], blur=torch.tensor([1.0]))])
+    assert torch.equal(constant_start(seen).disparity, torch.ones_like(seen.all_in_focus[:, :1]))
+
+
+def test_rows_from_a_constant_know_nothing_of_the_sweep(monkeypatch):
+    monkeypatch.setattr("taichi_bokeh.dfd.comparison.sweep", None)  # a call would fail
+    (row,) = compare(methods_named(["gausspsf-constant"]), DATA, QUICK)
+    seen, _ = collate([DATA[0]])
+    method = METHODS["gausspsf-constant"]
+    by_hand = optimize(seen, method.new_layer(), method.settings(2), initial=constant_start(seen))
+    assert torch.equal(row.results[0].disparity, by_hand.disparity[0])
 
 
 def test_it_goes_on_where_it_was_stopped(tmp_path, found):
