@@ -70,7 +70,7 @@ def add_optimize(commands: "argparse._SubParsersAction[Any]") -> None:
     how.add_argument("--layers", type=int, choices=(1, 2), default=1, help="2: foreground and hidden background (%(default)s)")
     how.add_argument("--layer", metavar="NAME", help="model of the blur: scatter, splat, subaperture, … (scatter; of 2 splat)")
     how.add_argument("--steps", metavar="N", type=whole, help="of gradient descent (120)")
-    how.add_argument("--objective", metavar="NAME", help="loss: l1+g, l1+g+ssim, l1+g+hssim, gausspsf (l1+g, smoother)")
+    how.add_argument("--objective", metavar="NAME", help="loss: l1+g, l1+g+ssim, l1+g+hssim, l1+tv, gausspsf (l1+g, smoother)")
     work = optimize.add_argument_group("work")
     work.add_argument("--checkpoint", metavar="FILE", help="save there at work and on Ctrl-C; if it exists, go on from it")
     work.add_argument("--checkpoint-every", metavar="SECONDS", type=not_negative, help="how often to save it (10)")

@@ -30,7 +30,12 @@ folder in DIR/found. The rows are those of Table 2 of Dr.Bokeh with the true dep
 
 _PLANES: tuple[Literal["near", "far"], ...] = ("near", "far")
 _SEED = 2026
-_NETWORKS = (("supervised", None, "l1+g"), ("scatter", "scatter", "l1+g"), ("gausspsf", "gausspsf", "gausspsf"))
+_NETWORKS = (
+    ("supervised", None, "l1+g"),
+    ("scatter", "scatter", "l1+g"),
+    ("planes", "planes", "l1+tv"),
+    ("gausspsf", "gausspsf", "gausspsf"),
+)
 _TRAINING_SEED_AFTER = 1_000_000  # the training scenes' seed follows the held-out ones' at this distance
 
 
@@ -63,7 +68,7 @@ def add_table(commands: "argparse._SubParsersAction[Any]") -> None:
         metavar="N",
         type=whole_from_0,
         default=0,
-        help="also train three networks for N steps each: by known depth, through scatter, through GaussPSF (%(default)s)",
+        help="also train networks for N steps each: by known depth, through scatter, planes and GaussPSF (%(default)s)",
     )
     networks.add_argument(
         "--training-scenes", metavar="N", type=whole, default=50, help="of other seeds, of each plane (%(default)s)"

@@ -57,7 +57,7 @@ def add_train(commands: "argparse._SubParsersAction[Any]") -> None:
     loss = train.add_mutually_exclusive_group(required=True)
     loss.add_argument("--supervised", action="store_true", help="learn from the true disparity")
     loss.add_argument("--layer", metavar="NAME", help="learn by blurring again with this layer: scatter, splat, …")
-    train.add_argument("--objective", metavar="NAME", help="of --layer: l1+g, l1+g+ssim, l1+g+hssim, gausspsf (l1+g)")
+    train.add_argument("--objective", metavar="NAME", help="of --layer: l1+g, l1+g+ssim, l1+g+hssim, l1+tv, gausspsf (l1+g)")
     train.add_argument("--border", metavar="PX", type=whole_from_0, help="of --layer: at each side, left out of the loss (8)")
     _add_network(train)
     how = train.add_argument_group("training")

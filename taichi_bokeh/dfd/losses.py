@@ -289,12 +289,14 @@ def _require_same_kind(name: str, value: Tensor, other: Tensor, other_name: str)
 
 #: Objectives by name, all of gamma values. "l1+g+hssim" has the weights of L1 and H_SSIM of Dr.Bokeh's released
 #: configuration, "l1+g+ssim" the same with one window. "gausspsf" is .85·(1 − SSIM)/2 + .15·L1 + 1e-3·smoothness as Gur and
-#: Wolf (2019) have it, without their reward for a sharp all-in-focus picture, which here is given and not estimated.
+#: Wolf (2019) have it, without their reward for a sharp all-in-focus picture, which here is given and not estimated. "l1+tv" is
+#: that of Aperture supervision (Srinivasan et al. 2018): L1 + 1e-10·total variation.
 PRESETS: Mapping[str, Objective] = MappingProxyType(
     {
         "l1+g": Objective(),
         "l1+g+ssim": Objective(l1=0.5, ssim=10.0, windows=(11,)),
         "l1+g+hssim": Objective(l1=0.5, ssim=10.0),
         "gausspsf": Objective(l1=0.15, ssim=0.425, windows=(11,), gradient=1e-3, edge_weight=1.0, levels=1),
+        "l1+tv": Objective(gradient=1e-10, edge_weight=0.0, levels=1),
     }
 )

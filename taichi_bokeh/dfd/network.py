@@ -8,7 +8,7 @@ start: the network is then the sweep's own soft decision, at every pixel by itse
 
 from importlib import import_module
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -28,6 +28,19 @@ class DepthNetwork(Protocol):
 
     def __call__(self, observation: Observation) -> Tensor:
         """The disparity [B, 1, H, W] of the views, in the observation's units."""
+        ...
+
+
+@runtime_checkable
+class PlaneNetwork(DepthNetwork, Protocol):
+    """A network that also says how likely each of some planes is, and can be trained by their composite (planes.py)."""
+
+    def probabilities(self, observation: Observation) -> Tensor:
+        """That a pixel lies in each plane, [B, N, H, W]: in [0, 1], with the sum 1 over the planes."""
+        ...
+
+    def disparities(self, observation: Observation) -> Tensor:
+        """Of the planes, [N], from far to near."""
         ...
 
 

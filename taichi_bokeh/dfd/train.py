@@ -1,11 +1,8 @@
 """Train a network for depth from defocus, with known depth or by blurring again, so that it can stop and go on at any step.
 
-    supervised:       mean of K·|d̂ − d|, px of the circle of confusion (K: the largest blur of a view)
-    self-supervised:  the `Objective` of layer(all-in-focus, d̂) against the picture that was observed
-
-A step is a function of the network, the optimiser's state, the seed and its own number. The last two seed torch's random
-numbers, those of the network and the layer as well; so on the CPU a training that goes on repeats the uninterrupted one bit for
-bit.
+What it makes small is said in train_losses.py. A step is a function of the network, the optimiser's state, the seed and its own
+number. The last two seed torch's random numbers, those of the network and the layer as well; so on the CPU a training that goes
+on repeats the uninterrupted one bit for bit.
 """
 
 import hashlib
@@ -24,8 +21,11 @@ from taichi_bokeh.dfd.batches import Batch, Collate, Positions, derived_seed, lo
 from taichi_bokeh.dfd.checkpoint import NAME, load_checkpoint, require_same, save_checkpoint
 from taichi_bokeh.dfd.defocus import DefocusLayer
 from taichi_bokeh.dfd.distributed import Processes, processes
+from taichi_bokeh.dfd.network import PlaneNetwork
 from taichi_bokeh.dfd.observation import Observation, Sample, collate
+from taichi_bokeh.dfd.planes import CompositionalPlanes
 from taichi_bokeh.dfd.train_log import Report, TrainLog
+from taichi_bokeh.dfd.train_losses import disparity_loss, error_px, plane_loss
 from taichi_bokeh.dfd.train_settings import TrainSettings, Work, count_samples
 
 _AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -53,7 +53,8 @@ def train(
             device that is to be used.
         dataset: samples by number, such as a `DefocusDataset`; supervised, with their disparity.
         layer: that blurs again; None: supervised. What changes in it from call to call must be in its state_dict, which is part
-            of the checkpoint.
+            of the checkpoint. A `CompositionalPlanes` and a network that gives probabilities (`network.PlaneNetwork`) are
+            trained by the composite of the network's planes; with other networks it blurs their disparity.
         folder: for the checkpoint and the log; made if need be. None: nothing is written.
         resume: whether to go on from the folder's checkpoint.
         work: how to go about it; None: the defaults.
@@ -108,8 +109,8 @@ def validation_rmse(network: torch.nn.Module, dataset: Dataset[Sample], settings
         sample = dataset[number]
         observation, truth = to_device(*collate([sample], settings.aperture), device)
         with torch.no_grad():
-            estimate = _estimate(network, observation, settings)
-        errors.append(_error_px(estimate, observation, truth, (sample.name,)).square().mean().sqrt())
+            estimate = _output(network, observation, settings)
+        errors.append(error_px(estimate, observation, truth, (sample.name,)).square().mean().sqrt())
     network.train(was_training)
     return float(torch.stack(errors).mean())
 
@@ -136,7 +137,9 @@ class _Training:
         self.settings, self.network, self.layer, self.among = settings, network.train(), layer, among
         self.losses: list[float] = []
         self.device = device_of(network)
-        self._model = DistributedDataParallel(network) if among.count > 1 else network
+        self._planes = _plane_network(network, layer)
+        model = network if self._planes is None else _Probabilities(self._planes)
+        self._model = DistributedDataParallel(model) if among.count > 1 else model
         self._optimizer = torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "float16")
         if layer is not None:
@@ -153,7 +156,8 @@ class _Training:
         shapes = [(name, tuple(value.shape), value.dtype) for name, value in self.network.state_dict().items()]
         structure = hashlib.sha256(f"{self.network!r} {shapes}".encode()).hexdigest()[:12]
         network = f"{type(self.network).__module__}.{type(self.network).__qualname__} of the structure {structure}"
-        return {"network": network, "layer": _layer_text(self.layer), **self.settings.described()}
+        layer = _layer_text(self.layer) + (", of probabilities" if self._planes is not None else "")
+        return {"network": network, "layer": layer, **self.settings.described()}
 
     def state(self) -> dict[str, Any]:
         """All that the next step depends on, for a checkpoint."""
@@ -197,16 +201,39 @@ class _Training:
 
     def _loss(self, batch: Batch) -> Tensor:
         observation, truth = to_device(batch.observation, batch.disparity, self.device)
-        estimate = _estimate(self._model, observation, self.settings)
-        if not bool(torch.isfinite(estimate).all()):
-            return estimate.new_full((), nan)  # which stops all processes together
+        channels = 1 if self._planes is None else len(self._planes.disparities(observation))
+        found = _output(self._model, observation, self.settings, channels)
+        if not bool(torch.isfinite(found).all()):
+            return found.new_full((), nan)  # which stops all processes together
         if self.layer is None:
-            return _error_px(estimate, observation, truth, batch.names).mean()
-        return _reblurred_loss(self.layer, estimate, observation, self.settings)
+            return error_px(found, observation, truth, batch.names).mean()
+        if self._planes is not None:
+            return plane_loss(found, self._planes.disparities(observation), observation, self.settings)
+        return disparity_loss(self.layer, found, observation, self.settings)
 
     def _samples(self, batch: Batch) -> str:
         where = f" of process {self.among.rank}" if self.among.count > 1 else ""
         return f"the samples{where} were {', '.join(batch.names)}"
+
+
+class _Probabilities(torch.nn.Module):
+    """A network's probabilities as the output of a module, the only one that several processes share the gradients of."""
+
+    def __init__(self, network: PlaneNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, observation: Observation) -> Tensor:
+        return self.network.probabilities(observation)
+
+
+def _plane_network(network: torch.nn.Module, layer: DefocusLayer | None) -> PlaneNetwork | None:
+    """The network, if its planes are what is trained."""
+    if not (isinstance(layer, CompositionalPlanes) and isinstance(network, PlaneNetwork)):
+        return None
+    if layer.planes is not None:
+        raise ValueError("layer has planes of its own; expected none, as those of the network are composited")
+    return network
 
 
 def _run(
@@ -250,36 +277,18 @@ def _open(folder: Path, training: _Training, belongs_to: dict[str, str], resume:
     among.wait()
 
 
-def _estimate(network: torch.nn.Module, observation: Observation, settings: TrainSettings) -> Tensor:
-    """The network's disparity, of the observation's dtype."""
+def _output(network: torch.nn.Module, observation: Observation, settings: TrainSettings, channels: int = 1) -> Tensor:
+    """What the network gives, [B, channels, H, W], of the observation's dtype."""
     kind = _AUTOCAST[settings.precision]
     pictures = observation.all_in_focus
     with torch.autocast(pictures.device.type, kind, enabled=kind is not None):
-        estimate = network(observation)
-    expected = (observation.batch, 1, *pictures.shape[-2:])
-    if not isinstance(estimate, Tensor) or estimate.shape != expected:
-        came = list(estimate.shape) if isinstance(estimate, Tensor) else f"a {type(estimate).__name__}"
-        raise ValueError(f"network returned {came}; expected the disparity, {list(expected)}")
-    return estimate.to(pictures.dtype)
-
-
-def _error_px(estimate: Tensor, observation: Observation, truth: Tensor | None, names: tuple[str, ...]) -> Tensor:
-    """K·|d̂ − d|, [B, 1, H, W]."""
-    if truth is None:
-        raise ValueError(f"a disparity is missing among the samples {', '.join(names)}; expected all, to compare with")
-    return observation.blur.amax(1)[:, None, None, None] * (estimate - truth).abs()
-
-
-def _reblurred_loss(layer: DefocusLayer, estimate: Tensor, observation: Observation, settings: TrainSettings) -> Tensor:
-    picture, border = observation.all_in_focus, settings.border_px
-    height, width = picture.shape[-2:]
-    if min(height, width) <= 2 * border:
-        raise ValueError(f"border_px is {border}; expected less than half of the pictures' size, {width}×{height} px")
-    blurred = torch.stack([layer(picture, estimate, observation.lens(k)) for k in range(observation.count)], 1)
-    inside = (..., slice(border, height - border), slice(border, width - border))
-    loss = settings.objective.against(observation.blurred[inside].flatten(0, 1), picture[inside])
-    share = (estimate - observation.far) / (observation.near - observation.far)
-    return loss(blurred[inside].flatten(0, 1), share[inside]).total
+        output = network(observation)
+    expected = (observation.batch, channels, *pictures.shape[-2:])
+    if not isinstance(output, Tensor) or output.shape != expected:
+        came = list(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        what = "disparity" if channels == 1 else "probabilities"
+        raise ValueError(f"network returned {came}; expected the {what}, {list(expected)}")
+    return output.to(pictures.dtype)
 
 
 def _layer_text(layer: DefocusLayer | None) -> str:

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,12 +16,16 @@ from torch.utils.data import Subset
 from taichi_bokeh.dfd.checkpoint import load_weights
 from taichi_bokeh.dfd.defocus import DefocusLayer, ScatterDefocus, SubapertureDefocus
 from taichi_bokeh.dfd.distributed import one_gpu_a_process
-from taichi_bokeh.dfd.losses import Objective
+from taichi_bokeh.dfd.losses import Objective, to_gamma
+from taichi_bokeh.dfd.named_layers import layer_named
 from taichi_bokeh.dfd.network import DepthUNet
+from taichi_bokeh.dfd.observation import collate
+from taichi_bokeh.dfd.planes import CompositionalPlanes
 from taichi_bokeh.dfd.train import train, validation_rmse
 from taichi_bokeh.dfd.train_log import Report
+from taichi_bokeh.dfd.train_losses import plane_loss
 from taichi_bokeh.dfd.train_settings import TrainSettings, Work
-from tests.dfd.pairs import Pairs, Tiny, one_thread, tiny
+from tests.dfd.pairs import Pairs, Tiny, make_pair, one_thread, tiny
 
 SETTINGS = TrainSettings(steps=7, batch=2, crop_px=24, learning_rate=1e-2, border_px=4)
 DATA = Pairs()
@@ -86,17 +91,72 @@ def test_a_network_learns_by_blurring_again(count):
     assert validation_rmse(network, Pairs(4, count=count), SETTINGS) < 0.9 * before
 
 
-@pytest.mark.parametrize("layer", [None, Counting], ids=["supervised", "reblur"])
-def test_a_training_goes_on_bit_for_bit(tmp_path, layer):
+def test_a_network_learns_by_the_composite_of_its_planes():
+    torch.manual_seed(0)
+    network = DepthUNet(planes=6, channels=(8, 12))
+    before = validation_rmse(network, Pairs(4), SETTINGS)
+    objective = Objective.named("l1+tv")
+    settings = TrainSettings(steps=20, batch=2, crop_px=None, learning_rate=1e-2, border_px=4, objective=objective)
+    losses = train(settings, network, Pairs(4, has_depth=False), CompositionalPlanes())
+    assert sum(losses[-5:]) < 0.85 * sum(losses[:5])
+    assert validation_rmse(network, Pairs(4), SETTINGS) < 0.9 * before
+
+
+def test_the_composite_takes_the_probabilities_and_not_the_disparity():
+    """Half far and half near is no plane in the middle: the loss of the first step says which of the two was blurred."""
+
+    class Undecided(Tiny):
+        def disparities(self, seen):
+            return seen.focus.new_tensor([0.0, 1.0])
+
+        def probabilities(self, seen):
+            half = super().forward(seen) * 0 + 0.5
+            return torch.cat([half, half], 1)
+
+        def forward(self, seen):
+            return super().forward(seen) * 0 + 0.5
+
+    settings = TrainSettings(steps=1, batch=1, crop_px=None, flips=False, border_px=4)
+    sample = Pairs(1)[0]
+    seen, _ = collate([sample])
+    half = torch.full((1, 2, 32, 32), 0.5)
+    picture = CompositionalPlanes.composite(seen.all_in_focus, half, seen.lens(0), torch.tensor([0.0, 1.0]))
+    inside = (..., slice(4, -4), slice(4, -4))
+    expected = (to_gamma(picture[inside]) - to_gamma(seen.blurred[:, 0][inside])).abs().mean()
+    assert train(settings, Undecided(), Pairs(1), CompositionalPlanes()) == pytest.approx([float(expected)], rel=1e-5)
+    middle = CompositionalPlanes()(seen.all_in_focus, torch.full((1, 1, 32, 32), 0.5), seen.lens(0))
+    assert float((middle - picture).abs().max()) > 0.01
+
+
+def test_the_loss_of_planes_has_the_right_gradient():
+    seen, _ = collate([make_pair(number, size=16, count=2) for number in range(2)])
+    names = ("all_in_focus", "blurred", "blur", "focus")
+    seen = replace(seen, **{name: getattr(seen, name).double() for name in names})
+    planes = torch.linspace(0, 1, 3, dtype=torch.float64)
+    settings = TrainSettings(crop_px=None, border_px=2, objective=Objective(gradient=0.3, edge_weight=0.0, levels=1))
+    logits = torch.randn(2, 3, 16, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: plane_loss(x.softmax(1), planes, seen, settings), logits, fast_mode=True)
+
+
+@pytest.mark.parametrize(
+    ("layer", "network"),
+    [(None, Tiny), (Counting, Tiny), (CompositionalPlanes, lambda: DepthUNet(planes=4, channels=(4, 8)))],
+    ids=["supervised", "reblur", "planes"],
+)
+def test_a_training_goes_on_bit_for_bit(tmp_path, layer, network):
     def make():
         return layer and layer()
 
-    whole, parts = tiny(), tiny()
+    def fresh(seed=0):
+        torch.manual_seed(seed)
+        return network()
+
+    whole, parts = fresh(), fresh()
     expected = train(SETTINGS, whole, DATA, make())
     work = Work(checkpoint_every=2)
     with pytest.raises(StopTraining):
         train(SETTINGS, parts, DATA, make(), folder=tmp_path / "run", work=work, on_step=stop_after(5))
-    parts = Tiny()  # with other weights, which the checkpoint replaces
+    parts = fresh(seed=4)  # with other weights, which the checkpoint replaces
     assert train(SETTINGS, parts, DATA, make(), folder=tmp_path / "run", resume=True, work=work) == expected
     assert_equal_weights(parts, whole)
     # What is finished stays as it is.
@@ -125,6 +185,7 @@ def test_the_seed_and_the_order_matter():
 
 _TWO_PROCESSES = """
 import sys, torch
+from taichi_bokeh.dfd.named_layers import layer_named
 from taichi_bokeh.dfd.distributed import one_gpu_a_process
 from taichi_bokeh.dfd.train import train
 from taichi_bokeh.dfd.train_settings import TrainSettings, Work
@@ -134,7 +195,8 @@ from tests.dfd.test_train import plain
 one_gpu_a_process()
 settings = TrainSettings(steps=4, batch=4, crop_px=24, learning_rate=1e-2, border_px=4)
 network = plain()
-train(settings, network, Pairs(), folder=sys.argv[1], work=Work(validation=Pairs(1)))
+layer = layer_named(sys.argv[2]) if sys.argv[2:] else None
+train(settings, network, Pairs(), layer, folder=sys.argv[1], work=Work(validation=Pairs(1)))
 torch.save(network.state_dict(), sys.argv[1] + "/" + __import__("os").environ["RANK"] + ".pt")
 """
 
@@ -145,22 +207,24 @@ def plain() -> torch.nn.Module:
     return DepthUNet(planes=4, channels=(4, 8))
 
 
-def test_two_processes_train_as_one_does(tmp_path):
+@pytest.mark.parametrize("layer", [None, "planes"], ids=["supervised", "planes"])
+def test_two_processes_train_as_one_does(tmp_path, layer):
     script, folder = tmp_path / "script.py", tmp_path / "run"
     script.write_text(_TWO_PROCESSES)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), str(folder)]
+    command += [layer] if layer else []
     environment = os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
     settings = TrainSettings(steps=4, batch=4, crop_px=24, learning_rate=1e-2, border_px=4)
     network = plain()
-    losses = train(settings, network, Pairs())
+    losses = train(settings, network, Pairs(), layer and layer_named(layer))
     first, second = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     for name, value in network.state_dict().items():
         assert torch.equal(first[name], second[name])
         torch.testing.assert_close(first[name], value, rtol=1e-3, atol=1e-5)
     # The one process can go on from the checkpoint of the two, and has nothing left to do.
-    resumed = train(settings, plain(), Pairs(), folder=folder, resume=True)
+    resumed = train(settings, plain(), Pairs(), layer and layer_named(layer), folder=folder, resume=True)
     assert resumed == pytest.approx(losses, rel=1e-4)
     logged = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in logged] == [4]
@@ -336,6 +400,11 @@ class Flat(Tiny):
         ({"network": torch.nn.ReLU()}, ValueError, "network has no parameters"),
         ({"network": torch.relu}, TypeError, "network is of type"),
         ({"network": Flat()}, ValueError, r"network returned \[2, 24, 24\]; expected the disparity, \[2, 1, 24, 24\]"),
+        (
+            {"network": DepthUNet(), "layer": CompositionalPlanes(torch.tensor([0.0, 1.0]))},
+            ValueError,
+            "layer has planes of its own; expected none",
+        ),
         ({"settings": TrainSettings(precision="float16")}, ValueError, "precision is 'float16' on cpu"),
         (
             {"settings": TrainSettings(crop_px=None, border_px=16), "layer": SubapertureDefocus(1)},
