@@ -20,7 +20,7 @@ def preview(
     focus: float | None = None,
     size: tuple[int, int] | None = None,
     save_as: str | Path = "bokeh.png",
-) -> tuple[ThinLens, dict[str, Any]]:
+) -> tuple[Layers, ThinLens, dict[str, Any]]:
     """Tune the lens blur of layers in a window, until it is closed: click to focus, h shows the keys.
 
     Where no window can be opened, a notebook shows the picture of the lens at first instead. A process has one window in its
@@ -34,7 +34,8 @@ def preview(
         save_as: the file that "save" writes; an existing one is kept, and the new one numbered.
 
     Returns:
-        The lens, and the options for which ``tb.render(layers, lens, **options)`` is the picture that was seen last.
+        Layers, lens and options for which ``tb.render(layers, lens, **options)`` is the picture that was seen last. The layers
+        have its look, which no lens makes: raised highlights, and near and far blur. Without one they are those given.
 
     Raises:
         TypeError, ValueError: an argument is not what it must be.
@@ -43,6 +44,7 @@ def preview(
     from dataclasses import replace
 
     from taichi_bokeh.io.images import check_format
+    from taichi_bokeh.preview.look import with_look
     from taichi_bokeh.preview.scene import Scene
     from taichi_bokeh.preview.session import Session
     from taichi_bokeh.preview.source import LayersSource, model_options
@@ -65,7 +67,7 @@ def preview(
         source = LayersSource(scene.layers)
         state = run_window(scene, source, state=state, size=size, save_to=Path(save_as).absolute())
         lens = state.lens(None, layers.width)
-    return lens, model_options(state)
+    return with_look(layers, float(lens.focus), state), lens, model_options(state)
 
 
 def _in_notebook() -> bool:

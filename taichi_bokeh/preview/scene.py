@@ -125,17 +125,17 @@ class Scene:
 
     def _shrunk(self, size: Size) -> "Scene":
         rgb, alpha, disparity = (value[0] for value in (self.layers.rgb, self.layers.alpha, self.layers.disparity))
-        cover = _area(alpha, size)
+        cover = averaged(alpha, size)
         weight = cover.clamp(min=torch.finfo(cover.dtype).tiny)
         parts = []
         for value in (rgb, disparity):
-            covered = _area(alpha * value, size) / weight
-            parts.append(torch.where(cover > 0, covered, _area(value, size)))
+            covered = averaged(alpha * value, size) / weight
+            parts.append(torch.where(cover > 0, covered, averaged(value, size)))
         layers = Layers(parts[0][None], cover.clamp(0, 1)[None], parts[1][None])
         shown = torch.from_numpy(self.disparity)[None, None]
-        return Scene(layers, _area(self.sharp[None], size)[0], _area(shown, size)[0, 0].numpy(), self.camera)
+        return Scene(layers, averaged(self.sharp[None], size)[0], averaged(shown, size)[0, 0].numpy(), self.camera)
 
 
-def _area(value: Tensor, size: Size) -> Tensor:
-    """[N, C, H, W] in another size."""
+def averaged(value: Tensor, size: Size) -> Tensor:
+    """[N, C, H, W] in another size, areas averaged."""
     return interpolate(value, (size[1], size[0]), mode="area")

@@ -14,10 +14,12 @@ from typing import Any
 import torch
 
 from taichi_bokeh import _runtime
+from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.preview.draft import DraftSize, fitted
 from taichi_bokeh.preview.frames import Box, Bytes, Composer, Layout, Notes, Rendered, shows_lens
 from taichi_bokeh.preview.keys import KEYS
+from taichi_bokeh.preview.look import Look
 from taichi_bokeh.preview.scene import Scene, Size
 from taichi_bokeh.preview.source import model_options
 from taichi_bokeh.preview.state import Change, History, State, apply
@@ -74,6 +76,7 @@ class Session:
         self._asked_s: float | None = None
         self._frame: Bytes | None = None
         self._composer = Composer()
+        self._look = Look(scene)
 
     # ---- what is asked for
 
@@ -273,9 +276,9 @@ class Session:
         if kind != self._kind:
             self._kind = kind
             self._draft.of_another_kind()
-        scene = self._scaled(size)
+        layers = self._look.draft(largest, size, float(self.lens.focus), state)
         algorithm: Algorithm = "fast" if steps else "auto"
-        picture = render(scene.layers, self._lens_at(size), model="scatter", algorithm=algorithm, occlusion=False)[0]
+        picture = render(layers, self._lens_at(size), model="scatter", algorithm=algorithm, occlusion=False)[0]
         seconds = time.perf_counter() - start
         self._rendered = Rendered(picture, f"draft {_px(size)}", seconds)
         self._rendered_key, self._work, self._finished = self._key(), None, False
@@ -296,20 +299,20 @@ class Session:
     @torch.no_grad()
     def _full(self, size: Size, label: str) -> Rendered:
         start = time.perf_counter()
-        picture = render(self._scaled(size).layers, self._lens_at(size), **model_options(self.state))[0]
+        picture = render(self._layers_at(size), self._lens_at(size), **model_options(self.state))[0]
         return Rendered(picture, label, time.perf_counter() - start)
 
     def _traced(self, size: Size) -> Iterator[Rendered]:
         start = time.perf_counter()
         batch = max(1, min(16, _TRUTH_PIECE // (size[0] * size[1])))
-        layers, lens = self._scaled(size).layers, self._lens_at(size)
+        layers, lens = self._layers_at(size), self._lens_at(size)
         for traced in trace_progressively(layers, lens, rays=TRUTH_RAYS, batch=batch):
             label = f"ray traced, {traced.done} of {traced.rays} rays, {_px(size)}"
             yield Rendered(traced.picture[0], label, time.perf_counter() - start, traced.done)
 
-    def _scaled(self, size: Size) -> Scene:
+    def _layers_at(self, size: Size) -> Layers:
         """In a size of the frame, made of the frame's own, which is made of the whole once."""
-        return self.scene.scaled(self.shown_size).scaled(size)
+        return self._look.exact(self.shown_size, size, float(self.lens.focus), self.state)
 
     def _lens_at(self, size: Size) -> ThinLens:
         lens = self.lens

@@ -9,6 +9,7 @@ import torch
 from taichi_bokeh.io import check_output, write_image
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.preview.look import with_look
 from taichi_bokeh.preview.state import State
 from taichi_bokeh.render import render
 
@@ -59,17 +60,19 @@ class LayersSource:
         self._layers = layers
 
     def text(self, state: State, lens: ThinLens, path: Path) -> str:
-        """A call of `tb.render`."""
+        """A call of `tb.render`, with `boost_highlights` and `scale_near_and_far` of `taichi_bokeh.photo` where they are on."""
         given = ", ".join(f"{name}={value!r}" for name, value in shape_options(state).items())
         aperture = f", aperture=tb.Aperture({given})" if given else ""
         options = ", ".join(f"{name}={value!r}" for name, value in model_options(state).items())
-        return f"tb.render(layers, tb.ThinLens(blur={float(lens.blur)!r}, focus={float(lens.focus)!r}{aperture}), {options})"
+        shown_lens = f"tb.ThinLens(blur={float(lens.blur)!r}, focus={float(lens.focus)!r}{aperture})"
+        return f"tb.render({_layers_text(state, lens)}, {shown_lens}, {options})"
 
     def save(self, state: State, lens: ThinLens, path: Path) -> Job:
         """Render and write it."""
         check_output(path)
         with torch.no_grad():
-            picture = render(self._layers, lens, **model_options(state))
+            layers = with_look(self._layers, float(lens.focus), state)
+            picture = render(layers, lens, **model_options(state))
         write_image(path, picture[0].permute(1, 2, 0).cpu().numpy())
         return Done(f"saved: {path}")
 
@@ -90,12 +93,35 @@ def shape_options(state: State) -> dict[str, float]:
     return given
 
 
+def look_options(state: State) -> dict[str, float]:
+    """What is not off of the look; the threshold only where highlights are raised."""
+    given = {"highlights": state.highlights, "highlight_threshold": state.highlight_threshold} if state.highlights > 1 else {}
+    for name in ("near_blur", "far_blur"):
+        if getattr(state, name) != 1:
+            given[name] = getattr(state, name)
+    return given
+
+
+def _layers_text(state: State, lens: ThinLens) -> str:
+    """The layers in Python, with their look."""
+    raised, deepened = state.highlights > 1, not state.near_blur == state.far_blur == 1
+    if not (raised or deepened):
+        return "layers"
+    rgb, disparity = "layers.rgb", "layers.disparity"
+    if raised:
+        rgb = f"boost_highlights({rgb}, {state.highlights!r}, {state.highlight_threshold!r})"
+    if deepened:
+        disparity = f"scale_near_and_far({disparity}, {float(lens.focus)!r}, {state.near_blur!r}, {state.far_blur!r})"
+    return f"tb.Layers({rgb}, layers.alpha, {disparity})"
+
+
 def command_words(state: State, lens: ThinLens, scene: list[str], path: Path) -> list[str]:
     """The words after ``taichi-bokeh`` that render this picture; `scene` are those that say what of.
 
     Numbers are written so that they are read again to the last bit, and after an equals sign, as they may be negative.
     """
-    options = {"blur": float(lens.blur), "focus": float(lens.focus), **model_options(state), **shape_options(state)}
+    options = {"blur": float(lens.blur), "focus": float(lens.focus), **model_options(state)}
+    options |= shape_options(state) | look_options(state)
     words = ["render", *scene, *(f"--{name.replace('_', '-')}={value}" for name, value in options.items())]
     return [*words, "-o", str(path)]
 

@@ -13,8 +13,9 @@ from taichi_bokeh.optics.thin_lens import ThinLens
 VIEWS = ("result", "wipe", "disparity", "focus", "layers", "truth")
 MODELS = ("subaperture", "scatter")
 _SHAPE = ("blades", "rotation", "roundness", "squeeze", "cat_eye", "ring")
+_LOOK = ("highlights", "highlight_threshold", "near_blur", "far_blur")
 #: What undo and reset go back over; the other fields say what is looked at, and how.
-TUNED = ("focus", "blur", "f_number", "model", "cells", *_SHAPE)
+TUNED = ("focus", "blur", "f_number", "model", "cells", *_SHAPE, *_LOOK)
 _M_PER_MM = 1e-3
 _STEPS_BACK = 1000
 
@@ -46,6 +47,8 @@ class State:
         f_number: with a `Camera` only, else None.
         model, cells: as of `render`.
         blades, rotation, roundness, squeeze, cat_eye, ring: as of `Aperture`.
+        highlights, highlight_threshold: gain and threshold as of `boost_highlights`; a gain of 1 is off.
+        near_blur, far_blur: factors of the blur before and behind the focus; 1 is off.
         view: one of `VIEWS`.
         exposure: how much brighter the views are, in stops; no part of the picture that is saved.
         wipe: where before ends and after begins, as part of the width.
@@ -64,6 +67,10 @@ class State:
     squeeze: float = 1.0
     cat_eye: float = 0.0
     ring: float = 0.0
+    highlights: float = 1.0
+    highlight_threshold: float = 0.7
+    near_blur: float = 1.0
+    far_blur: float = 1.0
     view: str = "result"
     exposure: float = 0.0
     wipe: float = 0.5
@@ -175,6 +182,10 @@ def controls(focus: tuple[float, float], largest_blur: float, layers: int, camer
         Control("squeeze", "squeeze", 0.4, 2.5, 0.05),
         Control("cat_eye", "cat-eye", 0.0, 1.0, 0.05),
         Control("ring", "ring", -1.0, 1.0, 0.1),
+        Control("highlights", "highlights", 1.0, 20.0, 0.5),
+        Control("highlight_threshold", "threshold", 0.0, 0.99, 0.01),
+        Control("near_blur", "near blur", 0.0, 2.0, 0.1),
+        Control("far_blur", "far blur", 0.0, 2.0, 0.1),
         Control("model", "model", choices=MODELS),
         Control("cells", "cells", 1, 64, 1),
         Control("exposure", "exposure", -4.0, 4.0, 0.25),

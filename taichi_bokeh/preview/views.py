@@ -1,11 +1,13 @@
 """Views of a scene as pictures for the screen: uint8 [H, W, 3], coded as sRGB."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh.dfd.evaluation_files import heat
 from taichi_bokeh.io import srgb_encode
+from taichi_bokeh.photo.near_far import scale_near_and_far
 from taichi_bokeh.preview.scene import Scene
 from taichi_bokeh.preview.state import State
 
@@ -45,11 +47,12 @@ def focus_view(scene: Scene, state: State, blur: float) -> Bytes:
 
     Args:
         scene: in the size of the view.
-        state: focus and exposure.
+        state: focus, near and far blur, exposure.
         blur: in px of the whole picture per unit of disparity, so that the size of the view does not change what is sharp.
     """
     grey = screen(scene.sharp, state.exposure).astype(np.float32).mean(-1, keepdims=True)
-    radius_px = np.abs(blur * (scene.disparity - state.focus))[..., None]
+    disparity = scale_near_and_far(torch.from_numpy(scene.disparity), state.focus, state.near_blur, state.far_blur).numpy()
+    radius_px = np.abs(blur * (disparity - state.focus))[..., None]
     share = np.clip(1 + _SHARP_PX - radius_px, 0, 1)
     tinted = 0.4 * grey + 0.6 * _SHARP_COLOUR * (0.35 + 0.65 * grey / 255)
     return (share * tinted + (1 - share) * 0.6 * grey + 0.5).astype(np.uint8)

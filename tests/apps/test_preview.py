@@ -42,6 +42,7 @@ def test_the_saved_command_line_makes_the_saved_picture_again_to_the_last_bit(fo
     actions = [
         {"click": [0.1, 0.1]},
         {"set": {"blur": 7.3, "blades": 5, "rotation": 11.1, "ring": 0.25, "squeeze": 1.5, "cells": 5}},
+        {"set": {"highlights": 7.7, "highlight_threshold": 0.13, "near_blur": 0.9, "far_blur": 1.3}},
         {"save": "saved.png"},
     ]
     assert preview(actions, "--layers", "2") == 0

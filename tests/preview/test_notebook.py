@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import taichi_bokeh as tb
+from taichi_bokeh.photo.highlights import boost_highlights
+from taichi_bokeh.photo.near_far import scale_near_and_far
 from taichi_bokeh.preview import window
+from taichi_bokeh.preview.state import State
 from tests.preview.scenes import square_scene
 
 
@@ -31,7 +35,8 @@ def displayed(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 def test_a_notebook_without_a_window_shows_the_picture(displayed):
     layers = square_scene().layers
-    lens, options = tb.preview(layers, blur=6.0, focus=0.8, size=(60, 100))
+    same, lens, options = tb.preview(layers, blur=6.0, focus=0.8, size=(60, 100))
+    assert same is layers
     assert (lens.blur, lens.focus, options) == (6.0, 0.8, {"model": "subaperture", "cells": 16})
     (picture,) = displayed
     assert picture.size == (60, 100)
@@ -40,6 +45,17 @@ def test_a_notebook_without_a_window_shows_the_picture(displayed):
     middle = frame[8:48].astype(float) / 255
     coded = tb_coded(expected)
     assert np.abs(middle - coded).max() < 0.01
+
+
+def test_the_layers_that_come_back_have_the_look_of_the_window(monkeypatch):
+    layers = square_scene().layers
+    looked = State(focus=0.5, blur=4.0, model="scatter", highlights=3.0, highlight_threshold=0.2, near_blur=0.5)
+    monkeypatch.setattr(window, "require_window", lambda: None)
+    monkeypatch.setattr(window, "run_window", lambda *given, **named: looked)
+    seen, lens, options = tb.preview(layers)
+    assert (lens.blur, lens.focus, options) == (4.0, 0.5, {"model": "scatter"})
+    torch.testing.assert_close(seen.rgb, boost_highlights(layers.rgb, 3.0, 0.2), rtol=0, atol=0)
+    torch.testing.assert_close(seen.disparity, scale_near_and_far(layers.disparity, 0.5, near=0.5), rtol=0, atol=0)
 
 
 def tb_coded(linear: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ from PIL import Image
 
 import taichi_bokeh as tb
 from taichi_bokeh.io import read_image, write_image
+from taichi_bokeh.photo.highlights import boost_highlights
+from taichi_bokeh.photo.near_far import scale_near_and_far
 from taichi_bokeh.preview.script import check_frames, read_script, run_script
 from taichi_bokeh.preview.session import Session
 from taichi_bokeh.preview.source import LayersSource, command_words, free_name, shape_options
@@ -50,6 +52,18 @@ def test_a_script_makes_a_frame_after_every_action_and_tells_the_state(tmp_path)
     picture = eval(told["command"], made)[0]
     session.finish()
     np.testing.assert_allclose(picture.numpy(), session.rendered.picture.numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize("look", [{}, {"highlights": 5, "highlight_threshold": 0.2}, {"near_blur": 0.3}, {"far_blur": 2}])
+def test_the_python_that_is_told_makes_the_saved_picture_again(tmp_path, monkeypatch, look):
+    monkeypatch.chdir(tmp_path)
+    session = run(tmp_path, [{"set": {"model": "scatter", "blur": 5, "focus": 0.5} | look}, {"save": "out.png"}])
+    told = json.loads((tmp_path / "frames" / "state.json").read_text(encoding="utf-8"))["command"]
+    names = {"boost_highlights": boost_highlights, "scale_near_and_far": scale_near_and_far}
+    picture = eval(told, {"tb": tb, "layers": session.scene.layers} | names)[0]
+    write_image(tmp_path / "again.png", picture.permute(1, 2, 0).numpy())
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "out.png").read_bytes()
+    assert ("layers.rgb" in told) == bool(look)
 
 
 def test_saving_writes_the_picture_of_full_size_and_replaces_nothing(tmp_path, monkeypatch):
@@ -106,5 +120,8 @@ def test_the_command_says_every_number_to_the_last_bit_and_leaves_out_what_is_us
     words = command_words(state, state.lens(None, 100), ["a b.png", "--disparity=d.npy"], Path("out.png"))
     assert words[:3] == ["render", "a b.png", "--disparity=d.npy"]
     assert words[3:] == [f"--blur={1 / 3!r}", "--focus=-0.1", "--model=subaperture", "--cells=9", "-o", "out.png"]
+    looked = State(focus=0.5, blur=1.0, highlights=4.0, highlight_threshold=0.6, far_blur=0.3)
+    options = ["--highlights=4.0", "--highlight-threshold=0.6", "--far-blur=0.3"]
+    assert command_words(looked, looked.lens(None, 100), [], Path("out.png"))[5:8] == options
     shaped = State(focus=0.0, blur=1.0, blades=7, rotation=20.0, squeeze=2.0, ring=-0.5)
     assert shape_options(shaped) == {"blades": 7, "roundness": 0.0, "rotation": 20.0, "squeeze": 2.0, "ring": -0.5}

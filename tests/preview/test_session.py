@@ -85,6 +85,7 @@ def test_every_control_changes_the_picture():
         made.change(Change("set", name, value))
     made.advance()
     values = {"focus": 0.3, "blur": 3.0, "blades": 3, "rotation": 20.0, "roundness": 0.5, "squeeze": 2.0, "ring": 0.9}
+    values |= {"highlights": 5.0, "highlight_threshold": 0.1, "near_blur": 0.5, "far_blur": 0.5}
     for name, value in (values | {"cat_eye": 0.9, "exposure": 1.0, "help": True, "status": False, "view": "wipe"}).items():
         before = shown(made).copy()
         made.change(Change("set", name, value))

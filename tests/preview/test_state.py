@@ -100,9 +100,10 @@ def test_undo_goes_back_over_what_one_control_did_until_it_was_released():
 
 def test_undo_and_reset_leave_what_is_looked_at():
     history = History(STATE)
-    history.change(replace(STATE, blur=40.0), "blur")
+    tuned = replace(STATE, blur=40.0, highlights=4.0, highlight_threshold=0.5, near_blur=0.0, far_blur=2.0)
+    history.change(tuned, "blur")
     history.change(replace(history.state, view="truth", exposure=1.0), "view")
     history.reset()
     assert history.state == replace(STATE, view="truth", exposure=1.0)
     history.undo()
-    assert history.state == replace(STATE, blur=40.0, view="truth", exposure=1.0)
+    assert history.state == replace(tuned, view="truth", exposure=1.0)
