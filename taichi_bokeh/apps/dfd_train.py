@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taichi_bokeh.apps.arguments import positive, whole, whole_from_0
+from taichi_bokeh.apps.arguments import add_aperture, not_negative, positive, whole, whole_from_0
 from taichi_bokeh.apps.device import add_device, device_of
 
 if TYPE_CHECKING:
@@ -25,11 +25,14 @@ examples:
   taichi-bokeh dfd train --data pairs --supervised --out depth
   taichi-bokeh dfd train --data pairs --layer scatter --steps 20000 --out reblur --validate-on-rest --workers 4
   taichi-bokeh dfd train --data pairs --layer scatter --steps 20000 --out reblur --validate-on-rest --workers 4 --resume
+  taichi-bokeh dfd train --data pairs --layer planes --objective l1+tv --out aperture-supervision
   torchrun --standalone --nproc-per-node 4 -m taichi_bokeh dfd train --data pairs --layer splat --batch 32 --out reblur
 
-Stopped at any time, the same command with --resume goes on from the last checkpoint in DIR, on the CPU to the same numbers.
-With --layer no depth is needed: the all-in-focus picture is blurred by the network's disparity and compared with the observed
-one. Under torchrun each process takes its share of the batch, and a GPU of its own if there are any.
+Ctrl-C stops after the step under way, which a checkpoint then has; killed, a training loses the steps since its last one. The
+same command with --resume goes on, on the CPU to the same numbers. With --layer no depth is needed: the all-in-focus picture is
+blurred by the network's disparity and compared with the observed one; with --layer planes it is the composite of planes, by the
+probability that the network gives to each. Under torchrun each process takes its share of the batch, and a GPU of its own if
+there are any.
 """
 
 _EVAL_EXAMPLES = """\
@@ -65,10 +68,15 @@ def add_train(commands: "argparse._SubParsersAction[Any]") -> None:
     how.add_argument("--batch", metavar="N", type=whole, help="samples a step, of all processes together (4)")
     how.add_argument("--crop", metavar="PX", type=whole_from_0, help="side of the random crops, 0 for whole pictures (96)")
     how.add_argument("--no-flips", action="store_true", help="do not flip and transpose the samples at random")
+    how.add_argument(
+        "--noise", metavar="S", type=not_negative, help="of a sensor, added anew: deviation in the dark, white is 1"
+    )
+    how.add_argument("--photons", metavar="N", type=positive, help="the noise of so many photons in a pixel at white, too")
     how.add_argument("--lr", metavar="RATE", type=positive, help="the largest learning rate (0.002)")
     how.add_argument("--schedule", choices=("one-cycle", "cosine"), help="of the learning rate (one-cycle)")
     how.add_argument("--amp", choices=("bfloat16", "float16"), help="the network's arithmetic; float16 needs a GPU (float32)")
     how.add_argument("--seed", metavar="N", type=whole_from_0, default=0, help="of all that is random (%(default)s)")
+    add_aperture(train)
     work = train.add_argument_group("work")
     work.add_argument("--resume", action="store_true", help="go on from the checkpoint in DIR")
     work.add_argument("--checkpoint-every", metavar="N", type=whole, help="steps between two checkpoints (200)")
@@ -93,6 +101,7 @@ def add_eval(commands: "argparse._SubParsersAction[Any]") -> None:
     evaluation.add_argument("--split", choices=("all", "train", "validation"), default="all", help="part of it (%(default)s)")
     evaluation.add_argument("--training", metavar="DIR", nargs="+", default=[], help="what dfd train has made, one or several")
     _add_network(evaluation)
+    add_aperture(evaluation)
     evaluation.add_argument("--no-sweep", action="store_true", help="without the row of the plane sweep")
     evaluation.add_argument("--layer", metavar="NAME", help="also score the pictures of this layer: scatter, splat, …")
     evaluation.add_argument(
@@ -116,6 +125,7 @@ def train_command(arguments: Namespace) -> None:
 
     one_gpu_a_process()
     from taichi_bokeh.apps.common import progress_bar, speaker
+    from taichi_bokeh.apps.interrupt import deferred_interrupt
     from taichi_bokeh.dfd.train import train
     from taichi_bokeh.dfd.train_settings import Work
 
@@ -127,25 +137,34 @@ def train_command(arguments: Namespace) -> None:
     given = _given(arguments, {"checkpoint_every": "checkpoint_every"})
     work = Work(workers=arguments.workers, tensorboard=arguments.tensorboard, validation=validation, **given)
     is_first = os.environ.get("RANK", "0") == "0"
-    say, done = speaker(arguments.quiet or not is_first), 0
+    is_quiet, folder = arguments.quiet or not is_first, Path(arguments.out)
+    say = speaker(is_quiet)
     try:
-        with progress_bar("training", arguments.quiet or not is_first, speed_over_s=_SPEED_OVER_S) as progress:
+        with (
+            progress_bar("training", is_quiet, speed_over_s=_SPEED_OVER_S) as progress,
+            deferred_interrupt() as raise_if_wanted,
+        ):
 
             def on_step(report: "Report") -> None:
-                nonlocal done
-                done = report.step
                 if progress is not None:
-                    progress(done, settings.steps)
-                if done % work.checkpoint_every == 0 or done == settings.steps:
+                    progress(report.step, settings.steps)
+                if report.step % work.checkpoint_every == 0 or report.step == settings.steps:
                     say(_line(report, settings.steps))
+                raise_if_wanted()
 
-            folder = Path(arguments.out)
             train(settings, network, dataset, layer, folder=folder, resume=arguments.resume, work=work, on_step=on_step)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(
-            f"{done} of {settings.steps} steps were done; the same command with --resume goes on from the last checkpoint"
-        ) from None
+        raise KeyboardInterrupt(_how_to_go_on(folder, settings.steps)) from None
     say(f"written: the network after {settings.steps} steps in {folder}")
+
+
+def _how_to_go_on(folder: Path, steps: int) -> str:
+    from taichi_bokeh.dfd.checkpoint import NAME, load_checkpoint
+
+    if not (folder / NAME).exists():
+        return "before the first checkpoint; nothing is kept"
+    _, state = load_checkpoint(folder)
+    return f"{len(state['losses'])} of {steps} steps are in {folder}; the same command with --resume goes on from there"
 
 
 def eval_command(arguments: Namespace) -> None:
@@ -174,13 +193,14 @@ def eval_command(arguments: Namespace) -> None:
 
 
 def _evaluations(arguments: Namespace, dataset: "DefocusDataset") -> "list[Evaluation]":
+    from taichi_bokeh.apps.camera import aperture_of
     from taichi_bokeh.apps.common import progress_bar
     from taichi_bokeh.dfd.checkpoint import load_weights
     from taichi_bokeh.dfd.evaluate import Estimator, Reblur, evaluate
     from taichi_bokeh.dfd.sweep import sweep
 
     reblur = Reblur(None if arguments.layer is None else _layer(arguments.layer), arguments.rays)
-    device = device_of(arguments)
+    device, aperture = device_of(arguments), aperture_of(arguments)
     estimators: list[tuple[str, Estimator]] = []
     for training in arguments.training:
         network = _network(arguments)
@@ -191,11 +211,14 @@ def _evaluations(arguments: Namespace, dataset: "DefocusDataset") -> "list[Evalu
     evaluations = []
     for title, estimator in estimators:
         with progress_bar(title, arguments.quiet) as progress:
-            evaluations.append(evaluate(estimator, dataset, title, reblur, device=device, progress=progress))
+            found = evaluate(estimator, dataset, title, reblur, aperture=aperture, device=device, progress=progress)
+            evaluations.append(found)
     return evaluations
 
 
 def _settings(arguments: Namespace) -> "TrainSettings":
+    from taichi_bokeh.apps.camera import aperture_of
+    from taichi_bokeh.dfd.augment import Noise
     from taichi_bokeh.dfd.losses import Objective
     from taichi_bokeh.dfd.train_settings import TrainSettings
 
@@ -209,7 +232,12 @@ def _settings(arguments: Namespace) -> "TrainSettings":
         values["objective"] = Objective.named(arguments.objective)
     if arguments.crop is not None:
         values["crop_px"] = arguments.crop or None
-    return TrainSettings(flips=not arguments.no_flips, seed=arguments.seed, **values)
+    if arguments.noise is not None or arguments.photons is not None:
+        values["noise"] = Noise(arguments.noise or 0.0, arguments.photons)
+    aperture = aperture_of(arguments)
+    if not (aperture.is_disc or arguments.no_flips):
+        raise ValueError(f"the opening is no disc ({aperture.not_a_disc}): give --no-flips, as a flip would flip it, too")
+    return TrainSettings(aperture=aperture, flips=not arguments.no_flips, seed=arguments.seed, **values)
 
 
 def _dataset(arguments: Namespace, split: Any) -> "DefocusDataset":

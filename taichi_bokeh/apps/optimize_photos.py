@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from taichi_bokeh.apps.camera import aperture_of
 from taichi_bokeh.apps.checkpoint import check_checkpoint
-from taichi_bokeh.apps.common import Say, check_folder, layer_files, speaker, write_layers
+from taichi_bokeh.apps.common import Say, check_folder, layer_files, progress_bar, speaker, write_layers
 from taichi_bokeh.apps.device import device_of
 from taichi_bokeh.apps.optimize_checkpoint import OptimizeCheckpoint, Saved
 from taichi_bokeh.dfd.defocus import DefocusLayer
@@ -29,7 +29,7 @@ from taichi_bokeh.dfd.observation import Observation
 from taichi_bokeh.dfd.optimize import Optimization, Optimized, OptimizeSettings
 from taichi_bokeh.dfd.photo_pair import Photographs, read_photographs
 from taichi_bokeh.dfd.planes import require_one_shape
-from taichi_bokeh.dfd.sweep import Estimate
+from taichi_bokeh.dfd.sweep import Estimate, ProgressCallback
 from taichi_bokeh.dfd.variables import require_two
 from taichi_bokeh.io import check_map_format, check_output, srgb_decode, write_image, write_map
 from taichi_bokeh.io.images import check_format
@@ -71,7 +71,11 @@ def optimize_photos(arguments: Namespace) -> None:
     try:
         seen = _observation(photographs, aperture, arguments, saved)
         _tell_lens(seen, arguments, say)
-        work = _begin(seen, layer, settings, saved, say)
+        say(
+            "plane sweep …" if saved is None else "plane sweep once more, as its costs are evidence and not in the checkpoint …"
+        )
+        with progress_bar("plane sweep", arguments.quiet, speed_over_s=_SPEED_OVER_S) as progress:
+            work = _begin(seen, layer, settings, saved, progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("before the first step") from None
     _optimize(work, checkpoint, arguments, say)
@@ -188,12 +192,18 @@ def _foci(focus: list[float]) -> str:
     return f"focus {', '.join(f'{value:.4g}' for value in focus)}"
 
 
-def _begin(seen: Observation, layer: DefocusLayer, settings: OptimizeSettings, saved: Saved | None, say: Say) -> Optimization:
+def _begin(
+    seen: Observation,
+    layer: DefocusLayer,
+    settings: OptimizeSettings,
+    saved: Saved | None,
+    progress: ProgressCallback | None,
+) -> Optimization:
     if saved is None:
-        say("plane sweep …")
-        return Optimization(seen, layer, settings)
+        return Optimization(seen, layer, settings, progress=progress)
     like = seen.all_in_focus
-    work = Optimization(seen, layer, settings, Estimate(saved.disparity.to(like), saved.confidence.to(like)))
+    initial = Estimate(saved.disparity.to(like), saved.confidence.to(like))
+    work = Optimization(seen, layer, settings, initial, progress)
     work.load_state_dict(saved.state)
     return work
 

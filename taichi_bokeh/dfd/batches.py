@@ -6,6 +6,7 @@ needs to know nothing but its step.
 """
 
 import hashlib
+import signal
 from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import replace
 from typing import NamedTuple, cast
@@ -108,6 +109,11 @@ class _Steps(Sampler[list[int]]):
             yield list(range(start, start + own))
 
 
+def _leave_interrupts(worker: int) -> None:
+    """Of a terminal, Ctrl-C comes to all processes; it is for this one's parent to say when to stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def load_batches(
     positions: Positions,
     collate: Callable[[Sequence[Sample]], Batch],
@@ -133,5 +139,6 @@ def load_batches(
         collate_fn=collate,
         # A worker that is forked from a process with Taichi in it could hang.
         multiprocessing_context="spawn" if workers else None,
+        worker_init_fn=_leave_interrupts,
         generator=torch.Generator().manual_seed(0),  # lest the loader draw from the training's random numbers
     )

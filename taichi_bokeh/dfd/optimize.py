@@ -29,7 +29,7 @@ from taichi_bokeh.dfd.edges import snap_to_edges
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.observation import Observation
 from taichi_bokeh.dfd.splat import SplatDefocus
-from taichi_bokeh.dfd.sweep import Estimate, SweepSettings, cost_volume, decide, plane_disparities
+from taichi_bokeh.dfd.sweep import Estimate, ProgressCallback, SweepSettings, cost_volume, decide, plane_disparities
 from taichi_bokeh.dfd.variables import OneLayer, Variables, require_two, split_estimate
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
@@ -116,6 +116,8 @@ class Optimization:
         layer: what blurs; by default the scatter model for one layer and splats for two. For two it must be a `SplatDefocus`.
         settings: how.
         initial: where to start; by default, the plane sweep's result.
+        progress: called with (done, total) planes of the sweep, which is also made where there is an initial value, as long as
+            its cost is evidence.
 
     Raises:
         TypeError, ValueError: the layer cannot blur two layers, or the focus is not within the range of disparities.
@@ -127,6 +129,7 @@ class Optimization:
         layer: DefocusLayer | None = None,
         settings: OptimizeSettings | None = None,
         initial: Estimate | None = None,
+        progress: ProgressCallback | None = None,
     ) -> None:
         self.observation = observation
         self.settings = settings = settings or OptimizeSettings()
@@ -138,7 +141,7 @@ class Optimization:
         self._costs: Tensor | None = None  # of the sweep's planes, evenly from far to near
         if settings.evidence or initial is None:
             planes = plane_disparities(observation, sweep.step_px)
-            self._costs = cost_volume(observation, planes, sweep.window_px, sweep.truncation)
+            self._costs = cost_volume(observation, planes, sweep.window_px, sweep.truncation, progress)
             initial = initial or decide(observation, planes, self._costs, sweep)
         assert initial is not None  # given, or just found
         self.initial = initial
@@ -308,6 +311,7 @@ def optimize(
     settings: OptimizeSettings | None = None,
     *,
     initial: Estimate | None = None,
+    on_plane: ProgressCallback | None = None,
     on_step: Callable[[Report], None] | None = None,
 ) -> Optimized:
     """Find the disparity of B views: plane sweep, then gradients through a defocus layer. See `Optimization`.
@@ -317,12 +321,13 @@ def optimize(
         layer: what blurs; the scatter model by default, and splats for two layers.
         settings: how.
         initial: where to start, instead of the plane sweep's result.
+        on_plane: called with (done, total) planes of the sweep.
         on_step: called after every step.
 
     Raises:
         TypeError, ValueError: an argument is not what it must be.
     """
-    work = Optimization(observation, layer, settings, initial)
+    work = Optimization(observation, layer, settings, initial, on_plane)
     while work.done < work.settings.steps:
         loss = work.step()
         if on_step is not None:

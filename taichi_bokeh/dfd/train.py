@@ -58,7 +58,7 @@ def train(
         folder: for the checkpoint and the log; made if need be. None: nothing is written.
         resume: whether to go on from the folder's checkpoint.
         work: how to go about it; None: the defaults.
-        on_step: called after every step, in the first process.
+        on_step: called after every step, in the first process. If it raises, the training ends with a checkpoint of that step.
 
     Returns:
         The loss of every step, those before the checkpoint included.
@@ -259,7 +259,12 @@ def _run(
         if save is not None and is_due:
             save()
         if on_step is not None:
-            on_step(report)
+            try:
+                on_step(report)
+            except BaseException:
+                if save is not None and not is_due:
+                    save()
+                raise
 
 
 def _open(folder: Path, training: _Training, belongs_to: dict[str, str], resume: bool) -> None:

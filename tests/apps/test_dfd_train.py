@@ -2,8 +2,10 @@
 
 import argparse
 import json
+import os
 import re
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,16 @@ import torch
 from taichi_bokeh.apps.dfd_train import add_eval, add_train, eval_command, train_command
 from taichi_bokeh.dfd import generate
 from taichi_bokeh.dfd import train as library
+from taichi_bokeh.dfd.augment import Noise
 from taichi_bokeh.dfd.dataset import DefocusDataset
 from taichi_bokeh.dfd.defocus import ScatterDefocus
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.named_layers import LAYERS, layer_named
+from taichi_bokeh.dfd.observation import collate
 from taichi_bokeh.dfd.scenes import DefocusSceneSettings
+from taichi_bokeh.dfd.sweep import sweep
 from taichi_bokeh.dfd.train_settings import TrainSettings, Work
+from taichi_bokeh.optics.aperture import Aperture
 from tests.dfd.pairs import one_thread, tiny
 
 NETWORK = ("--network", "tests.dfd.pairs:tiny")
@@ -100,13 +106,69 @@ def test_it_goes_on_to_the_same_numbers(data, trained, tmp_path, monkeypatch):
     save = library.save_checkpoint
     with monkeypatch.context() as patch:
         patch.setattr(library, "save_checkpoint", interrupted)
-        with pytest.raises(KeyboardInterrupt, match="1 of 4 steps were done; the same command with --resume goes on"):
+        with pytest.raises(
+            KeyboardInterrupt, match=r"2 of 4 steps are in .*run; the same command with --resume goes on from there"
+        ):
             train(*words)
     assert losses(out) == losses(trained)[:2]
     with pytest.raises(FileExistsError, match="holds a training already; resume it"):
         train(*words)
     train(*words, "--resume")
     assert losses(out) == losses(trained)
+
+
+def test_ctrl_c_waits_for_the_step_and_keeps_it(data, trained, tmp_path, monkeypatch, capsys):
+    words = ("--data", data, "--supervised", "--out", tmp_path / "run", *SHORT, "--quiet")
+    before = signal.getsignal(signal.SIGINT)
+
+    error_px, calls = library.error_px, []
+
+    def interrupted(*arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return error_px(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "error_px", interrupted)
+        with pytest.raises(KeyboardInterrupt, match=r"3 of 4 steps are in .*run; the same command"):
+            train(*words)
+    assert "stopping after this step" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGINT) is before
+    assert losses(tmp_path / "run") == losses(trained)[:3]
+    train(*words, "--resume")
+    assert losses(tmp_path / "run") == losses(trained)
+
+
+def test_a_second_ctrl_c_does_not_wait(data, tmp_path, monkeypatch):
+    def twice(*arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(library, "error_px", twice)
+    with pytest.raises(KeyboardInterrupt, match=r"before the first checkpoint; nothing is kept"):
+        train("--data", data, "--supervised", "--out", tmp_path / "run", *SHORT, "--quiet")
+
+
+def test_noise_and_opening_are_those_of_the_library(data, tmp_path):
+    options = ("--noise", "0.02", "--photons", "500", "--blades", "5", "--no-flips", "--quiet")
+    train("--data", data, "--layer", "scatter", "--border", "2", "--out", tmp_path / "run", *SHORT, *options)
+    pentagon = Aperture(blades=5, roundness=0.0)
+    noise = Noise(0.02, 500.0)
+    settings = TrainSettings(steps=4, batch=2, crop_px=24, flips=False, noise=noise, border_px=2, aperture=pentagon)
+    assert losses(tmp_path / "run") == library.train(settings, tiny(), DefocusDataset(data), ScatterDefocus())
+
+
+def test_the_opening_counts_in_an_evaluation(data, tmp_path):
+    words = ("--data", data, "--rays", "0", "--pictures", "0", "--quiet")
+    found = []
+    for number, options in enumerate(((), ("--blades", "3"))):
+        evaluate(*words, *options, "--out", tmp_path / str(number))
+        found.append(json.loads((tmp_path / str(number) / "results.json").read_text())[0]["rmse_px"])
+    seen, _ = collate([DefocusDataset(data)[0]], Aperture(blades=3, roundness=0.0))
+    error = float(seen.blur) * (sweep(seen).disparity[0] - DefocusDataset(data)[0].disparity)
+    assert found[1] == pytest.approx(float(error.square().mean().sqrt()))
+    assert found[1] != found[0]
 
 
 def test_whole_pictures_and_validation_on_the_rest(data, tmp_path, capsys, monkeypatch):
@@ -171,6 +233,7 @@ def test_every_layer_has_its_name():
     [
         (("--layer", "magic"), "layer is 'magic'; expected one of .*scatter"),
         (("--supervised", "--objective", "l1+g"), "--objective has no meaning with --supervised"),
+        (("--supervised", "--blades", "5"), r"the opening is no disc \(.*\): give --no-flips"),
         (("--supervised", "--border", "4"), "--border has no meaning with --supervised"),
         (("--layer", "scatter", "--objective", "l2"), "name is 'l2'; expected one of 'l1"),
         (("--supervised", "--network", "nothing"), "network is 'nothing'"),

@@ -8,7 +8,7 @@ from taichi_bokeh.dfd.defocus import ScatterDefocus
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.observation import Observation
 from taichi_bokeh.dfd.optimize import Optimization, OptimizeSettings, optimize
-from taichi_bokeh.dfd.sweep import Estimate
+from taichi_bokeh.dfd.sweep import Estimate, plane_disparities
 
 SIZE = 40
 FAR, NEAR = 0.1, 0.9
@@ -69,6 +69,16 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(layers):
         second.step()
     assert torch.equal(second.result().disparity, whole.disparity)
     assert second.result().losses == whole.losses
+
+
+def test_the_sweep_tells_how_far_it_is():
+    seen, _ = observe()
+    planes, steps = [], []
+    settings = OptimizeSettings(steps=2)
+    optimize(seen, None, settings, on_plane=lambda *now: planes.append(now), on_step=steps.append)
+    count = len(plane_disparities(seen, settings.sweep.step_px))
+    assert planes == [(k + 1, count) for k in range(count)]
+    assert [report.step for report in steps] == [1, 2]
 
 
 def test_blur_is_found_with_the_depth_of_a_stack():

@@ -22,7 +22,7 @@ from taichi_bokeh.dfd.network import DepthUNet
 from taichi_bokeh.dfd.observation import collate
 from taichi_bokeh.dfd.planes import CompositionalPlanes
 from taichi_bokeh.dfd.train import train, validation_rmse
-from taichi_bokeh.dfd.train_log import Report
+from taichi_bokeh.dfd.train_log import Report, TrainLog
 from taichi_bokeh.dfd.train_losses import plane_loss
 from taichi_bokeh.dfd.train_settings import TrainSettings, Work
 from tests.dfd.pairs import Pairs, Tiny, make_pair, one_thread, tiny
@@ -156,6 +156,7 @@ def test_a_training_goes_on_bit_for_bit(tmp_path, layer, network):
     work = Work(checkpoint_every=2)
     with pytest.raises(StopTraining):
         train(SETTINGS, parts, DATA, make(), folder=tmp_path / "run", work=work, on_step=stop_after(5))
+    assert len(torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["state"]["losses"]) == 5  # and not 4
     parts = fresh(seed=4)  # with other weights, which the checkpoint replaces
     assert train(SETTINGS, parts, DATA, make(), folder=tmp_path / "run", resume=True, work=work) == expected
     assert_equal_weights(parts, whole)
@@ -274,10 +275,19 @@ def test_more_processes_than_gpus():
         one_gpu_a_process({"LOCAL_RANK": "1", "CUDA_VISIBLE_DEVICES": "0"})
 
 
-def test_the_log_has_every_step_once(tmp_path):
+def test_the_log_has_every_step_once(tmp_path, monkeypatch):
     folder, work = tmp_path / "run", Work(checkpoint_every=3, log_every=1, validation=Subset(DATA, [0, 1]))
-    with pytest.raises(StopTraining):
-        train(SETTINGS, tiny(), DATA, folder=folder, work=work, on_step=stop_after(5))
+    write = TrainLog.write
+
+    def killed(log, report):
+        write(log, report)
+        if report.step == 5:
+            raise StopTraining
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainLog, "write", killed)
+        with pytest.raises(StopTraining):
+            train(SETTINGS, tiny(), DATA, folder=folder, work=work)
     log = folder / "log.jsonl"
     log.write_text(log.read_text() + '{"step": 6, "lo')  # as a process leaves it that is killed
     reports = []
