@@ -17,9 +17,19 @@ class Pull(NamedTuple):
     end: Any
 
 
-def add_scene(command: argparse.ArgumentParser) -> None:
-    """PHOTO and the group that says what it shows; read by apps/scene.py."""
-    command.add_argument("photo", metavar="PHOTO", help="the picture, sharp everywhere: PNG, JPEG, TIFF, OpenEXR, PFM or npy")
+def add_scene(command: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """PHOTO and the group that says what it shows; read by apps/scene.py.
+
+    Args:
+        command: gets them.
+        optional: whether PHOTO may be left out.
+    """
+    command.add_argument(
+        "photo",
+        metavar="PHOTO",
+        nargs="?" if optional else None,
+        help="the picture, sharp everywhere: PNG, JPEG, TIFF, OpenEXR, PFM or npy",
+    )
     scene = command.add_argument_group("scene")
     distance = scene.add_mutually_exclusive_group()
     distance.add_argument("--disparity", metavar="FILE", help="its disparity: npy, npz ('data'), EXR, PFM, PNG or TIFF")

@@ -16,6 +16,7 @@ from taichi_bokeh.apps.common import (
     to_picture,
     write_layers,
 )
+from taichi_bokeh.apps.demo_photo import demo_photo
 from taichi_bokeh.apps.scene import disparity_at
 from taichi_bokeh.io import srgb_decode, write_image
 from taichi_bokeh.layers import Layers
@@ -40,11 +41,11 @@ def demo(arguments: Namespace) -> None:
     folder = Path(arguments.output)
     names = [folder / f"{name}.png" for name in ("input", "disparity", "near", "far")]
     check_folder(folder, names + [f for pair in layer_files(folder, _LAYERS) for f in pair], arguments.overwrite)
-    rgb, disparity = _motorcycle()
+    rgb, disparity = demo_photo()
     height, width = disparity.shape
     say(f"photograph: {width}×{height} pixels, disparity unmeasured at {np.isnan(disparity).mean():.1%} of them")
     say("disparity divided by its maximum, so that the nearest point has disparity 1")
-    disparity = fill_holes(disparity / np.nanmax(disparity), rgb)
+    disparity = fill_holes(disparity, rgb)
     layers = to_layers(rgb, disparity, layers=_LAYERS)
     images = {name: _focused_at(layers, disparity, xy, arguments, name) for name, xy in _FOCI.items()}
     folder.mkdir(exist_ok=True)
@@ -55,14 +56,6 @@ def demo(arguments: Namespace) -> None:
         write_image(folder / f"{name}.png", picture, overwrite=arguments.overwrite)
     say(f"written to {folder.absolute()}: {', '.join(f'{name}.png' for name in pictures)}, {layers.count} layers")
     say(f"{time.perf_counter() - start:.1f} s")
-
-
-def _motorcycle() -> tuple[Array, Array]:
-    """The left picture, linear light [H, W, 3], and its measured disparity in pixels [H, W]; NaN: none."""
-    from skimage.data import stereo_motorcycle
-
-    left, _, disparity = stereo_motorcycle()
-    return srgb_decode(left / np.float32(255)), np.where(np.isfinite(disparity), disparity, np.nan).astype(np.float32)
 
 
 def _focused_at(layers: Layers, disparity: Array, xy: tuple[int, int], arguments: Namespace, name: str) -> Array:

@@ -34,9 +34,7 @@ def add_preview(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     preview.set_defaults(run="taichi_bokeh.apps.preview:preview")
-    add_scene(preview)
-    photo = next(action for action in preview._actions if action.dest == "photo")
-    photo.nargs, photo.required = "?", False  # none is the demo's
+    add_scene(preview, optional=True)  # none is the demo's
     lens = preview.add_argument_group("lens at first")
     lens.add_argument("--blur", metavar="K", type=not_negative, help=BLUR_HELP)
     lens.add_argument("--f-number", metavar="N", type=positive, help="instead: focal length over diameter of the opening")
@@ -59,16 +57,16 @@ def add_preview(commands: Any) -> None:
 def scene_words(arguments: argparse.Namespace) -> list[str]:
     """The words of a command line that say what `add_scene` read into these arguments."""
     parser = argparse.ArgumentParser(add_help=False)
-    add_scene(parser)
+    add_scene(parser, optional=True)
     words = []
-    for action in parser._actions:
-        value = getattr(arguments, action.dest)
-        if value is None or value == action.default:
+    for name, usual in vars(parser.parse_args([])).items():
+        value, option = getattr(arguments, name), f"--{name.replace('_', '-')}"
+        if value == usual:
             continue
-        if not action.option_strings:
-            words.append(str(value))
+        if name == "photo":
+            words.append(value)
         else:
-            words.append(action.option_strings[-1] + ("" if action.nargs == 0 else f"={value}"))
+            words.append(option if value is True else f"{option}={value}")
     return words
 
 

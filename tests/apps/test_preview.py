@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from taichi_bokeh.apps import cli
-from taichi_bokeh.apps.demo import _motorcycle
+from taichi_bokeh.apps.demo_photo import demo_photo
 from taichi_bokeh.apps.preview import DemoSource
 from taichi_bokeh.io import read_disparity, read_image, write_image
 from taichi_bokeh.optics.thin_lens import ThinLens
@@ -118,8 +118,7 @@ def test_a_second_window_in_a_process_is_refused(monkeypatch):
 
 
 def test_the_demo_is_saved_with_the_files_that_its_command_line_names(tmp_path):
-    rgb, disparity = _motorcycle()
-    disparity /= np.nanmax(disparity)
+    rgb, disparity = demo_photo()
     ran: list[list[str]] = []
 
     def run(words: list[str]) -> Done:
