@@ -250,6 +250,8 @@ def _dataset(arguments: Namespace, split: Any) -> "DefocusDataset":
             dataset.validate(progress)
         for path, problem in dataset.skipped:
             sys.stderr.write(f"left out: {path}: {problem}\n")
+        if dataset.skipped:
+            sys.stderr.write(f"left out in all: {len(dataset.skipped)}; samples that stay: {len(dataset)}\n")
     if len(dataset) == 0:
         raise ValueError(f"--data {arguments.data} has no samples for {split}")
     return dataset

@@ -10,8 +10,13 @@ from contextlib import contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], None]]:
     """Let Ctrl-C wait for a call of the function that this yields, which then raises KeyboardInterrupt.
 
-    A second Ctrl-C does not wait. In the main thread only, as Python has it.
+    A second Ctrl-C does not wait. Where Ctrl-C is ignored, as in the background of a shell, it stays so. In the main thread
+    only, as Python has it.
     """
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
+        yield lambda: None
+        return
     is_wanted = False
 
     def on_signal(*_: object) -> None:
@@ -25,7 +30,7 @@ def deferred_interrupt() -> Iterator[Callable[[], None]]:
         if is_wanted:
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
     try:
         yield raise_if_wanted
     finally:

@@ -220,7 +220,10 @@ def test_damaged_samples_are_left_out_where_that_is_asked_for(data, tmp_path, ca
     with pytest.raises(ValueError, match=r"shard-000001\.tar: "):
         train(*words)
     train(*words, "--skip-damaged")
-    assert "left out: " in capsys.readouterr().err
+    told = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"left out: .*shard-000001\.tar: .*", told[0])
+    left_out = len(told) - 1
+    assert told[-1] == f"left out in all: {left_out}; samples that stay: {8 - 4}"
 
 
 def test_every_layer_has_its_name():
