@@ -2,7 +2,7 @@
 
 The textures and mattes are those of a scene of `taichi-bokeh benchmark`; PSNR in linear light, values clipped to [0, 1].
 
-    python benchmarks/slanted.py [--size 200] [--rays 1024] [--scene 2]
+    python benchmarks/slanted.py [--size 200] [--rays 1024] [--scene 2] [--scale 1]
 """
 
 import argparse
@@ -36,12 +36,13 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=200, help="px; up to 384")
     parser.add_argument("--rays", type=int, default=1024)
     parser.add_argument("--scene", type=int, default=2)
+    parser.add_argument("--scale", type=float, default=1.0, help="of the radii, which go up to 20 px")
     arguments = parser.parse_args()
     scene = make_scene(arguments.scene, SceneSettings(), Pictures(None, None))
     first = (384 - arguments.size) // 2
     middle = (..., slice(first, first + arguments.size), slice(first, first + arguments.size))
     rgb, alpha = scene.layers.rgb[middle].contiguous(), scene.layers.alpha[middle].contiguous()
-    lens = tb.ThinLens(blur=1.0, focus=0.0)  # so that disparity is the radius in px
+    lens = tb.ThinLens(blur=arguments.scale, focus=0.0)  # so that disparity is the radius in px, for a scale of 1
     for name, radii in radii_px(arguments.size).items():
         layers = tb.Layers(rgb, alpha, torch.stack(radii)[None, :, None].contiguous())
         truth = tb.trace(layers, lens, rays=arguments.rays)

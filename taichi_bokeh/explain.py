@@ -10,7 +10,7 @@ from torch import Tensor
 from taichi_bokeh._scatter import blur_radius, ways
 from taichi_bokeh._subaperture import DEFAULT_CELLS, cells_for
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.ops.subaperture import FLAT_PX
+from taichi_bokeh.ops._slices import FLAT_PX
 from taichi_bokeh.optics.aperture_cells import nodes
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.render import Algorithm, Model, Profile, scatter_settings, validate, validate_cells, validate_occlusion

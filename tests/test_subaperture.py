@@ -118,11 +118,19 @@ def test_any_number_of_layers_is_the_reference(count):
 @pytest.mark.parametrize("size", [(1, 1), (1, 4), (4, 1), (3, 2), (2, 3), (6, 5)])
 @pytest.mark.parametrize("algorithm", ["exact", "fast"])
 def test_pictures_of_few_pixels_are_the_reference(algorithm, size):
-    """Narrower than a vector, and much narrower than the blur."""
+    """Narrower than a vector, much narrower than the blur, and of fewer pixels than a place of the grid of large radii."""
     layers = with_flat_layer(random_layers(height=size[0], width=size[1]))
-    for blur in (1.0, 12.0):
+    for blur in (1.0, 12.0, 300.0):
         picture, truth = (run(layers, blur, cells=4, algorithm=name) for name in (algorithm, "reference"))
         assert (picture - truth).abs().max() < TOLERANCE[torch.float64].picture
+
+
+@every_algorithm
+def test_radii_that_are_summed_on_coarser_grids_are_the_reference(algorithm):
+    """From −56 to 84 px, on grids of 1, 2 and 4 pixels; in the picture are places of all three."""
+    layers = random_layers(height=27, width=22)
+    picture, truth = (run(layers, 140.0, cells=4, algorithm=name) for name in (algorithm, "reference"))
+    assert (picture - truth).abs().max() < TOLERANCE[torch.float64].picture
 
 
 # ---- gradients
@@ -144,6 +152,20 @@ def test_gradients_are_the_references(aperture, algorithm, dtype):
         assert relative_error(ours, truth) < TOLERANCE[dtype].gradient, name
 
 
+@pytest.mark.parametrize("algorithm", ["exact", "fast"])
+def test_gradients_on_coarser_grids_are_the_references(algorithm):
+    layers = random_layers(height=9, width=14)
+    cotangent = torch.rand(1, 3, 9, 14, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    grads = []
+    for name in (algorithm, "reference"):
+        inputs = leaves(layers)
+        lens = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (140.0, 0.41)]
+        picture = tb.render(tb.Layers(*inputs), tb.ThinLens(*lens), model="subaperture", cells=4, algorithm=name)
+        grads.append(torch.autograd.grad(picture, (*inputs, *lens), cotangent))
+    for name, ours, truth in zip(("rgb", "alpha", "disparity", "blur", "focus"), *grads, strict=True):
+        assert relative_error(ours, truth) < TOLERANCE[torch.float64].gradient, name
+
+
 def test_gradients_of_colours_alone_are_the_references():
     """Where no radius asks for a gradient, a flat layer has one kernel a cell."""
     layers = with_flat_layer(random_layers(height=7, width=9))
@@ -157,10 +179,12 @@ def test_gradients_of_colours_alone_are_the_references():
         assert relative_error(ours, truth) < TOLERANCE[torch.float64].gradient
 
 
-def test_gradcheck_of_all_five_inputs_with_radii_across_the_border():
+@pytest.mark.parametrize("blur", [2.0, 70.0])
+def test_gradcheck_of_all_five_inputs_with_radii_across_the_border(blur):
+    """The border of the picture, and at 70 px that of the grid of the pixels."""
     layers = random_layers(height=3, width=4)
     inputs = leaves(tb.Layers(layers.rgb + 0.1, 0.8 * layers.alpha + 0.1, layers.disparity))
-    lens = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (2.0, 0.503)]
+    lens = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (blur, 0.503)]
 
     def picture(rgb, alpha, disparity, blur, focus):
         return tb.render(tb.Layers(rgb, alpha, disparity), tb.ThinLens(blur, focus), model="subaperture", cells=4)
@@ -297,16 +321,17 @@ def test_layers_are_front_to_back():
     assert (run(layers) - run(turned(layers, lambda t: t.flip(1)))).abs().max() > 0.1
 
 
-def test_bands_of_rows_leave_no_seam(monkeypatch):
-    layers = with_flat_layer(random_layers(height=40, width=6))
+@pytest.mark.parametrize("blur", [3.0, 140.0])
+def test_tiles_leave_no_seam(monkeypatch, blur):
+    layers = with_flat_layer(random_layers(height=40, width=22))
     inputs = leaves(layers)
-    whole = run(tb.Layers(*inputs))
+    whole = run(tb.Layers(*inputs), blur, cells=4)
     expected = torch.autograd.grad(whole.square().sum(), inputs)
 
-    monkeypatch.setattr(sys.modules["taichi_bokeh.ops.subaperture"], "_BAND_BYTES", 1)
+    monkeypatch.setattr(sys.modules["taichi_bokeh.ops.subaperture"], "_TILE_BYTES", 1)
     heard = []
-    picture = run(tb.Layers(*inputs), progress=lambda done, total: heard.append((done, total)))
-    assert heard == [(1, 3), (2, 3), (3, 3)]
+    picture = run(tb.Layers(*inputs), blur, cells=4, progress=lambda done, total: heard.append((done, total)))
+    assert heard == [(done, 6) for done in range(1, 7)]
     torch.testing.assert_close(picture, whole, atol=1e-12, rtol=0)
     for ours, truth in zip(torch.autograd.grad(picture.square().sum(), inputs), expected, strict=True):
         torch.testing.assert_close(ours, truth, atol=1e-10, rtol=1e-10)
@@ -365,6 +390,15 @@ def test_slanted_and_curved_layers_are_those_that_rays_see(shape, focus):
     layers = tb.Layers(smooth_picture(32), torch.ones_like(disparity), disparity)
     truth = tb.trace(layers, tb.ThinLens(10.0, focus), rays=4096)
     assert psnr(run(layers, 10.0, focus), truth) > 50
+
+
+def test_a_slanted_layer_of_large_radii_is_that_which_rays_see():
+    """From 40 to 68 px, on grids of 2 and 4 pixels."""
+    x = torch.linspace(0.6, 1, 96, dtype=torch.float64).expand(1, 1, 1, 96, 96).contiguous()
+    layers = tb.Layers(smooth_picture(96), torch.ones_like(x), x)
+    picture, truth = run(layers, 67.0, 0.0), tb.trace(layers, tb.ThinLens(67.0, 0.0), rays=4096)
+    inside = (..., slice(20, -20), slice(20, -20))
+    assert psnr(picture[inside], truth[inside]) > 50
 
 
 @pytest.mark.parametrize("focus", [0.0, 0.5])

@@ -14,7 +14,9 @@ Adjoint: with the cotangents g_m, the same sum with the kernel mirrored, for one
     ∂loss/∂(t·h)(y) = Σ_m Σ_δ k_m(δ)·g_m(y − δ)
 
 so `pull` reads integral images of g_m instead, and folds the weight in: h = Λ(s − j), the
-tent round node j of the places s of the radii (optics/aperture_cells.py).
+tent round node j of the places s of the radii (optics/aperture_cells.py). The sums may be on a grid coarser than the layer's
+pixels by a step (kernels/grids.py); their sources are then the means of t·h over step × step pixels, and each of these gets
+1/step² of what is pulled back to their place.
 
 The composite adds up the cells, A_m the share of each, front to back, with (c, v) = s/w premultiplied colour and coverage:
 
@@ -34,6 +36,51 @@ from taichi_bokeh.kernels.arithmetic import REAL
 
 STRETCH = 16  # pixels of a row for which one thread goes through all cells: what it reads of each lies side by side
 PIXELS = 4  # side by side in one vector: a processor's load of 16 numbers
+
+
+@cache
+def slice_sources(dtype: str) -> Any:
+    """What a slice is summed over: t·h and h, h = Λ(s − j), their means over step × step pixels for each place of a grid."""
+    real = REAL[dtype]
+    planes = ti.types.ndarray(dtype=real, ndim=2)  # [H, W], and [H/step, W/step] for the means
+    textures = ti.types.ndarray(dtype=ti.types.vector(4, real), ndim=2)
+    weights = ti.types.ndarray(dtype=ti.types.vector(1, real), ndim=2)
+
+    @ti.kernel
+    def forward(texture: textures, place: planes, node: real, step: ti.i32, mean_texture: textures, mean_weight: weights):
+        share = 1 / ti.cast(step * step, real)
+        for row, column in ti.ndrange(mean_texture.shape[0], mean_texture.shape[1]):
+            total, weight = ti.types.vector(4, real)(0.0), real(0.0)
+            for y in range(row * step, (row + 1) * step):
+                for x in range(column * step, (column + 1) * step):
+                    tent = ti.max(real(0.0), 1 - ti.abs(place[y, x] - node))
+                    total += tent * texture[y, x]
+                    weight += tent
+            mean_texture[row, column] = share * total
+            mean_weight[row, column][0] = share * weight
+
+    return forward
+
+
+@cache
+def pack(channels: int, dtype: str) -> Any:
+    """[H, W + PIXELS − 1] of vectors to [H·W] of vectors PIXELS times as long: every pixel with its neighbours to the right."""
+    real = REAL[dtype]
+    pixels = ti.types.ndarray(dtype=ti.types.vector(channels, real), ndim=2)
+    vector = ti.types.vector(PIXELS * channels, real)
+    packed = ti.types.ndarray(dtype=vector, ndim=1)
+
+    @ti.kernel
+    def forward(values: pixels, result: packed):
+        width = values.shape[1] - (PIXELS - 1)
+        for y, x in ti.ndrange(values.shape[0], width):
+            both = vector(0.0)
+            for i in ti.static(range(PIXELS)):
+                for c in ti.static(range(channels)):
+                    both[i * channels + c] = values[y, x + i][c]
+            result[y * width + x] = both
+
+    return forward
 
 
 @cache
@@ -119,20 +166,24 @@ def pull(weighted: bool, dtype: str) -> Any:
         node: real,
         d_texture: textures,
         d_place: planes,
+        step: ti.i32,
         row: ti.i32,
         origin: ti.i32,
     ):
+        """texture, place and their gradients are of all pixels, step × step of each place of the grid; `row` is the grid's."""
+        share = 1 / ti.cast(step * step, real)
         ti.loop_config(block_dim=64)
-        for y, block in ti.ndrange(texture.shape[0], (texture.shape[1] + PIXELS - 1) // PIXELS):
+        for down, block in ti.ndrange(texture.shape[0] // step, (texture.shape[1] // step + PIXELS - 1) // PIXELS):
+            left, right = block * PIXELS * step, ti.min((block + 1) * PIXELS * step, texture.shape[1])
             wanted = 1
             if ti.static(weighted):
                 wanted = 0
-                for i in ti.static(range(PIXELS)):
-                    x = ti.min(block * PIXELS + i, texture.shape[1] - 1)
-                    if ti.abs(place[y, x] - node) <= 1:
-                        wanted = 1
+                for y in range(down * step, (down + 1) * step):
+                    for x in range(left, right):
+                        if ti.abs(place[y, x] - node) <= 1:
+                            wanted = 1
             if wanted != 0:
-                at = origin + y * row + block * PIXELS
+                at = origin + down * row + block * PIXELS
                 total = wide(0.0)
                 total_weight = narrow(0.0)
                 for tap in range(first, last):
@@ -141,18 +192,18 @@ def pull(weighted: bool, dtype: str) -> Any:
                     if ti.static(weighted):
                         total_weight += weights[tap] * d_weights[at]
                 for i in ti.static(range(PIXELS)):
-                    x = block * PIXELS + i
-                    if x < texture.shape[1]:
-                        pulled = vec4(0.0)
-                        for c in ti.static(range(4)):
-                            pulled[c] = ti.cast(total[4 * i + c], real)
-                        if ti.static(weighted):
-                            value, slope = tent(place[y, x] - node)
-                            d_texture[y, x] = d_texture[y, x] + value * pulled
-                            along = texture[y, x].dot(pulled) + ti.cast(total_weight[i], real)
-                            d_place[y, x] = d_place[y, x] + slope * along
-                        else:
-                            d_texture[y, x] = d_texture[y, x] + pulled
+                    pulled = vec4(0.0)
+                    for c in ti.static(range(4)):
+                        pulled[c] = share * ti.cast(total[4 * i + c], real)
+                    pulled_weight = share * ti.cast(total_weight[i], real)
+                    for y in range(down * step, (down + 1) * step):
+                        for x in range(left + i * step, ti.min(left + (i + 1) * step, right)):
+                            if ti.static(weighted):
+                                value, slope = tent(place[y, x] - node)
+                                d_texture[y, x] = d_texture[y, x] + value * pulled
+                                d_place[y, x] = d_place[y, x] + slope * (texture[y, x].dot(pulled) + pulled_weight)
+                            else:
+                                d_texture[y, x] = d_texture[y, x] + pulled
 
     return adjoint
 

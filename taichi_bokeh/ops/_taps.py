@@ -88,8 +88,10 @@ def packed(values: Tensor, order: int) -> Tensor:
     """[H, W + PIXELS − 1, C] -> [H·W, PIXELS·C]: every pixel with its neighbours to the right; of the integral for order 2."""
     if order == 2:
         values = values.to(torch.float64).cumsum(0).cumsum_(1)
-    width = values.shape[1] - PIXELS + 1
-    return torch.cat([values[:, k : k + width] for k in range(PIXELS)], -1).flatten(0, 1)
+    height, width, channels = values.shape
+    result = values.new_empty(height * (width - PIXELS + 1), PIXELS * channels)
+    _runtime.launch(kernels.pack(channels, dtype_name(values)), values.contiguous(), result)
+    return result
 
 
 def correlate(taps: Taps, source: Tensor, occupied: Tensor | None, result: Tensor, pad: int) -> None:

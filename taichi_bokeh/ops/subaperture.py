@@ -1,8 +1,9 @@
 """The operator of the sub-aperture model (kernels/cells.py): a picture seen through the cells of an aperture, added up.
 
-The picture is rendered in bands of rows, so that the sums of all cells and layers of a band fit in memory. A flat layer has
-one kernel a cell. In another, the kernel of a source pixel is interpolated linearly between those of the nodes on both
-sides of its radius: the layer is cut into one slice a node, weighted with tents round the nodes, whose sum is 1.
+The picture is rendered in tiles, so that the sums of all cells and layers of a tile fit in memory. A flat layer has one kernel
+a cell. In another, the kernel of a source pixel is interpolated linearly between those of the nodes on both sides of its
+radius: the layer is cut into one slice a node, weighted with tents round the nodes, whose sum is 1. The slices of large radii
+are summed on coarser grids (kernels/grids.py).
 """
 
 import math
@@ -15,38 +16,16 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels import cells as kernels
 from taichi_bokeh.kernels.cells import PIXELS
-from taichi_bokeh.ops._common import dtype_name, plain, refuse_double_backward
-from taichi_bokeh.ops._taps import Taps, correlate, make_taps, packed, place
+from taichi_bokeh.kernels.grids import interpolation
+from taichi_bokeh.ops._common import dtype_name, refuse_double_backward
+from taichi_bokeh.ops._slices import Layer, Slices, layers_of
+from taichi_bokeh.ops._taps import correlate, packed, place
 from taichi_bokeh.optics.aperture import aperture_of
-from taichi_bokeh.optics.aperture_cells import Cells, divide, kernel_reach, nodes, place_among_nodes
+from taichi_bokeh.optics.aperture_cells import Cells, divide
 
-FLAT_PX = {torch.float32: 1e-4, torch.float64: 1e-11}  # a layer whose radii differ by less is flat
 PRIOR = 1e-3  # weight of what all cells see, so that a cell through which no source of a layer is seen has a colour
-_BAND_BYTES = 128 << 20  # what a band's sums may take
-_MOST_WEIGHTS = 1 << 27  # of the kernels of all cells: 1 GiB
-
-
-class _Slice(NamedTuple):
-    """Part of a layer: the taps of one radius, and the number of its node, None for a flat layer."""
-
-    node: int | None
-    radius_px: float
-    taps: Taps
-    mirrored: Taps | None  # for the adjoint, where it is wanted
-
-
-class _Layer(NamedTuple):
-    """One layer of one picture."""
-
-    texture: Tensor  # [H, W, 4]: premultiplied rgb and alpha
-    place: Tensor  # [H, W], of the radius among the nodes
-    slope: Tensor  # [H, W], of the place along the radius
-    slices: list[_Slice]
-    pad: int
-
-    @property
-    def is_flat(self) -> bool:
-        return self.slices[0].node is None
+_TILE_BYTES = 256 << 20  # what a tile's sums may take
+_SMALLEST_TILE = 16  # px
 
 
 class _Window(NamedTuple):
@@ -57,6 +36,48 @@ class _Window(NamedTuple):
     left: int
     right: int
 
+    def inside(self, whole: "_Window") -> tuple[slice, slice]:
+        """Its rows and columns within a larger one."""
+        return (
+            slice(self.top - whole.top, self.bottom - whole.top),
+            slice(self.left - whole.left, self.right - whole.left),
+        )
+
+
+class _Grid(NamedTuple):
+    """Places of a grid of this many pixels a place, rows top … and columns left …; of columns a multiple of PIXELS."""
+
+    step: int
+    top: int
+    left: int
+    rows: int
+    columns: int
+
+    @classmethod
+    def around(cls, window: _Window, step: int) -> "_Grid":
+        """All places from which the pixels of a window, its width rounded up to PIXELS, are interpolated."""
+        width = _blocks(window.right - window.left) * PIXELS
+        if step == 1:
+            return cls(1, window.top, window.left, window.bottom - window.top, width)
+        top, left = ((2 * first + 1 - step) // (2 * step) for first in (window.top, window.left))
+        bottom, right = ((2 * last - 1 - step) // (2 * step) + 2 for last in (window.bottom, window.left + width))
+        return cls(step, top, left, bottom - top, _blocks(right - left) * PIXELS)
+
+    def pixels(self, layer: Layer, pad: int, extra: int) -> tuple[Tensor, Tensor]:
+        """Rows and columns of the layer in and `pad` places round the grid, `extra` more at the right; edges replicated."""
+        height, width = layer.place.shape
+        device = layer.place.device
+        ends = ((height, self.top, self.rows, 0), (width, self.left, self.columns, extra))
+        rows, columns = (
+            _clamped(size, (first - pad) * self.step, (count + 2 * pad + more) * self.step, device)
+            for size, first, count, more in ends
+        )
+        return rows, columns
+
+    def offset(self, window: _Window) -> tuple[int, int]:
+        """Rows and columns from the grid's first pixel to the window's."""
+        return window.top - self.top * self.step, window.left - self.left * self.step
+
 
 class _Sums(NamedTuple):
     """Sums and weights [..., M, rows, W', 4] and [..., M, rows, W'] of a window; W' is its width rounded up to PIXELS."""
@@ -64,46 +85,10 @@ class _Sums(NamedTuple):
     values: Tensor
     weights: Tensor
 
-
-# ---- layers and their slices
-
-
-def _slices(radius: Tensor, cells: Cells, lattice: bool, order: int | None, adjoint: bool) -> list[_Slice]:
-    low, high = (float(v) for v in radius.aminmax())
-    if not (math.isfinite(low) and math.isfinite(high)):
-        raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
-    _refuse_too_large(max(-low, high), cells)
-    pixel_cost = 1.0 if radius.dtype == torch.float64 else 0.5
-    flat = high - low <= FLAT_PX[radius.dtype] and not lattice
-    radii: list[tuple[int | None, float]] = [(None, (low + high) / 2)] if flat else list(nodes(low, high))
-    slices = []
-    for node, radius_px in radii:
-        kernel = cells.kernels(radius_px)
-        mirrored = make_taps(kernel.flip(1, 2), order, pixel_cost) if adjoint else None
-        slices.append(_Slice(node, radius_px, make_taps(kernel, order, pixel_cost), mirrored))
-    return slices
-
-
-def _refuse_too_large(radius_px: float, cells: Cells) -> None:
-    if cells.count * (2 * kernel_reach(radius_px, cells.extent) + 1) ** 2 > _MOST_WEIGHTS:
-        raise ValueError(
-            f"the largest blur radius is {radius_px:.0f} px, too much for {cells.count} cells: lower blur, or take fewer cells"
-        )
-
-
-def _layers(textures: Tensor, radius: Tensor, cells: Cells, lattice: bool, order: int, adjoint: bool = False) -> list[_Layer]:
-    """The layers of textures [L, 4, H, W]; with `adjoint` also the taps of the mirrored kernels, which it needs."""
-    result = []
-    for texture, plane in zip(plain(textures), plain(radius), strict=True):
-        slices = _slices(plane, cells, lattice, None if order < 0 else order, adjoint)
-        pad = max(kernel_reach(part.radius_px, cells.extent) for part in slices) + 1
-        place, slope = (plane, plane) if slices[0].node is None else place_among_nodes(plane)  # not read of a flat layer
-        result.append(_Layer(texture.permute(1, 2, 0).contiguous(), place, slope, slices, pad))
-    return result
-
-
-def _tents(place: Tensor, node: int) -> Tensor:
-    return (1 - (place - node).abs()).clamp_(min=0)
+    @property
+    def planes(self) -> tuple[Tensor, Tensor]:
+        """Both with their channels last, 4 and 1."""
+        return self.values, self.weights[..., None]
 
 
 def _clamped(size: int, first: int, count: int, device: torch.device) -> Tensor:
@@ -118,38 +103,59 @@ def _blocks(width: int) -> int:
 # ---- forward
 
 
-def _layer_sums(layer: _Layer, cells: Cells, window: _Window, result: _Sums) -> None:
+def _layer_sums(layer: Layer, cells: Cells, window: _Window, result: _Sums) -> None:
     """Write the sums [M, …] of one layer."""
-    height, width = layer.place.shape
-    device = layer.place.device
-    count, padded_width = result.weights.shape[1:]
-    row = padded_width + 2 * layer.pad
-    rows = _clamped(height, window.top - layer.pad, count + 2 * layer.pad, device)
-    columns = _clamped(width, window.left - layer.pad, row + PIXELS - 1, device)
-    texture = layer.texture[rows][:, columns]
-    values = result.values.view(cells.count, count, padded_width // PIXELS, 4 * PIXELS)
-    shares = cells.shares.to(values)
+    shares = cells.shares.to(result.values)
     if layer.is_flat:
-        correlate(layer.slices[0].taps, texture, None, values, layer.pad)
+        (slices,) = layer.grids
+        grid = _Grid.around(window, 1)
+        rows, columns = grid.pixels(layer, slices.pad, PIXELS - 1)
+        correlate(slices.parts[0].taps, layer.texture[rows][:, columns], None, _in_blocks(result.values), slices.pad)
         result.weights[:] = shares[:, None, None]
         return
-    weights = result.weights.view(cells.count, count, padded_width // PIXELS, PIXELS)
-    values.zero_()
-    weights.zero_()
-    place_ = layer.place[rows][:, columns]
-    for part in layer.slices:
-        assert part.node is not None
-        tents = _tents(place_, part.node)[..., None]
-        if not bool(tents.any()):
+    for value in result:
+        value.zero_()
+    for slices in layer.grids:
+        grid = _Grid.around(window, slices.step)
+        if slices.step == 1:
+            _add_slices(layer, slices, grid, result)
             continue
-        occupied = (tents[:, :row, 0] > 0).to(torch.int32).cumsum(0, dtype=torch.int32).cumsum_(1).flatten()
-        correlate(part.taps, texture * tents, occupied, values, layer.pad)
-        correlate(part.taps, tents, occupied, weights, layer.pad)
-    for value in (values, weights):
+        shape = (cells.count, grid.rows, grid.columns)
+        coarse = _Sums(result.values.new_zeros(*shape, 4), result.values.new_zeros(shape))
+        if _add_slices(layer, slices, grid, coarse):
+            for part, whole in zip(coarse.planes, result.planes, strict=True):
+                kernel = interpolation(part.shape[-1], dtype_name(part)).forward
+                _runtime.launch(kernel, part, whole, grid.step, *grid.offset(window))
+    for value in result:
         value += PRIOR * torch.einsum("m,...->m...", shares, value.sum(0))
 
 
-def _sums(layers: list[_Layer], cells: Cells, window: _Window) -> _Sums:
+def _add_slices(layer: Layer, slices: Slices, grid: _Grid, result: _Sums) -> bool:
+    """Add the sums of one grid's slices, on that grid; False if there are none here."""
+    rows, columns = grid.pixels(layer, slices.pad, PIXELS - 1)
+    place_ = layer.place[rows][:, columns]
+    near = slices.near(place_)
+    if not near:
+        return False
+    texture = layer.texture[rows][:, columns]
+    shape = (len(rows) // grid.step, len(columns) // grid.step)
+    sources = _Sums(texture.new_empty(*shape, 4), texture.new_empty(shape))
+    kernel = kernels.slice_sources(dtype_name(texture))
+    for part in near:
+        assert part.node is not None
+        _runtime.launch(kernel, texture, place_, float(part.node), grid.step, *sources.planes)
+        occupied = (sources.weights[:, : 1 - PIXELS] > 0).to(torch.int32).cumsum(0, dtype=torch.int32).cumsum_(1).flatten()
+        for source, sums in zip(sources.planes, result.planes, strict=True):
+            correlate(part.taps, source, occupied, _in_blocks(sums), slices.pad)
+    return True
+
+
+def _in_blocks(sums: Tensor) -> Tensor:
+    """[M, rows, W', C] -> [M, rows, W'/PIXELS, PIXELS·C]."""
+    return sums.view(*sums.shape[:2], sums.shape[2] // PIXELS, PIXELS * sums.shape[3])
+
+
+def _sums(layers: list[Layer], cells: Cells, window: _Window) -> _Sums:
     """[L, M, …]."""
     like = layers[0].texture
     shape = (len(layers), cells.count, window.bottom - window.top, _blocks(window.right - window.left) * PIXELS)
@@ -185,13 +191,21 @@ def _composite(sums: _Sums, cells: Cells) -> _Composite:
 
 
 def _windows(view: _Window, layers: int, cells: int, element_size: int) -> Iterator[_Window]:
-    """Bands of the view whose sums fit in memory."""
-    row_bytes = _blocks(view.right - view.left) * PIXELS * layers * cells * 5 * element_size
-    height = view.bottom - view.top
-    step = min(max(16, _BAND_BYTES // row_bytes), height)
-    step = -(-height // -(-height // step))  # equal parts
-    for top in range(view.top, view.bottom, step):
-        yield view._replace(top=top, bottom=min(view.bottom, top + step))
+    """Tiles of the view, about square, whose sums fit in memory."""
+    pixels = _TILE_BYTES // (layers * cells * 5 * element_size)
+    side = max(_SMALLEST_TILE, math.isqrt(pixels))
+    width, height = view.right - view.left, view.bottom - view.top
+    across = _equal_part(width, side, PIXELS)
+    down = _equal_part(height, max(side, pixels // across), 1)
+    for top in range(view.top, view.bottom, down):
+        for left in range(view.left, view.right, across):
+            yield _Window(top, min(view.bottom, top + down), left, min(view.right, left + across))
+
+
+def _equal_part(size: int, most: int, multiple: int) -> int:
+    """Of the parts, as few as are not larger than `most` and about equal, rounded up to a multiple."""
+    parts = -(-size // most)
+    return -(-size // (parts * multiple)) * multiple
 
 
 def _cells(shape: list[float], image: Tensor | None, cells: int, field: list[float]) -> Cells:
@@ -224,11 +238,11 @@ def subaperture(
     picture = textures.new_empty(batch, 3, whole.bottom - whole.top, whole.right - whole.left)
     windows = list(_windows(whole, count, parts.count, textures.element_size()))
     for b in range(batch):
-        layers = _layers(textures[b], radius[b], parts, lattice, order)
+        layers = layers_of(textures[b], radius[b], parts, lattice, order)
         for k, window in enumerate(windows):
             part = _composite(_sums(layers, parts, window), parts).picture
-            rows = slice(window.top - whole.top, window.bottom - whole.top)
-            picture[b, :, rows] = part[:, : picture.shape[3]].permute(2, 0, 1)
+            rows, columns = window.inside(whole)
+            picture[b, :, rows, columns] = part[:, : window.right - window.left].permute(2, 0, 1)
             _runtime.report(b * len(windows) + k + 1, batch * len(windows))
     return picture
 
@@ -251,20 +265,31 @@ def _composite_adjoint(d_picture: Tensor, sums: _Sums, cells: Cells) -> _Sums:
     return _Sums(sums.values.grad, sums.weights.grad)
 
 
-def _pull(layer: _Layer, d_sums: _Sums, window: _Window, d_texture: Tensor, d_place: Tensor) -> None:
+def _pull(layer: Layer, d_sums: _Sums, window: _Window, d_texture: Tensor, d_place: Tensor) -> None:
     """Add to the gradients of a layer's texture [H, W, 4] and place [H, W] what cotangents [M, …] of a window's sums give."""
-    height, width = layer.place.shape
-    pad, device = layer.pad, layer.place.device
-    size = (window.bottom - window.top, window.right - window.left)
-    rows = _clamped(height, window.top - pad, size[0] + 2 * pad, device)
-    columns = _clamped(width, window.left - pad, size[1] + 2 * pad, device)
+    for slices in layer.grids:
+        grid = _Grid.around(window, slices.step)
+        d_grid = d_sums
+        if slices.step > 1:
+            d_grid = _Sums(*(value.new_zeros(value.shape[0], grid.rows, grid.columns, *value.shape[3:]) for value in d_sums))
+            for part, whole in zip(d_grid.planes, d_sums.planes, strict=True):
+                kernel = interpolation(part.shape[-1], dtype_name(part)).adjoint
+                _runtime.launch(kernel, part, whole, grid.step, *grid.offset(window))
+        _pull_slices(layer, slices, grid, d_grid, d_texture, d_place)
+
+
+def _pull_slices(layer: Layer, slices: Slices, grid: _Grid, d_sums: _Sums, d_texture: Tensor, d_place: Tensor) -> None:
+    """The same for the slices of one grid and cotangents on it."""
+    pad = slices.pad
+    rows, columns = grid.pixels(layer, pad, 0)
     texture, place_ = (value[rows][:, columns].contiguous() for value in (layer.texture, layer.place))
     into_texture, into_place = torch.zeros_like(texture), torch.zeros_like(place_)
-    row = _blocks(len(columns)) * PIXELS + 2 * pad
-    shape = (len(rows) + 2 * pad, row + PIXELS - 1)
-    inside = (slice(2 * pad, 2 * pad + size[0]), slice(2 * pad, 2 * pad + size[1]))
+    row = _blocks(grid.columns + 2 * pad) * PIXELS + 2 * pad
+    shape = (grid.rows + 4 * pad, row + PIXELS - 1)
+    inside = (slice(2 * pad, 2 * pad + grid.rows), slice(2 * pad, 2 * pad + grid.columns))
     kernel = kernels.pull(not layer.is_flat, dtype_name(texture))
-    mirrored = [(part.node, part.mirrored) for part in layer.slices if part.mirrored is not None]
+    parts = slices.parts if layer.is_flat else slices.near(place_, closed=True)
+    mirrored = [(part.node, part.mirrored) for part in parts if part.mirrored is not None]
     placed = [place(taps, row, texture.new_empty(0, dtype=torch.float64)) for _, taps in mirrored]
     for m in range(d_sums.values.shape[0]):
         of_order: dict[int, list[Tensor]] = {}
@@ -276,11 +301,10 @@ def _pull(layer: _Layer, d_sums: _Sums, window: _Window, d_texture: Tensor, d_pl
             first, last = (int(taps.first[m + k]) for k in (0, 1))
             if first < last:
                 source = (*of_order[order], at.steps, at.weights, first, last)
-                _runtime.launch(
-                    kernel, *source, texture, place_, float(node or 0), into_texture, into_place, row, pad * row + pad
-                )
+                gradients = (texture, place_, float(node or 0), into_texture, into_place)
+                _runtime.launch(kernel, *source, *gradients, slices.step, row, pad * row + pad)
     for total, part_of_it in ((d_texture, into_texture), (d_place, into_place)):
-        narrow = part_of_it.new_zeros(len(rows), width, *total.shape[2:]).index_add_(1, columns, part_of_it)
+        narrow = part_of_it.new_zeros(len(rows), layer.place.shape[1], *total.shape[2:]).index_add_(1, columns, part_of_it)
         total.index_add_(0, rows, narrow)
 
 
@@ -308,12 +332,12 @@ def _subaperture_backward(
     d_textures = textures.new_zeros(batch, count, height, width, 4)
     d_radius = torch.zeros_like(radius, memory_format=torch.contiguous_format)
     for b in range(batch):
-        layers = _layers(textures[b], radius[b], parts, lattice, order, adjoint=True)
+        layers = layers_of(textures[b], radius[b], parts, lattice, order, adjoint=True)
         for window in _windows(whole, count, parts.count, 3 * textures.element_size()):
             sums = _sums(layers, parts, window)
-            rows = slice(window.top - whole.top, window.bottom - whole.top)
+            rows, columns = window.inside(whole)
             d_picture = grad.new_zeros(*sums.weights.shape[2:], 3)
-            d_picture[:, : grad.shape[3]] = grad[b, :, rows].permute(1, 2, 0)
+            d_picture[:, : window.right - window.left] = grad[b, :, rows, columns].permute(1, 2, 0)
             d_sums = _composite_adjoint(d_picture, sums, parts)
             for k, layer in enumerate(layers):
                 part = _Sums(d_sums.values[k], d_sums.weights[k])

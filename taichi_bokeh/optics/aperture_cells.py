@@ -11,7 +11,7 @@ the cell at the scale r, convolved with the tent: it sums to A_m, tends to a sin
 edges of an evenly lit cell.
 
 Where the radius varies from pixel to pixel, a pixel's kernel is interpolated linearly between those of radii on both sides, the
-nodes (`node_radius_px`).
+nodes (`node_radius_px`), and the sums over kernels of large radii are taken on coarser grids (`grid_step`).
 """
 
 import math
@@ -28,6 +28,7 @@ from taichi_bokeh.optics.lens_samples import cat_eye_transmission
 
 SAMPLES = 512  # across the opening: 6 a pixel at a radius of 40 px
 EVEN_SPACING_PX, EVEN_NODES = 0.5, 8  # of the nodes up to 4 px
+FINE_PX = 32  # radii below this are summed on the grid of the pixels
 
 
 class Box(NamedTuple):
@@ -128,6 +129,15 @@ def nodes(low_px: float, high_px: float) -> list[tuple[int, float]]:
     low, high = place_among_nodes(torch.tensor([low_px, high_px], dtype=torch.float64))[0].tolist()
     numbers = torch.arange(math.floor(low - 1e-3), math.ceil(high + 1e-3) + 1)
     return list(zip(numbers.tolist(), node_radius_px(numbers.double()).tolist(), strict=True))
+
+
+def grid_step(radius_px: float) -> int:
+    """Pixels of the picture to one of the grid on which kernels of a node of this radius are summed.
+
+    The power of two for which the radius is 16 to 32 places. What the grid blurs has a standard deviation of at most 0.65
+    steps, 0.04 of the radius; kernels are interpolated between nodes that differ by 0.125 of it.
+    """
+    return 1 if abs(radius_px) < FINE_PX else 2 ** (math.floor(math.log2(abs(radius_px) / FINE_PX)) + 1)
 
 
 def divide(aperture: Aperture, cells: int) -> Cells:

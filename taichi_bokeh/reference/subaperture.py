@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh.optics.aperture import Aperture
-from taichi_bokeh.optics.aperture_cells import Cells, divide, nodes, place_among_nodes
+from taichi_bokeh.optics.aperture_cells import Cells, divide, grid_step, nodes, place_among_nodes
 from taichi_bokeh.reference.render import composite
 
 PRIOR = 1e-3
@@ -20,6 +20,25 @@ def _convolved(planes: Tensor, kernels: Tensor) -> Tensor:
     return torch.nn.functional.conv2d(padded[:, None], kernels[:, None].to(planes)).movedim(1, 0)
 
 
+def _convolved_on_a_grid(planes: Tensor, cells: Cells, radius_px: float) -> Tensor:
+    """The same with the kernels of a node, on the grid of its radius: of means over its squares of pixels, and interpolated."""
+    step = grid_step(radius_px)
+    kernels = cells.kernels(radius_px / step)
+    if step == 1:
+        return _convolved(planes, kernels)
+    reach = kernels.shape[-1] // 2
+    tents = []
+    for axis in (1, 2):
+        size = planes.shape[axis]
+        grid = torch.arange(-1, size // step + 2)  # every place from which a pixel is interpolated
+        pixels = torch.arange(step * (-1 - reach), step * (len(grid) - 1 + reach)).clamp(0, size - 1)
+        planes = planes.index_select(axis, pixels).unflatten(axis, (-1, step)).mean(axis + 1)
+        place = (torch.arange(size, dtype=planes.dtype) + 0.5) / step - 0.5
+        tents.append((1 - (place[:, None] - grid).abs()).clamp(min=0))
+    sums = torch.nn.functional.conv2d(planes[:, None], kernels[:, None].to(planes)).movedim(1, 0)
+    return torch.einsum("yY,xX,mcYX->mcyx", *tents, sums)
+
+
 def _sums(texture: Tensor, radius: Tensor, cells: Cells, lattice: bool) -> Tensor:
     """Texture and weight through every cell, [M, 5, H, W]; texture [4, H, W], radius [H, W]."""
     planes = torch.cat([texture, torch.ones_like(radius)[None]])
@@ -30,7 +49,7 @@ def _sums(texture: Tensor, radius: Tensor, cells: Cells, lattice: bool) -> Tenso
     place, _ = place_among_nodes(radius)
     for node, radius_px in nodes(low, high):
         tent = (1 - (place - node).abs()).clamp(min=0)
-        total = total + _convolved(planes * tent, cells.kernels(radius_px))
+        total = total + _convolved_on_a_grid(planes * tent, cells, radius_px)
     shares = cells.shares.to(radius)[:, None, None, None]
     return total + PRIOR * shares * total.sum(0)
 

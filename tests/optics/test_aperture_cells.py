@@ -12,6 +12,7 @@ from taichi_bokeh.optics.aperture_cells import (
     Box,
     Cells,
     divide,
+    grid_step,
     kernel_reach,
     node_radius_px,
     nodes,
@@ -374,3 +375,10 @@ def test_nodes_lie_on_both_sides_of_the_radii(ends):
     assert radii[-1] > ends[1]
     expected = node_radius_px(torch.tensor(numbers, dtype=torch.float64))
     torch.testing.assert_close(torch.tensor(radii, dtype=torch.float64), expected)
+
+
+def test_on_its_grid_a_radius_of_32_px_or_more_is_16_to_32_places():
+    for radius_px in (32.0, 33.0, 63.9, 64.0, 100.0, 1000.0):
+        assert 16 <= radius_px / grid_step(radius_px) < 32
+        assert grid_step(-radius_px) == grid_step(radius_px)
+    assert [grid_step(radius_px) for radius_px in (0.0, 31.99, 32.0, 63.99, 64.0)] == [1, 1, 2, 2, 4]

@@ -1,0 +1,123 @@
+"""A layer cut into slices: one for its own radius where it is flat, else one for each node that its radii lie between.
+
+The slices of nodes of large radii are summed on grids coarser than the pixels (`optics.aperture_cells.grid_step`); those of one
+grid are handled together.
+"""
+
+import math
+from itertools import groupby
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh.ops._common import plain
+from taichi_bokeh.ops._taps import Taps, make_taps
+from taichi_bokeh.optics.aperture_cells import Cells, grid_step, kernel_reach, nodes, place_among_nodes
+
+FLAT_PX = {torch.float32: 1e-4, torch.float64: 1e-11}  # a layer whose radii differ by less is flat
+_MOST_WEIGHTS = 1 << 27  # of the kernels of all cells: 1 GiB
+_KEPT: "WeakKeyDictionary[Cells, dict[Any, Taps]]" = WeakKeyDictionary()  # the taps of nodes, which are the same for all scenes
+
+
+class Slice(NamedTuple):
+    """Part of a layer: the taps of one radius, and the number of its node, None for a flat layer."""
+
+    node: int | None
+    taps: Taps
+    mirrored: Taps | None  # for the adjoint, where it is wanted
+
+
+class Slices(NamedTuple):
+    """Those that are summed on one grid.
+
+    Attributes:
+        step: pixels to a place of the grid.
+        pad: more places than the reach of the kernels.
+        parts: in the order of their nodes.
+    """
+
+    step: int
+    pad: int
+    parts: list[Slice]
+
+    def near(self, place: Tensor, closed: bool = False) -> list[Slice]:
+        """The parts of whose nodes a place of [h, w] is less than 1 away, or `closed`: at most 1."""
+        first = self.parts[0].node
+        assert first is not None
+        interval = (place.floor() - (first - 1)).to(torch.int64).clamp_(min=0, max=len(self.parts) + 1)
+        counts = torch.bincount(interval.flatten(), minlength=len(self.parts) + 2).tolist()  # k: from node k − 1 to node k
+        return [part for k, part in enumerate(self.parts) if any(counts[k : k + (3 if closed else 2)])]
+
+
+class Layer(NamedTuple):
+    """One layer of one picture."""
+
+    texture: Tensor  # [H, W, 4]: premultiplied rgb and alpha
+    place: Tensor  # [H, W], of the radius among the nodes
+    slope: Tensor  # [H, W], of the place along the radius
+    grids: list[Slices]
+
+    @property
+    def is_flat(self) -> bool:
+        return self.grids[0].parts[0].node is None
+
+
+def layers_of(textures: Tensor, radius: Tensor, cells: Cells, lattice: bool, order: int, adjoint: bool = False) -> list[Layer]:
+    """The layers of textures [L, 4, H, W] with signed radii [L, H, W]; with `adjoint` its mirrored kernels, too.
+
+    Raises:
+        ValueError: a radius is not finite, or so large that its kernels take too much memory.
+    """
+    result = []
+    for texture, plane in zip(plain(textures), plain(radius), strict=True):
+        grids = _grids(plane, cells, lattice, None if order < 0 else order, adjoint)
+        flat = grids[0].parts[0].node is None
+        place, slope = (plane, plane) if flat else place_among_nodes(plane)  # not read of a flat layer
+        result.append(Layer(texture.permute(1, 2, 0).contiguous(), place, slope, grids))
+    return result
+
+
+def _grids(radius: Tensor, cells: Cells, lattice: bool, order: int | None, adjoint: bool) -> list[Slices]:
+    low, high = (float(v) for v in radius.aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
+    _refuse_too_large(max(-low, high), cells)
+    pixel_cost = 1.0 if radius.dtype == torch.float64 else 0.5
+    if high - low <= FLAT_PX[radius.dtype] and not lattice:
+        middle = (low + high) / 2
+        kernel = cells.kernels(middle)
+        mirrored = make_taps(kernel.flip(1, 2), order, pixel_cost) if adjoint else None
+        part = Slice(None, make_taps(kernel, order, pixel_cost), mirrored)
+        return [Slices(1, kernel_reach(middle, cells.extent) + 1, [part])]
+    result = []
+    for step, those in groupby(nodes(low, high), lambda node: grid_step(node[1])):
+        pad, parts = 0, []
+        for node, radius_px in those:
+            pad = max(pad, kernel_reach(radius_px / step, cells.extent) + 1)
+            taps, mirrored = (
+                _node_taps(cells, radius_px / step, order, pixel_cost, flip) if adjoint or not flip else None
+                for flip in (False, True)
+            )
+            assert taps is not None
+            parts.append(Slice(node, taps, mirrored))
+        result.append(Slices(step, pad, parts))
+    return result
+
+
+def _node_taps(cells: Cells, radius_px: float, order: int | None, pixel_cost: float, mirrored: bool) -> Taps:
+    kept = _KEPT.setdefault(cells, {})
+    key = (radius_px, order, pixel_cost, mirrored)
+    if key not in kept:
+        with torch.inference_mode(False):
+            kernel = cells.kernels(radius_px)
+            kept[key] = make_taps(kernel.flip(1, 2) if mirrored else kernel, order, pixel_cost)
+    return kept[key]
+
+
+def _refuse_too_large(radius_px: float, cells: Cells) -> None:
+    if cells.count * (2 * kernel_reach(radius_px, cells.extent) + 1) ** 2 > _MOST_WEIGHTS:
+        raise ValueError(
+            f"the largest blur radius is {radius_px:.0f} px, too much for {cells.count} cells: lower blur, or take fewer cells"
+        )
