@@ -97,7 +97,8 @@ class Composer:
         if state.status:
             overlay.draw_status(beside, _status(scene, state, lens, rendered, notes), notes.message, layout.scale)
         if state.help:
-            overlay.draw_table(beside, "Keys", TABLE, layout.scale)
+            strip = overlay.bar_height_px(layout.scale) if state.status else 0
+            overlay.draw_table(beside[: max(0, layout.size[1] - strip)], "Keys", TABLE, layout.scale)
         return frame
 
     def _view(self, scene: Scene, state: State, blur: float, rendered: Rendered | None, size: Size, scale: float) -> Bytes:
@@ -139,7 +140,7 @@ def _status(scene: Scene, state: State, lens: ThinLens, rendered: Rendered | Non
     elif state.view == "layers":
         parts.append(f"layer {state.layer + 1} of {scene.layers.count}, from the nearest")
     if notes.latency_s is not None:
-        parts.append(f"shown {_seconds(notes.latency_s)} after the last change")
+        parts.append(f"shown after {_seconds(notes.latency_s)}")
     parts.append("h: keys")
     return first, "  ·  ".join(parts)
 

@@ -9,6 +9,7 @@ from taichi_bokeh.preview import views
 from taichi_bokeh.preview.draft import LADDER, DraftSize
 from taichi_bokeh.preview.frames import Layout
 from taichi_bokeh.preview.keys import KEYS, TABLE
+from taichi_bokeh.preview.overlay import bar_height_px
 from taichi_bokeh.preview.session import Session
 from taichi_bokeh.preview.state import VIEWS, Camera, Change
 from taichi_bokeh.preview.window import PANEL_PX, usual_size
@@ -216,6 +217,16 @@ def test_text_of_twice_the_scale_is_twice_as_large():
         strip = made.frame()[sum(made.box[1::2]) :].max(-1)
         heights.append(int((strip.max(1) > 100).sum()))
     assert heights[1] == pytest.approx(2 * heights[0], abs=4)
+
+
+@pytest.mark.parametrize(("scale", "size"), [(1.0, (480, 320)), (2.0, (741, 588))])
+def test_the_keys_do_not_lie_over_the_lines_of_numbers(scale, size):
+    made = Session(square_scene(), size, scale=scale)
+    strip = made.frame()[-bar_height_px(scale) :].copy()
+    picture = made.frame()[: -bar_height_px(scale)].copy()
+    made.key("h")
+    np.testing.assert_array_equal(made.frame()[-bar_height_px(scale) :], strip)
+    assert (made.frame()[: -bar_height_px(scale)] != picture).any()
 
 
 def test_a_message_stands_until_the_next_action():
