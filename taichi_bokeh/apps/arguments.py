@@ -54,6 +54,7 @@ def add_layering(
     scene.add_argument("--invert-disparity", action="store_true", help="the file's white is far: turn it round")
     scene.add_argument("--resize-depth", action="store_true", help="bring a disparity of another resolution to the picture's")
     foreground.add_argument("--matte-model", metavar="MODEL", help="a network of yours that makes the matte")
+    scene.add_argument("--opaque", action="store_true", help="take a photograph with an alpha channel as if it had none")
     scene.add_argument(
         "--layers", metavar="N", type=whole, help="layers to split into (as many as depth edges ask for, up to 5)"
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh.io import check_output, write_atomically, write_image
+from taichi_bokeh.io.images import Image
 from taichi_bokeh.layers import Layers
 
 Say = Callable[[str], None]
@@ -64,6 +65,16 @@ def to_picture(image: Tensor) -> NDArray[np.float32]:
     """[1, 3, H, W] → [H, W, 3]."""
     array: NDArray[np.float32] = image[0].permute(1, 2, 0).cpu().numpy()
     return array
+
+
+def to_image(image: Tensor) -> Image:
+    """[1, 3, H, W], or [1, 4, H, W] of premultiplied colours and coverage, as pictures are written: straight."""
+    rgb = to_picture(image[:, :3])
+    if image.shape[1] == 3:
+        return Image(rgb, None)
+    alpha = image[0, 3].clamp(0, 1).cpu().numpy()
+    covered = alpha[..., None]
+    return Image(np.divide(rgb, covered, where=covered > 0, out=np.zeros_like(rgb)), alpha)
 
 
 def layer_files(folder: Path, count: int) -> list[tuple[Path, Path]]:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh.apps.arguments import Pull
 from taichi_bokeh.apps.camera import focus_of, thin_lens_of
-from taichi_bokeh.apps.common import Say, largest_radius_px, progress_bar, speaker, to_picture
+from taichi_bokeh.apps.common import Say, largest_radius_px, progress_bar, speaker, to_image
 from taichi_bokeh.apps.footage import Footage, footage_of, is_footage
 from taichi_bokeh.apps.frames_out import check_frames, frame_writer, is_frames
 from taichi_bokeh.apps.layer_cache import Scene, read_scene
@@ -95,7 +95,7 @@ def _render_pull(arguments: Namespace, aperture: Aperture, say: Say) -> None:
     if count is None or count < 2:
         raise ValueError(f"{pulled[0]} is a pull: give --frames N as well, the number of pictures, from 2 up")
     check_frames(arguments.output, count, arguments.bits, arguments.overwrite)
-    layers, disparity = read_scene(arguments, say)
+    layers, disparity, coverage = read_scene(arguments, say)
     ends = _ends(arguments, disparity, disparity)
     parts = [eased(index / (count - 1), arguments.ease) for index in range(count)]
     lenses = [lens_at(arguments, aperture, ends, disparity.shape[1], t) for t in parts]
@@ -107,7 +107,9 @@ def _render_pull(arguments: Namespace, aperture: Aperture, say: Say) -> None:
         cells = number if cells is None or number is None else max(cells, number)  # the same in all, lest the change shows
     say(f"disparity: {disparity.min():.4g} to {disparity.max():.4g}, in focus: {ends.start:.4g} to {ends.end:.4g}")
     say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px, model: {arguments.model}, pictures: {count}")
-    pictures = (render_layers(seen, lens, arguments, cells) for seen, lens in _seen(layers, lenses, arguments))
+    pictures = (
+        render_layers(seen, lens, arguments, cells, coverage=coverage) for seen, lens in _seen(layers, lenses, arguments)
+    )
     _write(pictures, count, _FPS, arguments, say)
 
 
@@ -147,7 +149,7 @@ def _scenes(footage: Footage, cuts: tuple[float, ...], ease: str | None) -> Iter
 
 def _picture(scene: Scene, lens: ThinLens, arguments: Namespace) -> Any:
     seen = with_near_and_far(with_highlights(scene.layers, arguments), float(lens.focus), arguments)
-    return render_layers(seen, lens, arguments, cells_of(seen, lens, arguments))
+    return render_layers(seen, lens, arguments, cells_of(seen, lens, arguments), coverage=scene.coverage)
 
 
 def _survey(footage: Footage) -> tuple[Ends, tuple[float, ...]]:
@@ -187,7 +189,7 @@ def _write(pictures: Iterator[Any], count: int, rate: Fraction, arguments: Names
             if progress is not None:
                 progress(0, count)
             for picture in pictures:
-                write(to_picture(picture))
+                write(to_image(picture))
                 done += 1
                 if progress is not None:
                     progress(done, count)

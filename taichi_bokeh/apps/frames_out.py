@@ -6,14 +6,9 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from taichi_bokeh.apps.video import VIDEO_SUFFIXES, check_encoder, is_video, video_writer
 from taichi_bokeh.io import check_output, write_image
-from taichi_bokeh.io.images import check_format
-
-Array = NDArray[np.float32]
+from taichi_bokeh.io.images import Image, check_format
 
 _NUMBER = re.compile(r"%(?:0\d)?d")
 
@@ -53,21 +48,21 @@ def numbered(pattern: str, number: int) -> Path:
 
 
 @contextmanager
-def frame_writer(output: str, rate: Fraction, bits: int | None, overwrite: bool) -> Iterator[Callable[[Array], None]]:
-    """Yield what writes the next picture [H, W, 3], linear light. Numbers start at 1; a video appears when it is whole.
+def frame_writer(output: str, rate: Fraction, bits: int | None, overwrite: bool) -> Iterator[Callable[[Image], None]]:
+    """Yield what writes the next picture, for a video an opaque one. Numbers start at 1; a video appears when it is whole.
 
     Raises:
         OSError: a file exists or cannot be written.
     """
     if is_video(output):
         with video_writer(Path(output), rate, overwrite) as append:
-            yield append
+            yield lambda picture: append(picture.rgb)
         return
     number = 0
 
-    def write(picture: Array) -> None:
+    def write(picture: Image) -> None:
         nonlocal number
         number += 1
-        write_image(numbered(output, number), picture, overwrite=overwrite, bits=bits)
+        write_image(numbered(output, number), *picture, overwrite=overwrite, bits=bits)
 
     yield write

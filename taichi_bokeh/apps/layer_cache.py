@@ -10,12 +10,13 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 import taichi_bokeh
 from taichi_bokeh._version import __version__
 from taichi_bokeh.apps.common import Say
 from taichi_bokeh.apps.fingerprint import fingerprint, folder_digest
-from taichi_bokeh.apps.scene import read_photo, split
+from taichi_bokeh.apps.scene import read_photo, split, stages_of
 from taichi_bokeh.apps.sequence_cuts import split_at
 from taichi_bokeh.io.output import whole_file
 from taichi_bokeh.layers import Layers
@@ -23,7 +24,7 @@ from taichi_bokeh.layers import Layers
 Array = NDArray[np.float32]
 
 _DAMAGED = (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-_ENTRIES = ("rgb", "alpha", "disparity", "map")
+_ENTRIES, _COVERAGE = ("rgb", "alpha", "disparity", "map"), "coverage"
 
 # Options that layers do not depend on; of every other, a new one too, they are taken to.
 _OF_THE_LENS = ("blur", "f_number", "focal_length", "sensor_width", "lens", "refractive_index", "abbe")
@@ -44,10 +45,12 @@ class Scene(NamedTuple):
     Attributes:
         layers: of one picture.
         disparity: that of the photograph, [H, W], its holes filled.
+        coverage: that of the layers of a photograph that is partly transparent, [1, L, 1, H, W]; else None.
     """
 
     layers: Layers
     disparity: Array
+    coverage: Tensor | None = None
 
 
 def check_cache(arguments: Namespace) -> None:
@@ -91,7 +94,11 @@ def read_scene(arguments: Namespace, say: Say) -> Scene:
 def _made(arguments: Namespace, say: Say) -> Scene:
     photo = read_photo(arguments, say)
     cuts = getattr(arguments, "cuts", None)  # of a picture of a sequence
-    return Scene(split(photo, arguments) if cuts is None else split_at(photo, arguments, cuts), photo.disparity)
+    if cuts is None:
+        layers, coverage = split(photo, arguments.layers or "auto", stages_of(arguments))
+    else:
+        layers, coverage = split_at(photo, arguments, cuts)
+    return Scene(layers, photo.disparity, coverage)
 
 
 def _key(arguments: Namespace) -> str:
@@ -104,18 +111,21 @@ def _load(path: Path) -> Scene | None:
     """What was kept; None if it is damaged."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as entry:
-            arrays = [entry[name] for name in _ENTRIES]
+            arrays = [entry[name] for name in (*_ENTRIES, *([_COVERAGE] if _COVERAGE in entry.files else []))]
             if str(entry["digest"]) != _digest(path.stem, arrays):
                 return None
-        return Scene(Layers(*(torch.from_numpy(array) for array in arrays[:3])), arrays[3])
+        coverage = torch.from_numpy(arrays[4]) if len(arrays) > 4 else None
+        return Scene(Layers(*(torch.from_numpy(array) for array in arrays[:3])), arrays[3], coverage)
     except _DAMAGED:
         return None
 
 
 def _save(path: Path, scene: Scene) -> None:
-    arrays = [getattr(scene.layers, name).numpy() for name in _ENTRIES[:3]] + [scene.disparity]
+    entry = {name: getattr(scene.layers, name).numpy() for name in _ENTRIES[:3]} | {_ENTRIES[3]: scene.disparity}
+    if scene.coverage is not None:
+        entry[_COVERAGE] = scene.coverage.numpy()
     with whole_file(path, overwrite=True) as temporary, temporary.open("wb") as file:
-        np.savez(file, digest=np.array(_digest(path.stem, arrays)), **dict(zip(_ENTRIES, arrays, strict=True)))
+        np.savez(file, digest=np.array(_digest(path.stem, list(entry.values()))), **entry)
 
 
 def _digest(key: str, arrays: list[Array]) -> str:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from taichi_bokeh.apps.common import Say, progress_bar, speaker
 from taichi_bokeh.apps.demo_photo import demo_photo
 from taichi_bokeh.apps.preview_arguments import scene_words
-from taichi_bokeh.apps.scene import Photo, read_photo, split
+from taichi_bokeh.apps.scene import Photo, read_photo, split, stages_of
 from taichi_bokeh.io import read_disparity, read_image, write_atomically, write_image
 from taichi_bokeh.io.images import check_format
 from taichi_bokeh.layers import Layers
@@ -202,7 +202,8 @@ def _read(arguments: Namespace, run: Run, say: Say) -> tuple[Photo, Layers, Sour
     if arguments.photo is not None:
         photo = read_photo(arguments, say)
         words = scene_words(arguments) + ([f"--device={arguments.device}"] if arguments.device != "cpu" else [])
-        return photo, split(photo, arguments), PhotoSource(words, run)
+        layers, _ = split(photo, arguments.layers or "auto", stages_of(arguments))  # shown as if it were opaque
+        return photo, layers, PhotoSource(words, run)
     rgb, measured = demo_photo()
     photo = Photo(rgb, fill_holes(measured, rgb), None)
     return photo, to_layers(rgb, photo.disparity, layers=_DEMO_LAYERS), DemoSource(rgb, measured, run)

@@ -46,7 +46,7 @@ def render_one(arguments: Namespace, aperture: Aperture, say: Say) -> None:
     Raises:
         ValueError, OSError: what is wrong with a file, in one line.
     """
-    layers, disparity = read_scene(arguments, say)
+    layers, disparity, coverage = read_scene(arguments, say)
     focus = focus_of(arguments, disparity)
     say(f"disparity: {disparity.min():.4g} to {disparity.max():.4g}, in focus: {focus:.4g}")
     lens = thin_lens_of(arguments, aperture, focus, disparity.shape[1])
@@ -58,8 +58,8 @@ def render_one(arguments: Namespace, aperture: Aperture, say: Say) -> None:
     if cells is None:
         say(str(explain(seen, lens, **model_options(arguments, cells))).partition("\n")[2])
     with progress_bar("rendering", arguments.quiet) as progress:
-        image = render_layers(seen, lens, arguments, cells, progress)
-    write_result(layers, image, arguments, say)
+        image = render_layers(seen, lens, arguments, cells, progress, coverage)
+    write_result(layers, coverage, image, arguments, say)
     if arguments.show_focus is not None:
         write_focus_map(arguments, disparity, lens)
         say(f"written: {arguments.show_focus}")

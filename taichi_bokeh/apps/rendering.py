@@ -11,6 +11,7 @@ from taichi_bokeh.apps.device import device_of
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.photo.cut_out import CutOut, render_cut_out
 from taichi_bokeh.photo.highlights import boost_highlights
 from taichi_bokeh.photo.near_far import scale_near_and_far
 from taichi_bokeh.render import ProgressCallback, Quality, render, require_renderable
@@ -65,9 +66,14 @@ def model_options(arguments: Namespace, cells: int | None) -> dict[str, Any]:
 
 
 def render_layers(
-    layers: Layers, lens: ThinLens, arguments: Namespace, cells: int | None, progress: ProgressCallback | None = None
+    layers: Layers,
+    lens: ThinLens,
+    arguments: Namespace,
+    cells: int | None,
+    progress: ProgressCallback | None = None,
+    coverage: Tensor | None = None,
 ) -> Tensor:
-    """The picture [1, 3, H, W] of layers that have their look already, on the CPU.
+    """The picture [1, 3, H, W] of layers that have their look already, on the CPU; with coverage as of `render_cut_out`.
 
     Args:
         layers: on the device to render on.
@@ -75,9 +81,13 @@ def render_layers(
         arguments: model, quality.
         cells: of the aperture, see `cells_of`.
         progress: called with (done, total).
+        coverage: of the layers of a photograph that is partly transparent.
     """
     quality: Quality = "draft" if arguments.draft else "full"
-    return render(layers, lens, quality=quality, progress=progress, **model_options(arguments, cells)).cpu()
+    options = {"quality": quality, "progress": progress, **model_options(arguments, cells)}
+    if coverage is None:
+        return render(layers, lens, **options).cpu()
+    return render_cut_out(CutOut(layers, coverage.to(layers.rgb.device)), lens, **options).cpu()
 
 
 def _check_model(arguments: Namespace) -> None:

@@ -2,18 +2,20 @@
 
 from argparse import Namespace
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taichi_bokeh.apps.common import Say, check_folder, layer_files, to_picture, write_layers
+from taichi_bokeh.apps.common import Say, check_folder, layer_files, to_image, write_layers
+from taichi_bokeh.apps.video import is_video
 from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_image, read_metadata, write_image
 from taichi_bokeh.io.disparity import as_disparity
-from taichi_bokeh.io.images import check_format
+from taichi_bokeh.io.images import ALPHA_SUFFIXES, check_format
 from taichi_bokeh.io.metadata import METADATA_SUFFIXES, Metadata, check_metadata
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.photo import (
@@ -26,6 +28,7 @@ from taichi_bokeh.photo import (
     resize_disparity,
     to_layers,
 )
+from taichi_bokeh.photo.cut_out import split_cut_out
 from taichi_bokeh.photo.models import Purpose
 from taichi_bokeh.photo.resize import same_aspect
 from taichi_bokeh.photo.split import MOST_CUTS
@@ -40,11 +43,13 @@ class Photo(NamedTuple):
         rgb: [H, W, 3], linear light.
         disparity: [H, W], its holes filled.
         alpha: matte of the foreground, [H, W]; None where none was given.
+        coverage: the photograph's own alpha channel, [H, W]; None where it is opaque.
     """
 
     rgb: Array
     disparity: Array
     alpha: Array | None
+    coverage: Array | None = None
 
 
 def check_before_work(arguments: Namespace) -> None:
@@ -81,7 +86,9 @@ def read_photo(arguments: Namespace, say: Say) -> Photo:
     for option in ("depth_unit", "invert_disparity"):
         if arguments.disparity is None and getattr(arguments, option):
             raise ValueError(f"--{option.replace('_', '-')} says how a file is read: it needs --disparity")
-    rgb = read_image(arguments.photo).rgb
+    rgb, coverage = read_image(arguments.photo)
+    if coverage is not None:
+        coverage = _transparency(coverage, arguments)
     if arguments.disparity is None:
         disparity = _estimated(rgb, arguments.depth_model, arguments.depth)
     else:
@@ -98,7 +105,22 @@ def read_photo(arguments: Namespace, say: Say) -> Photo:
         say(f"filling the disparity's holes ({holes:.1%} of the pixels)")
     if np.nanmin(disparity) == np.nanmax(disparity):
         say("the disparity is the same everywhere: all is blurred alike")
-    return Photo(rgb, fill_holes(disparity, rgb), alpha)
+    return Photo(rgb, fill_holes(disparity, rgb), alpha, coverage)
+
+
+def _transparency(alpha: Array, arguments: Namespace) -> Array | None:
+    """The alpha channel of a photograph that is to stay transparent; None for one that is opaque, or is to be."""
+    if arguments.opaque or bool((alpha == 1).all()):
+        return None
+    if not alpha.any():
+        raise ValueError(f"{arguments.photo} is transparent everywhere; --opaque takes its colours as they are")
+    output = getattr(arguments, "output", None)  # of the preview there is none
+    if output is not None and (is_video(output) or Path(output).suffix.lower() not in ALPHA_SUFFIXES):
+        raise ValueError(
+            f"{arguments.photo} is partly transparent, and {output} holds no transparency: write PNG, TIFF, EXR or npy, "
+            "or give --opaque"
+        )
+    return alpha
 
 
 def stages_of(arguments: Namespace) -> Stages:
@@ -112,9 +134,11 @@ def stages_of(arguments: Namespace) -> Stages:
     return Stages(matte=refine_matte if arguments.matte == "refine" else outline_matte, inpaint=inpaint)
 
 
-def split(photo: Photo, arguments: Namespace) -> Layers:
-    """The photograph in layers."""
-    return to_layers(photo.rgb, photo.disparity, photo.alpha, arguments.layers or "auto", stages_of(arguments))
+def split(photo: Photo, layers: int | Literal["auto"], stages: Stages) -> tuple[Layers, Tensor | None]:
+    """The photograph in layers, and if it is partly transparent their coverage [1, L, 1, H, W]."""
+    if photo.coverage is None:
+        return to_layers(photo.rgb, photo.disparity, photo.alpha, layers, stages), None
+    return split_cut_out(photo.rgb, photo.coverage, photo.disparity, photo.alpha, layers, stages)
 
 
 @cache
@@ -169,8 +193,8 @@ def disparity_at(disparity: Array, x: int, y: int) -> float:
     return float(np.median(disparity[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]))
 
 
-def write_result(layers: Layers, image: Tensor, arguments: Namespace, say: Say) -> None:
-    """Write the picture [1, 3, H, W], and the layers where they were asked for.
+def write_result(layers: Layers, coverage: Tensor | None, image: Tensor, arguments: Namespace, say: Say) -> None:
+    """Write the picture [1, 3 or 4, H, W], and the layers where they were asked for, as transparent as they are.
 
     Raises:
         OSError: a file exists or cannot be written.
@@ -179,10 +203,11 @@ def write_result(layers: Layers, image: Tensor, arguments: Namespace, say: Say) 
         folder = Path(arguments.save_layers)
         check_folder(folder, _files(folder, layers.count), arguments.overwrite)
         folder.mkdir(exist_ok=True)
-        write_layers(layers, folder, arguments.overwrite)
+        seen = layers if coverage is None else replace(layers, alpha=layers.alpha * coverage)
+        write_layers(seen, folder, arguments.overwrite)
         say(f"layers written to {folder}")
-    picture, metadata = to_picture(image), _metadata(arguments, say)
-    write_image(arguments.output, picture, overwrite=arguments.overwrite, bits=arguments.bits, metadata=metadata)
+    metadata = _metadata(arguments, say)
+    write_image(arguments.output, *to_image(image), overwrite=arguments.overwrite, bits=arguments.bits, metadata=metadata)
     say(f"written: {arguments.output}")
 
 

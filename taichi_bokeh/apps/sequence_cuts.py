@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from taichi_bokeh.apps.scene import Photo, stages_of
+from taichi_bokeh.apps.scene import Photo, split, stages_of
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.photo import push_pull, to_layers
+from taichi_bokeh.photo import push_pull
 
 Array = NDArray[np.float32]
 
@@ -43,10 +44,10 @@ def choose_for_all(photos: Sequence[Photo], arguments: Namespace) -> tuple[float
     return tuple(sorted(stages.split(np.concatenate(parts), cuts), reverse=True))
 
 
-def split_at(photo: Photo, arguments: Namespace, cuts: Sequence[float]) -> Layers:
-    """The photograph in layers, parted at these disparities, so far as there is something on either side of them."""
+def split_at(photo: Photo, arguments: Namespace, cuts: Sequence[float]) -> tuple[Layers, Tensor | None]:
+    """As `split`, parted at these disparities, so far as there is something on either side of them."""
 
     def given(disparity: Array, _: int | None) -> list[float]:
         return [cut for cut in cuts if disparity.min() < cut < disparity.max()]
 
-    return to_layers(photo.rgb, photo.disparity, photo.alpha, "auto", replace(stages_of(arguments), split=given))
+    return split(photo, "auto", replace(stages_of(arguments), split=given))

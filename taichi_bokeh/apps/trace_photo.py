@@ -7,7 +7,7 @@ from pathlib import Path
 from taichi_bokeh.apps.camera import aperture_of, check_camera, focus_of, lens_of
 from taichi_bokeh.apps.checkpoint import Checkpoint, check_checkpoint
 from taichi_bokeh.apps.common import Say, largest_radius_px, progress_bar, speaker
-from taichi_bokeh.apps.scene import check_before_work, read_photo, split, write_result
+from taichi_bokeh.apps.scene import check_before_work, read_photo, split, stages_of, write_result
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.trace import Lens, TraceState, trace_progressively
 
@@ -31,9 +31,11 @@ def trace_photo(arguments: Namespace) -> None:
     check_before_work(arguments)
     aperture = aperture_of(arguments)
     photo = read_photo(arguments, say)
+    if photo.coverage is not None:
+        raise ValueError(f"{arguments.photo} is partly transparent, and rays are traced of opaque pictures only: give --opaque")
     lens = lens_of(arguments, aperture, focus_of(arguments, photo.disparity), photo.disparity.shape[1])
     say(f"disparity: {photo.disparity.min():.4g} to {photo.disparity.max():.4g}, in focus: {float(lens.focus):.4g}")
-    layers = split(photo, arguments)
+    layers, _ = split(photo, arguments.layers or "auto", stages_of(arguments))
     radius_px = largest_radius_px(layers, float(lens.blur), float(lens.focus))
     say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px")
     _trace(layers, lens, arguments, say)
@@ -62,7 +64,7 @@ def _trace(layers: Layers, lens: Lens, arguments: Namespace, say: Say) -> None:
         assert state is not None  # there is at least one ray
         seconds = time.perf_counter() - start
         say(f"rays a pixel: {rays}, in {seconds:.1f} s: {(rays - resumed) * pixels / 1e6 / seconds:.3g} million rays/s")
-        write_result(layers, state.picture, arguments, say)
+        write_result(layers, None, state.picture, arguments, say)
     except BaseException as error:
         if checkpoint is not None and state is not None:
             checkpoint.save(state)

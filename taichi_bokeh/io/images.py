@@ -22,6 +22,9 @@ Array = NDArray[np.float32]
 
 _BITS = {".png": (8, 16), ".jpg": (8,), ".jpeg": (8,), ".exr": (8, 16, 32)}  # the others: 32, or 8 for the default
 
+#: Of files that `write_image` can write an alpha channel to.
+ALPHA_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".npy")
+
 
 class Image(NamedTuple):
     """A picture.
@@ -120,7 +123,7 @@ def check_format(path: str | os.PathLike[str], bits: int | None = None, *, has_a
         raise ValueError(f"{path} has the suffix {suffix!r}, and must have one of {', '.join(PICTURE_SUFFIXES)}")
     if bits is not None and bits not in _BITS.get(suffix, (8, 32)):
         raise ValueError(f"{path} cannot have {bits} bits: PNG has 8 or 16, JPEG 8, EXR 16 or 32, TIFF, PFM and npy 32")
-    if has_alpha and suffix in (".jpg", ".jpeg", ".pfm"):
+    if has_alpha and suffix not in ALPHA_SUFFIXES:
         raise ValueError(f"{path} is a {suffix[1:].upper()} file, which holds no alpha; use PNG, TIFF or EXR")
     if suffix == ".exr":
         import_openexr()

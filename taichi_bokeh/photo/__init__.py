@@ -1,6 +1,7 @@
 """From a photograph with disparity to layers: hole filling, matting, inpainting."""
 
 from taichi_bokeh.photo.clean import clean_disparity, sharpen_edges
+from taichi_bokeh.photo.cut_out import CutOut, render_cut_out, split_cut_out
 from taichi_bokeh.photo.holes import fill_holes
 from taichi_bokeh.photo.inpaint import inpainter, patch_match
 from taichi_bokeh.photo.matte import outline_matte, separate_colours
@@ -13,6 +14,7 @@ from taichi_bokeh.photo.split import choose_cuts
 from taichi_bokeh.photo.stages import Stages
 
 __all__ = [
+    "CutOut",
     "Stages",
     "choose_cuts",
     "clean_disparity",
@@ -24,8 +26,10 @@ __all__ = [
     "patch_match",
     "push_pull",
     "refine_matte",
+    "render_cut_out",
     "resize_disparity",
     "separate_colours",
     "sharpen_edges",
+    "split_cut_out",
     "to_layers",
 ]

@@ -74,3 +74,69 @@ def test_exif_goes_along(folder, suffix):
     found.load(read_metadata(f"out.{suffix}").exif)
     assert found[0x010F] == "Maker"
     assert render("--disparity", "disparity.npy", photo="photo.jpg", out="out.exr") is not None  # which has no place for it
+
+
+def write_cut_out(path):
+    """The photograph, less its right third; in the pixels that are gone another colour."""
+    rgb = read_image("photo.png").rgb
+    alpha = np.ones((SIZE, SIZE), np.float32)
+    alpha[:, 2 * SIZE // 3 :] = 0
+    rgb[alpha == 0] = 0.9
+    write_image(path, rgb, alpha)
+    return alpha
+
+
+@pytest.mark.parametrize("suffix", ["png", "exr", "tif", "npy"])
+def test_a_cut_out_stays_transparent(folder, suffix):
+    alpha = write_cut_out("cut.png")
+    assert render("--disparity", "disparity.npy", photo="cut.png", out=f"out.{suffix}") is not None
+    found = read_image(f"out.{suffix}").alpha
+    assert found[:, : SIZE // 2 - 4].min() > 0.99
+    assert found[:, -2:].max() < 0.01
+    assert 0.2 < found[:, 2 * SIZE // 3 - 1].mean() < 0.9  # the rim is blurred
+    assert not np.array_equal(found, alpha)
+
+
+def test_where_nothing_is_blurred_a_cut_out_is_itself_but_for_pixels_at_edges_of_depth(folder):
+    alpha = write_cut_out("cut.png")
+    photo = read_image("cut.png").rgb
+    render("--disparity", "disparity.npy", "--near-blur", "0", "--far-blur", "0", photo="cut.png", out="out.exr")
+    result = read_image("out.exr")
+    away = np.abs(np.arange(SIZE) - (SIZE - 1) / 2) > 2
+    np.testing.assert_allclose(result.alpha[:, away], alpha[:, away], atol=1e-6)
+    np.testing.assert_allclose(result.alpha, alpha, atol=0.1)
+    kept = (alpha == 1) & away
+    np.testing.assert_allclose(result.rgb[kept], photo[kept], atol=1e-5)
+
+
+def test_a_cut_out_is_the_same_from_the_cache_and_opaque_if_asked_for(folder):
+    write_cut_out("cut.png")
+    for name in ("first.npy", "second.npy"):
+        render("--disparity", "disparity.npy", "--cache", "kept", photo="cut.png", out=name)
+    np.testing.assert_array_equal(np.load("first.npy"), np.load("second.npy"))
+    assert np.load("first.npy").shape == (SIZE, SIZE, 4)
+    assert render("--disparity", "disparity.npy", "--opaque", "--cache", "kept", photo="cut.png", out="opaque.jpg") is not None
+
+
+def test_a_pull_through_a_cut_out_and_its_layers_are_transparent_too(folder):
+    write_cut_out("cut.png")
+    words = ("render", "cut.png", "--disparity", "disparity.npy", "--blur", "4", "--cells", "4", "--quiet")
+    assert main([*words, "--focus", "0.3:1", "--frames", "2", "-o", "pull_%d.png"]) == 0
+    assert all(read_image(f"pull_{number}.png").alpha.min() == 0 for number in (1, 2))
+    assert main([*words, "--focus", "1", "-o", "one.png", "--save-layers", "layers"]) == 0
+    assert read_image("layers/layer_1.png").alpha[:, -2:].max() < 0.01
+
+
+@pytest.mark.parametrize("out", ["out.jpg", "out.pfm", "pull.mp4"])
+def test_what_holds_no_transparency_is_refused_for_a_cut_out(folder, capsys, out):
+    write_cut_out("cut.png")
+    words = ("--focus", "0.3:1", "--frames", "2") if out == "pull.mp4" else ()
+    assert main(["render", "cut.png", "--disparity", "disparity.npy", "--blur", "4", "--focus", "1", *words, "-o", out]) == 2
+    assert f"cut.png is partly transparent, and {out} holds no transparency" in capsys.readouterr().err
+    assert not (folder / out).exists()
+
+
+def test_a_photograph_that_is_not_there_at_all_is_refused(folder, capsys):
+    write_image("nothing.png", np.zeros((SIZE, SIZE, 3), np.float32), np.zeros((SIZE, SIZE), np.float32))
+    assert render("--disparity", "disparity.npy", photo="nothing.png", out="out.png") is None
+    assert "nothing.png is transparent everywhere; --opaque" in capsys.readouterr().err

@@ -1,0 +1,141 @@
+"""Cut-outs: photographs that are transparent in places, by the alpha channel of their file, and stay so when blurred.
+
+How much there is of the photograph, its coverage q, is a picture as its colours are: it is split into the same layers, what
+they hide is invented in the same way, and it is blurred alike. So with B the renderer, which is linear in the colours I of
+layers whose mattes are given,
+
+    premultiplied colours: B(q·I),      coverage: B(q)
+
+and a cut-out in focus is what it was. The mattes say what hides what; what is transparent hides like the rest.
+"""
+
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from taichi_bokeh.layers import Layers
+from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.photo.picture import to_layers
+from taichi_bokeh.photo.push_pull import push_pull
+from taichi_bokeh.photo.stages import Stages
+from taichi_bokeh.render import ProgressCallback, render
+
+Array = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+
+_USUAL = Stages()
+
+
+class CutOut(NamedTuple):
+    """A cut-out in layers.
+
+    Attributes:
+        layers: those of its colours, as if it were opaque; where it is transparent, its colours go on.
+        coverage: [1, L, 1, H, W] in [0, 1], how much there is of each layer's colours.
+    """
+
+    layers: Layers
+    coverage: Tensor
+
+
+def split_cut_out(
+    rgb: Array,
+    coverage: Array,
+    disparity: Array,
+    matte: Array | None = None,
+    layers: int | Literal["auto"] = "auto",
+    stages: Stages = _USUAL,
+) -> CutOut:
+    """Split a picture that is transparent in places into layers, see `to_layers`.
+
+    Args:
+        rgb: [H, W, 3], linear light, not negative, straight (not premultiplied).
+        coverage: [H, W] in [0, 1]; 0: transparent.
+        disparity: [H, W], larger is nearer; NaN marks a hole.
+        matte: [H, W] in [0, 1], of the foreground.
+        layers: how many, or "auto".
+        stages: how each step is done; those for colours are done for the coverage as well, as three equal channels.
+
+    Returns:
+        The layers, and their coverage.
+
+    Raises:
+        TypeError, ValueError: as `to_layers`; the coverage does not fit, is out of range, or is 0 everywhere.
+    """
+    rgb, coverage = np.asarray(rgb, np.float32), np.asarray(coverage, np.float32)
+    if rgb.ndim != 3 or coverage.shape != rgb.shape[:2]:
+        raise ValueError(f"coverage has shape {coverage.shape}; expected [H, W] of rgb, whose shape is {rgb.shape}")
+    if not (coverage.min() >= 0 and coverage.max() <= 1):
+        raise ValueError(f"coverage has values from {coverage.min():g} to {coverage.max():g}; expected values in [0, 1]")
+    if not coverage.any():
+        raise ValueError("coverage is 0 everywhere; expected a picture that is not transparent throughout")
+    found = _Found(stages)
+    colours = to_layers(push_pull(rgb, coverage > 0), disparity, matte, layers, found.recorded())
+    grey = np.repeat(coverage[..., None], 3, axis=2)
+    repeated = to_layers(grey, disparity, matte, layers, found.replayed())
+    return CutOut(colours, repeated.rgb[:, :, :1].clamp(0, 1).contiguous())
+
+
+def render_cut_out(cut_out: CutOut, lens: ThinLens, *, progress: ProgressCallback | None = None, **options: Any) -> Tensor:
+    """The picture of a cut-out, [1, 4, H, W]: premultiplied colours and coverage.
+
+    Args:
+        cut_out: its layers.
+        lens: the lens.
+        progress: called with (done, total), of both renderings together.
+        options: of `render`.
+    """
+    layers, coverage = cut_out
+    premultiplied = replace(layers, rgb=coverage * layers.rgb)
+    alone = replace(layers, rgb=coverage.expand_as(layers.rgb).contiguous())
+    first, second = (None if progress is None else _part(progress, part) for part in (0, 1))
+    colours = render(premultiplied, lens, progress=first, **options)
+    return torch.cat([colours, render(alone, lens, progress=second, **options)[:, :1]], 1)
+
+
+def _part(progress: ProgressCallback, part: int) -> ProgressCallback:
+    """For the first (0) or the second of two renderings that take as long."""
+    return lambda done, total: progress(part * total + done, 2 * total)
+
+
+class _Found:
+    """What the stages found in the colours, to be used for the coverage again."""
+
+    def __init__(self, stages: Stages) -> None:
+        self._stages = stages
+        self._disparity: Array | None = None
+        self._cuts: list[float] = []
+        self._mattes: list[Array] = []
+
+    def recorded(self) -> Stages:
+        """The stages, whose results are kept."""
+        return replace(self._stages, clean=self._clean, split=self._split, matte=self._matte)
+
+    def replayed(self) -> Stages:
+        """Stages that return what was kept."""
+        mattes = iter(self._mattes)
+        disparity = self._disparity
+        assert disparity is not None
+        return replace(
+            self._stages,
+            clean=lambda *_: disparity,
+            split=lambda *_: self._cuts,
+            matte=lambda *_: next(mattes),
+        )
+
+    def _clean(self, disparity: Array, rgb: Array) -> Array:
+        self._disparity = self._stages.clean(disparity, rgb)
+        return self._disparity
+
+    def _split(self, disparity: Array, count: int | None) -> list[float]:
+        self._cuts = list(self._stages.split(disparity, count))
+        return self._cuts
+
+    def _matte(self, rgb: Array, near: Mask, edge_px: Array) -> Array:
+        self._mattes.append(self._stages.matte(rgb, near, edge_px))
+        return self._mattes[-1]
