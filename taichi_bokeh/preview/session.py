@@ -23,13 +23,14 @@ from taichi_bokeh.preview.look import Look
 from taichi_bokeh.preview.scene import Scene, Size
 from taichi_bokeh.preview.source import model_options
 from taichi_bokeh.preview.state import Change, History, State, apply
-from taichi_bokeh.render import Algorithm, render
-from taichi_bokeh.trace import trace_progressively
+from taichi_bokeh.render import render
+from taichi_bokeh.trace import trace, trace_progressively
 
 Watch = Callable[[], None]
 
 TRUTH_RAYS = 1024
 _FRAME_S = 1 / 20  # with a draft; what the window adds keeps it under 1/15
+_DRAFT_RAYS = 32  # at a draft's size a blur disc has hardly more pixels
 _TRUTH_PIECE = 1 << 22  # rays of all pixels together in a piece of work
 _HALF_FROM_PX = 1 << 17  # a picture of more pixels is rendered at half its size first
 
@@ -271,14 +272,16 @@ class Session:
         start = time.perf_counter()
         state, largest = self.state, self.shown_size
         size = self._draft.within(largest)
-        steps = state.ring == 0 and state.cat_eye == 0  # which model "scatter" can add row by row
-        kind = state.blades > 0, steps, size
-        if kind != self._kind:
-            self._kind = kind
+        is_disc = state.aperture.is_disc
+        if (is_disc, size) != self._kind:
+            self._kind = is_disc, size
             self._draft.of_another_kind()
-        layers = self._look.draft(largest, size, float(self.lens.focus), state)
-        algorithm: Algorithm = "fast" if steps else "auto"
-        picture = render(layers, self._lens_at(size), model="scatter", algorithm=algorithm, occlusion=False)[0]
+        layers, lens = self._look.draft(largest, size, float(self.lens.focus), state), self._lens_at(size)
+        if is_disc:
+            picture = render(layers, lens, model="scatter", algorithm="fast", occlusion=False)[0]
+        else:  # whose tables take a second to make, for every place of a slider
+            rays = round(_DRAFT_RAYS * (1 + 3 * state.cat_eye))  # some have to pass in the corners, too
+            picture = trace(layers, lens, rays=rays)[0]
         seconds = time.perf_counter() - start
         self._rendered = Rendered(picture, f"draft {_px(size)}", seconds)
         self._rendered_key, self._work, self._finished = self._key(), None, False

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
+from taichi_bokeh.optics import aperture_cells
 from taichi_bokeh.preview import views
 from taichi_bokeh.preview.draft import LADDER, DraftSize
 from taichi_bokeh.preview.frames import Layout
@@ -87,15 +88,29 @@ def test_every_control_changes_the_picture():
     made.advance()
     values = {"focus": 0.3, "blur": 3.0, "blades": 3, "rotation": 20.0, "roundness": 0.5, "squeeze": 2.0, "ring": 0.9}
     values |= {"highlights": 5.0, "highlight_threshold": 0.1, "near_blur": 0.5, "far_blur": 0.5}
-    for name, value in (values | {"cat_eye": 0.9, "exposure": 1.0, "help": True, "status": False, "view": "wipe"}).items():
+    for name, value in (values | {"cat_eye": 0.9, "exposure": 1.0, "help": True, "view": "wipe"}).items():
         before = shown(made).copy()
         made.change(Change("set", name, value))
-        made.advance()
+        if made.is_stale:
+            made.advance()
         assert before.shape != shown(made).shape or (before != shown(made)).any(), name
     made.change(Change("set", "view", "layers"))
-    before = made.frame()
-    made.change(Change("set", "layer", 1))
-    assert (before != made.frame()).any()
+    for name, value in (("layer", 1), ("status", False)):
+        before = made.frame()
+        made.change(Change("set", name, value))
+        assert (before != made.frame()).any(), name
+
+
+@pytest.mark.parametrize("shape", [{"blades": 6, "rotation": 7.5}, {"ring": 0.5}, {"cat_eye": 0.5}, {"squeeze": 1.6}])
+def test_a_draft_through_another_opening_than_the_disc_is_traced_and_needs_no_tables(shape, monkeypatch):
+    made = session()
+    for name, value in (shape | {"blur": 5.0}).items():
+        made.change(Change("set", name, value))
+    monkeypatch.setattr(aperture_cells, "raster", None)  # what all tables of an opening begin with
+    made.advance()
+    assert made.label.startswith("draft")
+    expected = tb.trace(made.scene.layers, made.lens, rays=80 if "cat_eye" in shape else 32)[0]
+    torch.testing.assert_close(made.rendered.picture, expected, rtol=0, atol=0)
 
 
 def test_model_and_cells_change_the_picture_in_the_end():
