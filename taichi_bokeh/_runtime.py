@@ -24,6 +24,7 @@ __all__ = [
     "before_launch",
     "has_vulkan",
     "launch",
+    "look_in",
     "nested_progress",
     "open_window",
     "progress",
@@ -100,12 +101,17 @@ def _in_stream_order(device: Any) -> Iterator[None]:
         ti.sync()
 
 
-def launch(kernel: Callable[..., Any], *args: Any) -> None:
-    """Run a Taichi kernel on torch tensors (contiguous, detached, on one device) and numbers."""
-    device = next(arg.device for arg in args if hasattr(arg, "device"))
+def look_in() -> None:
+    """Give way to who watches, as every launch does: for work without launches that takes long."""
     watcher = before_launch.get()
     if watcher is not None:
         watcher()
+
+
+def launch(kernel: Callable[..., Any], *args: Any) -> None:
+    """Run a Taichi kernel on torch tensors (contiguous, detached, on one device) and numbers."""
+    device = next(arg.device for arg in args if hasattr(arg, "device"))
+    look_in()
     with _lock:
         _start(device)
         with _in_stream_order(device):

@@ -10,6 +10,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.row_lists import STEPS, WEIGHTS
 from taichi_bokeh.kernels.row_table import LEAST_STEP_RADIUS_PX
 from taichi_bokeh.ops._rows import Table
@@ -37,6 +38,7 @@ def _table(cells: Cells, largest_px: int, dtype: torch.dtype, device: torch.devi
     heads, entries, begin = [], [], 0
     start = _node(cells, 0)
     for interval in range(count):
+        _runtime.look_in()
         stop = _node(cells, interval + 1)
         steps_allowed = not weights_only and interval >= LEAST_STEP_RADIUS_PX * STEPS_PER_PIXEL
         low, low_slope = (_widened(value, stop[0].shape[0]) for value in start)

@@ -78,7 +78,7 @@ class Look:
         rows = max(1, _BAND_PX // (layers.width * layers.count))
         narrow = []
         for top in range(0, layers.height, rows):
-            _look_in()
+            _runtime.look_in()
             rgb, alpha = (value[:, :, :, top : top + rows] for value in (layers.rgb, layers.alpha))
             gained = (alpha * _gain(rgb, threshold))[0]
             narrow.append(averaged(gained, (size[0], gained.shape[2])))
@@ -98,9 +98,3 @@ def _deepened(layers: Layers, focus: float, state: State) -> Layers:
 
 def _not_zero(cover: Tensor) -> Tensor:
     return cover.clamp(min=torch.finfo(cover.dtype).tiny)
-
-
-def _look_in() -> None:
-    watcher = _runtime.before_launch.get()
-    if watcher is not None:
-        watcher()

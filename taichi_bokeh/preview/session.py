@@ -31,7 +31,7 @@ Watch = Callable[[], None]
 TRUTH_RAYS = 1024
 _FRAME_S = 1 / 20  # with a draft; what the window adds keeps it under 1/15
 _DRAFT_RAYS = 32  # at a draft's size a blur disc has hardly more pixels
-_TRUTH_PIECE = 1 << 22  # rays of all pixels together in a piece of work
+_TRUTH_PIECE = 1 << 21  # rays of all pixels together in a piece of work
 _HALF_FROM_PX = 1 << 17  # a picture of more pixels is rendered at half its size first
 
 

@@ -113,6 +113,23 @@ def test_a_draft_through_another_opening_than_the_disc_is_traced_and_needs_no_ta
     torch.testing.assert_close(made.rendered.picture, expected, rtol=0, atol=0)
 
 
+def test_the_tables_of_an_opening_stop_when_an_action_makes_them_worthless():
+    made = session()
+    for name, value in {"model": "scatter", "blades": 6, "rotation": 3.1, "blur": 5.0}.items():
+        made.change(Change("set", name, value))
+    made.advance()
+    looks: list[int] = []
+
+    def turn_on() -> None:
+        looks.append(1)
+        if len(looks) == 3:
+            made.change(Change("set", "rotation", 4.2))
+
+    assert made.advance(turn_on) is False
+    assert len(looks) == 3
+    assert made.is_stale
+
+
 def test_model_and_cells_change_the_picture_in_the_end():
     made = Session(square_scene(width=30, height=20), (30, 64))
     made.change(Change("set", "blur", 4.5))
