@@ -1,12 +1,12 @@
 """How fast the preview answers, and whether it stays as it is: frame times with drafts, and random events for some minutes.
 
-The picture is noise with structure, in three layers, of the number of megapixels that is asked for. While the focus moves,
+The picture is noise with structure, in three layers, of the number of megapixels that is asked for. While a control moves,
 frames with drafts are timed from the action to the composed frame (wall seconds, and CPU seconds of all threads, which another
 program's load changes less); then the pictures that follow, and how long the work is away from the window at most (the gaps
 between two looks). Say what else ran on the machine.
 
-    python benchmarks/preview.py [--megapixels 12] [--size 1280x800] [--frames 60]
-    python benchmarks/preview.py --minutes 10 --megapixels 1     (random events of --seed instead; prints memory as it goes)
+    python benchmarks/preview.py [--megapixels 12] [--size 1280x800] [--frames 60] [--move highlights]
+    python benchmarks/preview.py --minutes 30 --megapixels 1     (random events of --seed instead; prints memory every minute)
 """
 
 import argparse
@@ -117,20 +117,22 @@ def play(session: Session, minutes: float, seed: int) -> None:
     while (passed := time.perf_counter() - start) < 60 * minutes:
         if passed >= next_line:
             print(f"{passed / 60:5.1f} min: {events} events, {refused} refused, {resident_mib():.0f} MiB", flush=True)
-            next_line += 6 * minutes
+            next_line = 60 * (passed // 60 + 1)
         refused += act(session, generator)
         events += 1
     print(f"{minutes:5.1f} min: {events} events, {refused} refused, {resident_mib():.0f} MiB, no exception")
 
 
-def measure(session: Session, frames: int) -> None:
-    """Times of drafts and of what follows them."""
+def measure(session: Session, frames: int, moved: str) -> None:
+    """Times of drafts while a control moves, and of what follows them."""
+    control = session.controls[moved]
     seconds = []
     busy = 0.0
     for frame in range(frames + _UNTIMED):
         if frame == _UNTIMED:
             busy = time.process_time()
-        session.point(0.2 + 0.6 * (frame % 30) / 30, 0.5)
+        value = control.low + (0.2 + 0.6 * (frame % 30) / 30) * (control.high - control.low)
+        session.change(Change("set", moved, value))
         session.advance()
         session.frame()
         session.shown()
@@ -158,6 +160,7 @@ def main() -> None:
     parser.add_argument("--megapixels", type=float, default=12.0)
     parser.add_argument("--size", default="1280x800", help="of the frames")
     parser.add_argument("--frames", type=int, default=60)
+    parser.add_argument("--move", default="focus", help="the control that moves, one of real numbers")
     parser.add_argument("--threads", type=int, default=1, help="of torch; Taichi takes all cores")
     parser.add_argument("--minutes", type=float, help="of random events instead")
     parser.add_argument("--seed", type=int, default=0)
@@ -168,7 +171,7 @@ def main() -> None:
     session = Session(scene, (width, height))
     print(f"{scene.size[0]} x {scene.size[1]} px, {scene.layers.count} layers", flush=True)
     if arguments.minutes is None:
-        measure(session, arguments.frames)
+        measure(session, arguments.frames, arguments.move)
     else:
         play(session, arguments.minutes, arguments.seed)
     print(f"in memory at most: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:.0f} MiB")

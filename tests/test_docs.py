@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from taichi_bokeh.apps.cli import _parser
+from taichi_bokeh.preview.script import read_script
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(path for path in ROOT.glob("docs/**/*.md") if "_build" not in path.parts)]
@@ -35,6 +36,14 @@ def test_every_command_in_the_docs_is_one_that_the_command_line_takes(command):
         assert ended.value.code == 0
     else:
         assert _parser().parse_args(command).run.startswith("taichi_bokeh.apps.")
+
+
+def test_every_script_of_actions_in_the_docs_is_one_that_the_preview_takes(tmp_path):
+    scripts = [block for page in PAGES for block in blocks(page, "json") if block.startswith("[")]
+    assert scripts
+    for script in scripts:
+        (tmp_path / "actions.json").write_text(script, encoding="utf-8")
+        assert read_script(tmp_path / "actions.json")
 
 
 def test_every_piece_of_python_in_the_docs_is_whole_and_imports_what_exists():
