@@ -6,8 +6,10 @@ is almost always an edge of the sharp picture. So the estimate is kept where it 
 
     x is not sure, where on the near side of the nearest jump of the disparity, within 0.7·r of it, or beside it on the far side
 
-and the sure parts, each of which is free of jumps, grow over the rest by a watershed of the picture's gradient: two of them
-meet on the strongest edge between them. Each continues its own disparity, by push–pull.
+and the sure parts, each of which is free of jumps, are cut into slices of one jump and grow over the rest by a watershed of the
+picture's gradient: two of them meet on the strongest edge between them. Each slice continues its own disparity, by push–pull.
+Without the slices, what stands on the ground would be one part with the wall to which the ground leads, and the two would not
+meet but go over into each other.
 
 Source of the watershed: F. Meyer, Topographic distance and watershed lines (1994), as scikit-image has it.
 """
@@ -86,7 +88,8 @@ def _snap(disparity: Array, picture: Array, blur: float, focus: float) -> tuple[
     if markers.max() == 0:
         return disparity, np.ones_like(sure)
     sure = markers > 0
-    return _grown(disparity, markers, _gradient(picture)), sure
+    slices = _without_jumps(np.floor(disparity / jump), sure, 0.0)
+    return _grown(disparity, slices, _gradient(picture)), sure
 
 
 def _sure(disparity: Array, jump: float, radius_px: Array) -> Mask:

@@ -48,6 +48,14 @@ def test_without_jumps_nothing_changes():
     assert sure.all()
 
 
+def test_what_stands_on_the_ground_keeps_its_edge():
+    """Near and far go over into each other at the bottom, and are one part of the map."""
+    wide, true = step(36)[0, 0], step(32)[0, 0]
+    level = (torch.arange(SIZE)[:, None] - 24).clamp(min=0) / (SIZE - 25)
+    found, _ = snap_to_edges(view(), torch.lerp(wide, torch.tensor(0.45), level)[None, None])
+    assert torch.allclose(found[0, 0, :16], true[:16], atol=0.01)
+
+
 def test_a_thin_object_stays():
     estimate = step(0)
     estimate[..., 26:38] = 0.8  # narrower than the blur: no pixel of it is sure
