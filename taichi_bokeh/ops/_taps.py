@@ -1,14 +1,18 @@
 """Kernels as lists of taps, in the form that kernels/cells.py reads, and pictures correlated with them."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels import cells as kernels
 from taichi_bokeh.kernels.cells import PIXELS
 from taichi_bokeh.ops._common import dtype_name
+
+Array = NDArray[Any]
 
 _INTEGRAL_COST = 40  # of an integral image, in taps
 
@@ -57,13 +61,15 @@ def make_taps(dense: Tensor, order: int | None, pixel_cost: float) -> Taps:
         order: 0, 2 or None.
         pixel_cost: cost of a tap on a pixel, where one on the integral image costs 1.
     """
+    # In numpy, on one thread: torch parts arrays of this size, and on a busy machine waits for the slowest at each step.
+    entries = dense.cpu().numpy()
     middle = dense.shape[1] // 2
-    direct = _listed(dense, dense, 0, middle)
+    direct = _listed(entries, entries, 0, middle)
     if order == 0:
         return direct
-    wide = torch.nn.functional.pad(dense, (1, 1, 1, 1))
+    wide = np.pad(entries, ((0, 0), (1, 1), (1, 1)))
     mixed = wide[:, :-1, :-1] - wide[:, 1:, :-1] - wide[:, :-1, 1:] + wide[:, 1:, 1:]
-    integral = _listed(mixed, dense, 2, middle + 1)
+    integral = _listed(mixed, entries, 2, middle + 1)
     if order is None and len(direct.weight) * pixel_cost <= len(integral.weight) + _INTEGRAL_COST:
         return direct
     return integral
@@ -112,19 +118,20 @@ def correlate(taps: Taps, source: Tensor, occupied: Tensor | None, result: Tenso
     _runtime.launch(kernel, values, *placed, counts, result, row, pad * row + pad)
 
 
-def _listed(values: Tensor, dense: Tensor, order: int, offset: int) -> Taps:
+def _listed(values: Array, dense: Array, order: int, offset: int) -> Taps:
     """The entries of `values` that are not rounding errors; entry (dy + offset, dx + offset) is that of (dy, dx)."""
-    least = 1e-13 * dense.amax((1, 2), keepdim=True)
-    cell, row, column = (values.abs() > least).nonzero().unbind(1)
-    count = torch.bincount(cell, minlength=values.shape[0])
-    first = torch.cat([count.new_zeros(1), count.cumsum(0)])
-    bounds = torch.stack([_bounds(kernel) for kernel in dense])
-    return Taps(order, row - offset, column - offset, values[cell, row, column], first, bounds)
+    least = 1e-13 * dense.max((1, 2), keepdims=True)
+    cell, row, column = (np.abs(values) > least).nonzero()
+    count = np.bincount(cell, minlength=len(values))
+    first = np.concatenate([[0], count.cumsum()])
+    bounds = np.stack([_bounds(kernel) for kernel in dense])
+    parts = (row - offset, column - offset, values[cell, row, column], first, bounds)
+    return Taps(order, *(torch.from_numpy(part) for part in parts))
 
 
-def _bounds(kernel: Tensor) -> Tensor:
-    middle = kernel.shape[0] // 2
-    lit = [kernel.sum(axis).nonzero().flatten() - middle for axis in (1, 0)]
+def _bounds(kernel: Array) -> Array:
+    middle = len(kernel) // 2
+    lit = [np.flatnonzero(kernel.any(axis)) - middle for axis in (1, 0)]
     if not len(lit[0]):
-        return torch.zeros(4, dtype=torch.int64)
-    return torch.stack([end for places in lit for end in (places[0], places[-1])])
+        return np.zeros(4, np.int64)
+    return np.array([end for places in lit for end in (places[0], places[-1])])

@@ -21,10 +21,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.lens_samples import cat_eye_transmission
+
+Array = NDArray[np.float64]
 
 SAMPLES = 512  # across the opening: 6 a pixel at a radius of 40 px
 EVEN_SPACING_PX, EVEN_NODES = 0.5, 8  # of the nodes up to 4 px
@@ -75,7 +78,7 @@ class Cells:
 
     @cached_property
     def _light(self) -> Tensor:
-        return self.transmission.sum()
+        return self.transmission.sum().clamp(min=torch.finfo(torch.float64).tiny)  # a rim may shut it altogether
 
     def seen_from(self, field: tuple[float, float], cat_eye: float) -> "Cells":
         """The same cells behind the rim of the lens (`cat_eye_transmission`); some may be shut."""
@@ -89,17 +92,19 @@ class Cells:
         Args:
             radius_px: signed radius of the circle of confusion.
         """
-        size = self.transmission.shape[0]
+        # On one thread: torch and BLAS part arrays as small as these, and on a busy machine wait for the slowest at each step.
+        transmission = self.transmission.numpy()
         reach = kernel_reach(radius_px, self.extent)
-        spread = _tent_means(radius_px * self.extent, size, reach)
-        kernels = self.transmission.new_zeros(len(self.boxes), 2 * reach + 1, 2 * reach + 1)
+        spread = _tent_means(radius_px * self.extent, len(transmission), reach)
+        kernels = np.zeros((len(self.boxes), 2 * reach + 1, 2 * reach + 1))
         for kernel, box, share in zip(kernels, self.boxes, self.shares, strict=True):
             if share == 0:
                 continue
             rows, columns = (_lit(spread, *ends) for ends in ((box.top, box.bottom), (box.left, box.right)))
-            through = self.transmission[box.top : box.bottom, box.left : box.right]
-            kernel[rows.at, columns.at] = rows.spread @ through @ columns.spread.T
-        return kernels / self._light
+            through = transmission[box.top : box.bottom, box.left : box.right]
+            across = np.einsum("rs,cs->rc", through, columns.spread)
+            kernel[rows.at, columns.at] = np.einsum("rs,sc->rc", rows.spread, across)
+        return torch.from_numpy(kernels / float(self._light))
 
 
 def kernel_reach(radius_px: float, extent: float) -> int:
@@ -229,12 +234,12 @@ def _divide(transmission: Tensor, box: Box, cells: int, boxes: list[Box], groups
 
 class _Lit(NamedTuple):
     at: slice  # which pixels of an axis some samples reach
-    spread: Tensor  # [pixels, samples]
+    spread: Array  # [pixels, samples]
 
 
-def _lit(spread: Tensor, first: int, last: int) -> _Lit:
+def _lit(spread: Array, first: int, last: int) -> _Lit:
     part = spread[:, first:last]
-    reached = (part.sum(1) > 0).nonzero().flatten()
+    reached = np.flatnonzero(part.any(1))
     at = slice(int(reached[0]), int(reached[-1]) + 1)
     return _Lit(at, part[at])
 
@@ -253,18 +258,18 @@ def _cut(light: Tensor, share: float) -> int:
     return int((sums[:-1] - share * sums[-1]).abs().argmin()) + 1
 
 
-def _tent_means(radius_px: float, size: int, reach: int) -> Tensor:
+def _tent_means(radius_px: float, size: int, reach: int) -> Array:
     """Mean of Λ(δ − s) over the s that each sample covers at this scale, [2·reach + 1, size]."""
-    delta = torch.arange(-reach, reach + 1, dtype=torch.float64)[:, None]
-    edges = (2 * torch.arange(size + 1, dtype=torch.float64) / size - 1) * radius_px
+    delta = np.arange(-reach, reach + 1, dtype=np.float64)[:, None]
+    edges = (2 * np.arange(size + 1, dtype=np.float64) / size - 1) * radius_px
     width = edges[1] - edges[0]
     if abs(width) < 1e-6:
-        return (1 - (delta - (edges[:-1] + edges[1:]) / 2).abs()).clamp(min=0)
+        return (1 - np.abs(delta - (edges[:-1] + edges[1:]) / 2)).clip(min=0)
     below = _tent_integral(edges - delta)
     return (below[:, 1:] - below[:, :-1]) / width
 
 
-def _tent_integral(s: Tensor) -> Tensor:
+def _tent_integral(s: Array) -> Array:
     """∫_{−∞}^s Λ."""
-    s = s.clamp(-1, 1)
-    return 0.5 + s - 0.5 * s * s.abs()
+    s = s.clip(-1, 1)
+    return 0.5 + s - 0.5 * s * np.abs(s)
