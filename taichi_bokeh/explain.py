@@ -11,7 +11,7 @@ from taichi_bokeh._scatter import blur_radius, ways
 from taichi_bokeh._subaperture import DEFAULT_CELLS, cells_for
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.ops._slices import FLAT_PX
-from taichi_bokeh.optics.aperture_cells import nodes
+from taichi_bokeh.optics.aperture_cells import grid_step, nodes
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.render import Algorithm, Model, Profile, scatter_settings, validate, validate_cells, validate_occlusion
 
@@ -110,4 +110,7 @@ def _slices(radius: Tensor) -> str:
     low, high = (float(value) for value in torch.aminmax(radius))
     if high - low <= FLAT_PX[radius.dtype]:
         return "the layer is flat: one kernel a cell"
-    return f"kernels at {len(nodes(low, high))} nodes of the radius"
+    found = nodes(low, high)
+    steps = sorted({grid_step(radius_px) for _, radius_px in found} - {1})
+    coarser = f", the largest on grids of {' and '.join(map(str, steps))} px a place" if steps else ""
+    return f"kernels at {len(found)} nodes of the radius{coarser}"

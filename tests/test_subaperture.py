@@ -571,3 +571,14 @@ def test_a_blur_that_is_not_a_number_is_an_error(algorithm):
 def test_a_blur_beyond_all_memory_is_refused():
     with pytest.raises(ValueError, match="largest blur radius"):
         run(flat_layers(torch.rand(3, 4, 4), 1.0), 2e4, 0.0, cells=256)  # kernels of 3 TB
+
+
+# ---- what it says of itself
+
+
+def test_explain_tells_flat_layers_nodes_and_coarser_grids():
+    layers = with_flat_layer(random_layers(height=9, width=9))
+    for blur, end in ((3.0, "nodes of the radius"), (140.0, "nodes of the radius, the largest on grids of 2 and 4 px a place")):
+        plans = tb.explain(layers, tb.ThinLens(blur, 0.4), model="subaperture").layers
+        assert plans[0].reason == "the layer is flat: one kernel a cell"
+        assert plans[1].reason.endswith(end)
