@@ -16,7 +16,7 @@ import taichi_bokeh
 from taichi_bokeh._version import __version__
 from taichi_bokeh.apps.common import Say
 from taichi_bokeh.apps.fingerprint import fingerprint, folder_digest
-from taichi_bokeh.apps.scene import read_photo, split, stages_of
+from taichi_bokeh.apps.scene import read_photo, require_room_for_alpha, split, stages_of
 from taichi_bokeh.apps.sequence_cuts import split_at
 from taichi_bokeh.io.output import whole_file
 from taichi_bokeh.layers import Layers
@@ -84,6 +84,8 @@ def read_scene(arguments: Namespace, say: Say) -> Scene:
     scene = _load(path) if path.exists() else None
     if scene is not None:
         say(f"layers from {path}")
+        if scene.coverage is not None:
+            require_room_for_alpha(arguments)
         return scene
     scene = _made(arguments, say)
     folder.mkdir(exist_ok=True)
@@ -93,6 +95,8 @@ def read_scene(arguments: Namespace, say: Say) -> Scene:
 
 def _made(arguments: Namespace, say: Say) -> Scene:
     photo = read_photo(arguments, say)
+    if photo.coverage is not None:
+        require_room_for_alpha(arguments)
     cuts = getattr(arguments, "cuts", None)  # of a picture of a sequence
     if cuts is None:
         layers, coverage = split(photo, arguments.layers or "auto", stages_of(arguments))

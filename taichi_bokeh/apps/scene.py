@@ -114,13 +114,21 @@ def _transparency(alpha: Array, arguments: Namespace) -> Array | None:
         return None
     if not alpha.any():
         raise ValueError(f"{arguments.photo} is transparent everywhere; --opaque takes its colours as they are")
-    output = getattr(arguments, "output", None)  # of the preview there is none
-    if output is not None and (is_video(output) or Path(output).suffix.lower() not in ALPHA_SUFFIXES):
+    return alpha
+
+
+def require_room_for_alpha(arguments: Namespace) -> None:
+    """Refuse to render a photograph that is partly transparent to a file that holds no transparency.
+
+    Raises:
+        ValueError: with what to do.
+    """
+    output = arguments.output
+    if is_video(output) or Path(output).suffix.lower() not in ALPHA_SUFFIXES:
         raise ValueError(
             f"{arguments.photo} is partly transparent, and {output} holds no transparency: write PNG, TIFF, EXR or npy, "
             "or give --opaque"
         )
-    return alpha
 
 
 def stages_of(arguments: Namespace) -> Stages:

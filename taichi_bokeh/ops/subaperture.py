@@ -133,11 +133,11 @@ def _layer_sums(layer: Layer, cells: Cells, window: _Window, result: _Sums) -> N
 def _add_slices(layer: Layer, slices: Slices, grid: _Grid, result: _Sums) -> bool:
     """Add the sums of one grid's slices, on that grid; False if there are none here."""
     rows, columns = grid.pixels(layer, slices.pad, PIXELS - 1)
-    place_ = layer.place[rows][:, columns]
+    place_ = layer.place[rows][:, columns].contiguous()
     near = slices.near(place_)
     if not near:
         return False
-    texture = layer.texture[rows][:, columns]
+    texture = layer.texture[rows][:, columns].contiguous()
     shape = (len(rows) // grid.step, len(columns) // grid.step)
     sources = _Sums(texture.new_empty(*shape, 4), texture.new_empty(shape))
     kernel = kernels.slice_sources(dtype_name(texture))

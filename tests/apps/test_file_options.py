@@ -136,6 +136,24 @@ def test_what_holds_no_transparency_is_refused_for_a_cut_out(folder, capsys, out
     assert not (folder / out).exists()
 
 
+@pytest.mark.parametrize("out", ["out.jpg", "pull.mp4"])
+def test_it_is_refused_for_layers_from_the_cache_as_well(folder, capsys, out):
+    write_cut_out("cut.png")
+    words = ["render", "cut.png", "--disparity", "disparity.npy", "--blur", "4", "--cells", "4", "--cache", "kept", "--quiet"]
+    assert main([*words, "--focus", "1", "-o", "out.png"]) == 0
+    pull = ("--focus", "0.3:1", "--frames", "2") if out == "pull.mp4" else ("--focus", "1")
+    assert main([*words, *pull, "-o", out]) == 2
+    assert f"{out} holds no transparency" in capsys.readouterr().err
+    assert not (folder / out).exists()
+
+
+def test_the_preview_shows_a_cut_out_as_if_it_were_opaque(folder):
+    write_cut_out("cut.png")
+    (folder / "actions.json").write_text('[{"wait": 1}]', encoding="utf-8")
+    words = ["preview", "cut.png", "--disparity", "disparity.npy", "--offscreen", "--script", "actions.json", "-o", "frames"]
+    assert main(words) == 0
+
+
 def test_a_photograph_that_is_not_there_at_all_is_refused(folder, capsys):
     write_image("nothing.png", np.zeros((SIZE, SIZE, 3), np.float32), np.zeros((SIZE, SIZE), np.float32))
     assert render("--disparity", "disparity.npy", photo="nothing.png", out="out.png") is None
