@@ -29,6 +29,7 @@ __all__ = [
     "open_window",
     "progress",
     "report",
+    "threads",
     "ti",
 ]
 
@@ -116,6 +117,11 @@ def launch(kernel: Callable[..., Any], *args: Any) -> None:
         _start(device)
         with _in_stream_order(device):
             kernel(*args)
+
+
+def threads() -> int:
+    """How many threads of the processor a launch may use."""
+    return int(ti.lang.impl.current_cfg().cpu_max_num_threads) if _started() else os.cpu_count() or 1
 
 
 def has_vulkan() -> bool:

@@ -3,11 +3,16 @@
 A list is (begin, first, length, kind): its polynomials start at `begin`, and the first belongs to the offset `first`.
 At the radius (in steps of the table) interval + t the entry w_i is its interval's polynomial at t.
 
-    mirrored:  one list for each |dy| and interval, with E(−dx) = E(dx) understood      (kernels/row_table.py)
+    mirrored:  one list for each |dy| and interval, with E(−dx) = E(dx) understood; `length` blocks of TAPS entries, of which
+               element k·TAPS + j is the coefficient of t^k of entry j                     (kernels/row_table.py)
     shaped:    two lists for each dy and interval, of steps E(dx) − E(dx − 1) or weights E(dx), for a far source, whose
                highlight shows the opening as it is; a near one's is the point mirror       (ops/_shape_lists.py)
 
 Steps before the first column of a run are added to it, steps behind its last one to nothing.
+
+Neighbours on a row mostly have lists of one length that begin at one offset. FOUR of them then are added in registers before
+they are added to a row: TAPS + FOUR − 1 additions in memory on either side instead of FOUR·TAPS. Everywhere what is
+added to is read before the first of it is written, as a compiler computes addresses anew after every store.
 """
 
 from functools import cache
@@ -17,17 +22,29 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 
 WEIGHTS, STEPS = 0, 1  # kinds of lists
+TAPS = 4  # entries of a block of a mirrored list
+FOUR = 4  # neighbours that are added together
+_SPAN = TAPS + FOUR - 1  # columns that a block of all of them touches on one side
 
 
 class RowLists(NamedTuple):
     reaches: Any  # func: whether a source has anything for a row
     add: Any  # func: adds a source to a run of a row
-    add_twice: Any  # func: adds it to two whole rows, as far above it as below; None where they differ
     extent: Any  # func: (first, last) column that a source's lists touch, relative to it
     gather: Any  # func: what a row gives back, and its derivative in steps of the radius
+    at_itself: Any  # func: (E, ∂E/∂r in steps of the radius) of a source whose lists are weights, at its own pixel
+    fours: Any  # Fours; None for shaped lists
 
 
-def _polynomials(dtype: str) -> tuple[Any, Any]:
+class Fours(NamedTuple):
+    """Of sources that are neighbours."""
+
+    alike: Any  # func: whether FOUR have lists of one kind, length and first offset, all of it within the row
+    add: Any  # func: adds them to two rows, as far above them as below, or to one of them
+    gather: Any  # func: what a row gives back to all of them, and its derivatives
+
+
+def _polynomials() -> tuple[Any, Any]:
     @ti.func
     def value(p, t):
         return ((p[3] * t + p[2]) * t + p[1]) * t + p[0]
@@ -41,51 +58,70 @@ def _polynomials(dtype: str) -> tuple[Any, Any]:
 
 @cache
 def row_lists(shaped: bool, lanes: int, dtype: str) -> RowLists:
-    """Functions for sums of `lanes` planes."""
+    """Functions for sums of `lanes` planes; `entries` [total] of `entry_size` coefficients each."""
     return _shaped(lanes, dtype) if shaped else _mirrored(lanes, dtype)
+
+
+def entry_size(shaped: bool) -> int:
+    """Coefficients in an element of `entries`: of one polynomial, or of a block of them."""
+    return 4 if shaped else 4 * TAPS
 
 
 def _mirrored(lanes: int, dtype: str) -> RowLists:
     real = REAL[dtype]
-    vec = ti.types.vector(lanes, real)
-    value, slope = _polynomials(dtype)
+    vec, taps, vec2 = (ti.types.vector(size, real) for size in (lanes, TAPS, 2))
+
+    @ti.func
+    def values(entries: ti.template(), block, t):
+        p = entries[block]
+        return taps([((p[3 * TAPS + j] * t + p[2 * TAPS + j]) * t + p[TAPS + j]) * t + p[j] for j in ti.static(range(TAPS))])
+
+    @ti.func
+    def slopes(entries: ti.template(), block, t):
+        p = entries[block]
+        return taps([(3 * p[3 * TAPS + j] * t + 2 * p[2 * TAPS + j]) * t + p[TAPS + j] for j in ti.static(range(TAPS))])
+
+    @ti.func
+    def reach_of(head):
+        return head[1] + TAPS * head[2]
+
+    @ti.func
+    def on_the_right(weights, kind, block):
+        """A step up on the left is one down on the right; the weight of the column itself counts once."""
+        result = ti.select(kind == STEPS, -weights, weights)
+        if kind == WEIGHTS and block == 0:
+            result[0] = 0.0
+        return result
+
+    @ti.func
+    def ends_of(x, head, block):
+        """The columns next to the source that a block touches; its other entries lie farther away."""
+        near = head[1] + TAPS * block
+        return ti.math.ivec2(x - near, x + near + ti.select(head[3] == STEPS, 1, 0))
 
     @ti.func
     def reaches(lists: ti.template(), dy, at):
         return lists[ti.abs(dy), ti.cast(at, ti.i32), 0][2] > 0
 
     @ti.func
-    def add_inside(step: ti.template(), whole: ti.template(), entries: ti.template(), row, x, head, t, source):
-        """All of a list, where it lies inside the run."""
-        if head[3] == STEPS:
-            left, right = x - head[1], x + head[1] + 1
-            for i in range(head[2]):
-                part = value(entries[head[0] + i], t) * source
-                step[row, left - i] = step[row, left - i] + part
-                step[row, right + i] = step[row, right + i] - part
-        else:
-            whole[row, x] = whole[row, x] + value(entries[head[0]], t) * source
-            for i in range(1, head[2]):
-                part = value(entries[head[0] + i], t) * source
-                whole[row, x - i] = whole[row, x - i] + part
-                whole[row, x + i] = whole[row, x + i] + part
+    def add_block(target: ti.template(), row, ends, on_left, on_right, source):
+        before = [target[row, ends[0] - j] for j in ti.static(range(TAPS))]
+        for j in ti.static(range(TAPS)):
+            target[row, ends[0] - j] = before[j] + on_left[j] * source
+        behind = [target[row, ends[1] + j] for j in ti.static(range(TAPS))]
+        for j in ti.static(range(TAPS)):
+            target[row, ends[1] + j] = behind[j] + on_right[j] * source
 
     @ti.func
-    def add_clipped(step: ti.template(), whole: ti.template(), entries: ti.template(), row, x, head, t, source, first, last):
-        for i in range(head[2]):
-            part = value(entries[head[0] + i], t) * source
-            left, right = x - head[1] - i, x + head[1] + i
-            if head[3] == STEPS:
-                left, right = ti.max(left, first), ti.max(right + 1, first)
-                if left < last:
-                    step[row, left] = step[row, left] + part
-                if right < last:
-                    step[row, right] = step[row, right] - part
-            else:
-                if first <= left < last:
-                    whole[row, left] = whole[row, left] + part
-                if first <= right < last and i > 0:
-                    whole[row, right] = whole[row, right] + part
+    def add_clipped(target: ti.template(), row, ends, on_left, on_right, source, first, last, kind):
+        for j in ti.static(range(TAPS)):
+            left, right = ends[0] - j, ends[1] + j
+            if kind == STEPS:
+                left, right = ti.max(left, first), ti.max(right, first)
+            if first <= left < last:
+                target[row, left] = target[row, left] + on_left[j] * source
+            if first <= right < last:
+                target[row, right] = target[row, right] + on_right[j] * source
 
     @ti.func
     def add(
@@ -104,92 +140,170 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         """The source at column x, `dy` rows above `row`, of radius `at`, to the columns first … last − 1."""
         interval = ti.cast(at, ti.i32)
         head = lists[ti.abs(dy), interval, 0]
-        reach = head[1] + head[2]
-        if head[2] > 0:
-            if x - reach >= first and x + reach < last:
-                add_inside(step, whole, entries, row, x, head, at - interval, source)
-            elif x - reach < last and x + reach >= first:
-                add_clipped(step, whole, entries, row, x, head, at - interval, source, first, last)
-
-    @ti.func
-    def add_twice(
-        step: ti.template(),
-        whole: ti.template(),
-        lists: ti.template(),
-        entries: ti.template(),
-        above,
-        below,
-        x,
-        dy,
-        at,
-        source,
-        last,
-    ):
-        """As `add`, to the columns from 0 on of the rows `above` and `below`, whose weights are the same."""
-        interval = ti.cast(at, ti.i32)
-        head = lists[dy, interval, 0]
-        t = at - interval
-        reach = head[1] + head[2]
-        if x - reach >= 0 and x + reach < last:
-            if head[3] == STEPS:
-                left, right = x - head[1], x + head[1] + 1
-                for i in range(head[2]):
-                    part = value(entries[head[0] + i], t) * source
-                    step[above, left - i] = step[above, left - i] + part
-                    step[above, right + i] = step[above, right + i] - part
-                    step[below, left - i] = step[below, left - i] + part
-                    step[below, right + i] = step[below, right + i] - part
-            else:
-                own = value(entries[head[0]], t) * source
-                whole[above, x] = whole[above, x] + own
-                whole[below, x] = whole[below, x] + own
-                for i in range(1, head[2]):
-                    part = value(entries[head[0] + i], t) * source
-                    whole[above, x - i] = whole[above, x - i] + part
-                    whole[above, x + i] = whole[above, x + i] + part
-                    whole[below, x - i] = whole[below, x - i] + part
-                    whole[below, x + i] = whole[below, x + i] + part
-        elif x - reach < last and x + reach >= 0:
-            add_clipped(step, whole, entries, above, x, head, t, source, 0, last)
-            add_clipped(step, whole, entries, below, x, head, t, source, 0, last)
+        reach = reach_of(head)
+        if head[2] > 0 and x - reach < last and x + reach >= first:
+            inside = x - reach >= first and x + reach < last
+            for block in range(head[2]):
+                ends = ends_of(x, head, block)
+                on_left = values(entries, head[0] + block, at - interval)
+                on_right = on_the_right(on_left, head[3], block)
+                if head[3] == STEPS:
+                    if inside:
+                        add_block(step, row, ends, on_left, on_right, source)
+                    else:
+                        add_clipped(step, row, ends, on_left, on_right, source, first, last, STEPS)
+                else:
+                    add_clipped(whole, row, ends, on_left, on_right, source, first, last, WEIGHTS)
 
     @ti.func
     def extent(lists: ti.template(), dy, at):
         head = lists[ti.abs(dy), ti.cast(at, ti.i32), 0]
-        reach = ti.select(head[2] > 0, head[1] + head[2], -1)
+        reach = ti.select(head[2] > 0, reach_of(head), -1)
         return ti.math.ivec2(-reach, reach)
 
     @ti.func
     def gather(d_step: ti.template(), d_whole: ti.template(), lists: ti.template(), entries: ti.template(), row, x, dy, at):
-        """Inverts add_inside; cotangents reach as far as any list."""
+        """Inverts add for a whole row; cotangents reach as far as any list."""
         interval = ti.cast(at, ti.i32)
         head, t = lists[ti.abs(dy), interval, 0], at - interval
         total, total_slope = vec(0.0), vec(0.0)
-        if head[3] == STEPS:
-            left, right = x - head[1], x + head[1] + 1
-            for i in range(head[2]):
-                p = entries[head[0] + i]
-                both = d_step[row, left - i] - d_step[row, right + i]
-                total += value(p, t) * both
-                total_slope += slope(p, t) * both
-        elif head[2] > 0:
-            p = entries[head[0]]
-            total = value(p, t) * d_whole[row, x]
-            total_slope = slope(p, t) * d_whole[row, x]
-            for i in range(1, head[2]):
-                p = entries[head[0] + i]
-                both = d_whole[row, x - i] + d_whole[row, x + i]
-                total += value(p, t) * both
-                total_slope += slope(p, t) * both
+        for block in range(head[2]):
+            ends = ends_of(x, head, block)
+            on_left, slope_left = values(entries, head[0] + block, t), slopes(entries, head[0] + block, t)
+            on_right, slope_right = on_the_right(on_left, head[3], block), on_the_right(slope_left, head[3], block)
+            for j in ti.static(range(TAPS)):
+                left, right = vec(0.0), vec(0.0)
+                if head[3] == STEPS:
+                    left, right = d_step[row, ends[0] - j], d_step[row, ends[1] + j]
+                else:
+                    left, right = d_whole[row, ends[0] - j], d_whole[row, ends[1] + j]
+                total += on_left[j] * left + on_right[j] * right
+                total_slope += slope_left[j] * left + slope_right[j] * right
         return total, total_slope
 
-    return RowLists(reaches, add, add_twice, extent, gather)
+    @ti.func
+    def at_itself(lists: ti.template(), entries: ti.template(), at):
+        interval = ti.cast(at, ti.i32)
+        block, t = lists[0, interval, 0][0], at - interval
+        return vec2(values(entries, block, t)[0], slopes(entries, block, t)[0])
+
+    return RowLists(reaches, add, extent, gather, at_itself, _fours(lanes, dtype, values, slopes, on_the_right, ends_of))
+
+
+def _fours(lanes: int, dtype: str, values: Any, slopes: Any, on_the_right: Any, ends_of: Any) -> Fours:
+    real = REAL[dtype]
+    vec = ti.types.vector(lanes, real)
+
+    @ti.func
+    def alike(lists: ti.template(), place: ti.template(), y, k, x, dy, last):
+        """Sources k … k + FOUR − 1 of row y, at the columns x …, whose rows end at `last`."""
+        heads = [lists[ti.abs(dy), ti.cast(place[y, k + m], ti.i32), 0] for m in ti.static(range(FOUR))]
+        same = heads[0][2] > 0
+        for m in ti.static(range(1, FOUR)):
+            for c in ti.static(range(1, 4)):
+                same = same and heads[m][c] == heads[0][c]
+        reach = heads[0][1] + TAPS * heads[0][2]
+        return same and x - reach >= 0 and x + FOUR - 1 + reach < last
+
+    @ti.func
+    def add_span(target: ti.template(), row, column, parts):
+        before = [target[row, column + i] for i in ti.static(range(_SPAN))]
+        for i in ti.static(range(_SPAN)):
+            target[row, column + i] = before[i] + parts[i]
+
+    @ti.func
+    def add(
+        step: ti.template(),
+        whole: ti.template(),
+        lists: ti.template(),
+        entries: ti.template(),
+        sources: ti.template(),
+        place: ti.template(),
+        y,
+        k,
+        x,
+        dy,
+        above,
+        below,
+        to_above,
+        to_below,
+    ):
+        at = [place[y, k + m] for m in ti.static(range(FOUR))]
+        intervals = [ti.cast(at[m], ti.i32) for m in ti.static(range(FOUR))]
+        begins = [lists[dy, intervals[m], 0][0] for m in ti.static(range(FOUR))]
+        source = [sources[y, k + m] for m in ti.static(range(FOUR))]
+        head = lists[dy, intervals[0], 0]
+        for block in range(head[2]):
+            ends = ends_of(x, head, block)
+            left = [vec(0.0) for _ in ti.static(range(_SPAN))]
+            right = [vec(0.0) for _ in ti.static(range(_SPAN))]
+            for m in ti.static(range(FOUR)):
+                on_left = values(entries, begins[m] + block, at[m] - intervals[m])
+                on_right = on_the_right(on_left, head[3], block)
+                for j in ti.static(range(TAPS)):
+                    left[m + TAPS - 1 - j] += on_left[j] * source[m]
+                    right[m + j] += on_right[j] * source[m]
+            if head[3] == STEPS:
+                if to_above:
+                    add_span(step, above, ends[0] - TAPS + 1, left)
+                    add_span(step, above, ends[1], right)
+                if to_below:
+                    add_span(step, below, ends[0] - TAPS + 1, left)
+                    add_span(step, below, ends[1], right)
+            else:
+                if to_above:
+                    add_span(whole, above, ends[0] - TAPS + 1, left)
+                    add_span(whole, above, ends[1], right)
+                if to_below:
+                    add_span(whole, below, ends[0] - TAPS + 1, left)
+                    add_span(whole, below, ends[1], right)
+
+    @ti.func
+    def gather(
+        d_step: ti.template(),
+        d_whole: ti.template(),
+        lists: ti.template(),
+        entries: ti.template(),
+        place: ti.template(),
+        y,
+        k,
+        row,
+        x,
+        dy,
+    ):
+        """Totals of all, then their slopes."""
+        at = [place[y, k + m] for m in ti.static(range(FOUR))]
+        intervals = [ti.cast(at[m], ti.i32) for m in ti.static(range(FOUR))]
+        begins = [lists[ti.abs(dy), intervals[m], 0][0] for m in ti.static(range(FOUR))]
+        head = lists[ti.abs(dy), intervals[0], 0]
+        total = [vec(0.0) for _ in ti.static(range(FOUR))]
+        total_slope = [vec(0.0) for _ in ti.static(range(FOUR))]
+        for block in range(head[2]):
+            ends = ends_of(x, head, block)
+            left = [vec(0.0) for _ in ti.static(range(_SPAN))]
+            right = [vec(0.0) for _ in ti.static(range(_SPAN))]
+            if head[3] == STEPS:
+                for i in ti.static(range(_SPAN)):
+                    left[i], right[i] = d_step[row, ends[0] - TAPS + 1 + i], d_step[row, ends[1] + i]
+            else:
+                for i in ti.static(range(_SPAN)):
+                    left[i], right[i] = d_whole[row, ends[0] - TAPS + 1 + i], d_whole[row, ends[1] + i]
+            for m in ti.static(range(FOUR)):
+                on_left = values(entries, begins[m] + block, at[m] - intervals[m])
+                slope_left = slopes(entries, begins[m] + block, at[m] - intervals[m])
+                on_right, slope_right = on_the_right(on_left, head[3], block), on_the_right(slope_left, head[3], block)
+                for j in ti.static(range(TAPS)):
+                    total[m] += on_left[j] * left[m + TAPS - 1 - j] + on_right[j] * right[m + j]
+                    total_slope[m] += slope_left[j] * left[m + TAPS - 1 - j] + slope_right[j] * right[m + j]
+        return total[0], total[1], total[2], total[3], total_slope[0], total_slope[1], total_slope[2], total_slope[3]
+
+    return Fours(alike, add, gather)
 
 
 def _shaped(lanes: int, dtype: str) -> RowLists:
     real = REAL[dtype]
-    vec = ti.types.vector(lanes, real)
-    value, slope = _polynomials(dtype)
+    vec, vec2 = ti.types.vector(lanes, real), ti.types.vector(2, real)
+    value, slope = _polynomials()
 
     @ti.func
     def side(at):
@@ -269,4 +383,13 @@ def _shaped(lanes: int, dtype: str) -> RowLists:
                     total_slope += slope(p, t) * d_whole[row, place]
         return total, ti.cast(-sign, real) * total_slope  # at is the signed radius
 
-    return RowLists(reaches, add, None, extent, gather)
+    @ti.func
+    def at_itself(lists: ti.template(), entries: ti.template(), at):
+        head = head_of(lists, 0, at, 0)
+        weight = vec2(0.0)
+        if head[1] <= 0 < head[1] + head[2]:
+            p, t = entries[head[0] - head[1]], ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
+            weight = vec2(value(p, t), ti.cast(-side(at), real) * slope(p, t))
+        return weight
+
+    return RowLists(reaches, add, extent, gather, at_itself, None)

@@ -12,6 +12,7 @@ from taichi_bokeh.kernels.arithmetic import REAL
 
 PLANES = 5
 LANES = 8  # planes are rounded up to a whole vector
+OPAQUE_LANES = 4
 #: Taichi runs a parallel loop of up to 512 iterations on one thread; rows are counted this many times so that all threads work.
 WAYS = 16
 
@@ -22,11 +23,17 @@ class RowPlanes(NamedTuple):
     fold: Any
 
 
+def plane_of(opaque: bool, c: int) -> int:
+    """Where plane c of a source is kept: alpha and 1, the last two, are one and the same of what is opaque throughout."""
+    return min(c, OPAQUE_LANES - 1) if opaque else c
+
+
 @cache
-def row_planes(dtype: str) -> RowPlanes:
+def row_planes(opaque: bool, dtype: str) -> RowPlanes:
+    """Kernels for sources of LANES or, if `opaque`, of OPAQUE_LANES planes; adjoints have all planes."""
     real = REAL[dtype]
-    vec = ti.types.vector(LANES, real)
-    pixels = ti.types.ndarray(dtype=vec, ndim=2)
+    vec, packed = ti.types.vector(LANES, real), ti.types.vector(OPAQUE_LANES if opaque else LANES, real)
+    pixels, interleaved = (ti.types.ndarray(dtype=kind, ndim=2) for kind in (vec, packed))
     planar = ti.types.ndarray(dtype=real, ndim=3)  # [planes, H, W]
     maps = ti.types.ndarray(dtype=real, ndim=2)
     numbers = ti.types.ndarray(dtype=real, ndim=1)
@@ -36,7 +43,7 @@ def row_planes(dtype: str) -> RowPlanes:
     def pack(
         planes: planar,
         spread: maps,
-        sources: pixels,
+        sources: interleaved,
         place: maps,
         widest: numbers,
         top: ti.i32,
@@ -55,9 +62,9 @@ def row_planes(dtype: str) -> RowPlanes:
                 largest = real(0.0)
                 for k in range(sources.shape[1]):
                     x = ti.math.clamp(k - pad, 0, planes.shape[2] - 1)
-                    source = vec(0.0)
+                    source = packed(0.0)
                     for c in ti.static(range(PLANES)):
-                        source[c] = planes[c, y, x]
+                        source[ti.static(plane_of(opaque, c))] = planes[c, y, x]
                     sources[row, k] = source
                     place[row, k] = spread[y, x] * steps
                     largest = ti.max(largest, ti.abs(spread[y, x]))

@@ -22,7 +22,7 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.disc_table import STEPS_PER_PIXEL
 from taichi_bokeh.kernels.profile import profile
-from taichi_bokeh.kernels.row_lists import STEPS, WEIGHTS
+from taichi_bokeh.kernels.row_lists import STEPS, TAPS, WEIGHTS
 
 #: Below this radius (px) a list holds weights, from it on steps. Above the radius of whatever counts as in focus.
 LEAST_STEP_RADIUS_PX = 5.0
@@ -30,8 +30,8 @@ _NEGLIGIBLE = {"float32": 1e-6, "float64": 1e-16}  # weights below this, at both
 
 
 class RowTable(NamedTuple):
-    count: Any  # kernel: (table, lists [rows, intervals, 1, 4]): writes length, first offset and kind of each list
-    fill: Any  # kernel: (table, lists, entries [total, 4]): the polynomials, once lists hold where each begins
+    count: Any  # kernel: (table, lists [rows, intervals, 1, 4]): writes length in blocks, first offset and kind of each list
+    fill: Any  # kernel: (table, lists, entries [blocks, 4·TAPS]): the polynomials, once lists hold where each begins
 
 
 @cache
@@ -41,9 +41,9 @@ def row_table(name: str, dtype: str) -> RowTable:
     steps = STEPS_PER_PIXEL[dtype]
     sample, margin, _ = profile(name, dtype)
     negligible = _NEGLIGIBLE[dtype]
-    vec2, vec4 = ti.types.vector(2, real), ti.types.vector(4, real)
+    vec2 = ti.types.vector(2, real)
     list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=3)
-    polynomials = ti.types.ndarray(dtype=vec4, ndim=1)
+    coefficients = ti.types.ndarray(dtype=real, ndim=2)
     tables = ti.types.ndarray(dtype=real, ndim=4)
 
     @ti.func
@@ -84,17 +84,19 @@ def row_table(name: str, dtype: str) -> RowTable:
                 if kind == STEPS:
                     while first < last and not is_listed(table, dy, first, interval, kind):
                         first += 1
-            lists[dy, interval, part] = ti.Vector([0, first, last - first + 1, kind])
+            lists[dy, interval, part] = ti.Vector([0, first, (last - first + TAPS) // TAPS, kind])
 
     @ti.kernel
-    def fill(table: tables, lists: list_heads, entries: polynomials):
+    def fill(table: tables, lists: list_heads, entries: coefficients):
         for dy, interval, part in lists:
             head = lists[dy, interval, part]
-            for k in range(head[2]):
+            for k in range(TAPS * head[2]):
                 low, high = ti.cast(interval, real) / steps, ti.cast(interval + 1, real) / steps
                 start = entry(table, dy, head[1] + k, low, head[3])
                 stop = entry(table, dy, head[1] + k, high, head[3])
                 rise, s0, s1 = stop[0] - start[0], start[1] / steps, stop[1] / steps
-                entries[head[0] + k] = vec4(start[0], s0, 3 * rise - 2 * s0 - s1, s0 + s1 - 2 * rise)
+                block, j = head[0] + k // TAPS, k % TAPS
+                entries[block, j], entries[block, TAPS + j] = start[0], s0
+                entries[block, 2 * TAPS + j], entries[block, 3 * TAPS + j] = 3 * rise - 2 * s0 - s1, s0 + s1 - 2 * rise
 
     return RowTable(count, fill)

@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.row_lists import row_lists
-from taichi_bokeh.kernels.row_planes import LANES, PLANES, WAYS
+from taichi_bokeh.kernels.row_lists import FOUR, entry_size, row_lists
+from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, PLANES, WAYS, plane_of
 
 SEGMENT = 64  # px: the unit in which columns of a row are wanted or not
 GROUP = 3  # nodes at a time
@@ -38,20 +38,22 @@ HIDDEN_LANES = 16  # of their planes
 
 class Rows(NamedTuple):
     spread: Any  # kernel: sums of one band of rows
-    spread_tall: Any  # kernel: the same for whole rows of discs, many rows a thread; None for other openings and if hidden
+    spread_tall: Any  # kernel: the same for whole rows of discs, many rows a task; None for other openings and if hidden
     pull: Any  # kernel: its adjoint, for one band of source rows
 
 
 @cache
-def rows(shaped: bool, hidden: bool, dtype: str, block_dim: int) -> Rows:
+def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -> Rows:
     """Kernels for discs or for `shaped` openings; for the planes P or, if `hidden`, for those of a group of nodes, P·τ_k.
 
+    opaque: whether sources hold as few planes as `plane_of` says; their adjoint wants all.
     block_dim: iterations that a thread of a processor takes at a time, threads of a block on a GPU.
     """
     real = REAL[dtype]
-    narrow, vec4 = ti.types.vector(LANES, real), ti.types.vector(4, real)
-    vec = ti.types.vector(HIDDEN_LANES, real) if hidden else narrow
-    reaches, add, add_twice, extent, gather = row_lists(shaped, HIDDEN_LANES if hidden else LANES, dtype)
+    narrow, vec4 = ti.types.vector(OPAQUE_LANES if opaque else LANES, real), ti.types.vector(4, real)
+    lanes = HIDDEN_LANES if hidden else narrow.n
+    vec = ti.types.vector(lanes, real)
+    reaches, add, extent, gather, _, fours = row_lists(shaped, lanes, dtype)
     pixels = ti.types.ndarray(dtype=vec, ndim=2)  # [rows, columns] of sums
     interleaved = ti.types.ndarray(dtype=narrow, ndim=2)
     quads = ti.types.ndarray(dtype=vec4, ndim=2)
@@ -60,7 +62,7 @@ def rows(shaped: bool, hidden: bool, dtype: str, block_dim: int) -> Rows:
     planar = ti.types.ndarray(dtype=real, ndim=3)
     flags = ti.types.ndarray(dtype=ti.i32, ndim=2)
     list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=3)
-    polynomials = ti.types.ndarray(dtype=vec4, ndim=1)
+    polynomials = ti.types.ndarray(dtype=ti.types.vector(entry_size(shaped), real), ndim=1)
 
     @ti.func
     def planes_of(sources: ti.template(), shares: ti.template(), y, k):
@@ -71,7 +73,7 @@ def rows(shaped: bool, hidden: bool, dtype: str, block_dim: int) -> Rows:
             share = shares[y, k]
             for n in ti.static(range(GROUP)):
                 for c in ti.static(range(PLANES)):
-                    result[PLANES * n + c] = share[n] * source[c]
+                    result[PLANES * n + c] = share[n] * source[ti.static(plane_of(opaque, c))]
         else:
             result = source
         return result
@@ -124,7 +126,8 @@ def rows(shaped: bool, hidden: bool, dtype: str, block_dim: int) -> Rows:
                             whole[row, x] = whole[row, x] + total
                         else:
                             for c in ti.static(range(PLANES)):
-                                sums[c, top + row, x] = whole[row, x][c] + total[c]
+                                k = ti.static(plane_of(opaque, c))
+                                sums[c, top + row, x] = whole[row, x][k] + total[k]
 
     @ti.func
     def add_chunk(
@@ -143,17 +146,20 @@ def rows(shaped: bool, hidden: bool, dtype: str, block_dim: int) -> Rows:
         pad,
     ):
         """Sources begin … end − 1 of row y to the rows `dy` above and below it, as far as these are rows first … last − 1."""
-        above, below = y - pad - dy, y - pad + dy
-        width = whole.shape[1]
-        if dy > 0 and first <= above and below < last:
-            for k in range(begin, end):
-                if reaches(lists, dy, place[y, k]):
-                    add_twice(step, whole, lists, entries, above, below, k - pad, dy, place[y, k], sources[y, k], width)
-        elif first <= above < last or first <= below < last:
-            row = ti.select(first <= above and above < last, above, below)
-            for k in range(begin, end):
-                if reaches(lists, dy, place[y, k]):
-                    add(step, whole, lists, entries, row, k - pad, dy, place[y, k], sources[y, k], 0, width)
+        above, below, width = y - pad - dy, y - pad + dy, whole.shape[1]
+        to_above = first <= above and above < last
+        to_below = first <= below and below < last and dy > 0
+        if to_above or to_below:
+            for four in range((end - begin + FOUR - 1) // FOUR):
+                k = begin + FOUR * four
+                if k + FOUR <= end and fours.alike(lists, place, y, k, k - pad, dy, width):
+                    fours.add(step, whole, lists, entries, sources, place, y, k, k - pad, dy, above, below, to_above, to_below)
+                else:
+                    for one in range(k, ti.min(k + FOUR, end)):
+                        if to_above:
+                            add(step, whole, lists, entries, above, one - pad, dy, place[y, one], sources[y, one], 0, width)
+                        if to_below:
+                            add(step, whole, lists, entries, below, one - pad, dy, place[y, one], sources[y, one], 0, width)
 
     @ti.kernel
     def tall(
@@ -169,7 +175,7 @@ def rows(shaped: bool, hidden: bool, dtype: str, block_dim: int) -> Rows:
         top: ti.i32,
         pad: ti.i32,
     ):
-        """As `spread`, for whole rows, `height` of which are one thread's: it weighs a source once for two rows."""
+        """As `spread`, for whole rows, `height` of which are one task: it weighs a source once for two rows."""
         ti.loop_config(block_dim=block_dim)
         for task, way in ti.ndrange((whole.shape[0] + height - 1) // height, TALL_WAYS):
             if way == 0:
@@ -187,7 +193,8 @@ def rows(shaped: bool, hidden: bool, dtype: str, block_dim: int) -> Rows:
                     for x in range(whole.shape[1]):
                         total += step[row, x]
                         for c in ti.static(range(PLANES)):
-                            sums[c, top + row, x] = whole[row, x][c] + total[c]
+                            k = ti.static(plane_of(opaque, c))
+                            sums[c, top + row, x] = whole[row, x][k] + total[k]
 
     @ti.func
     def give_back(
@@ -221,6 +228,38 @@ def rows(shaped: bool, hidden: bool, dtype: str, block_dim: int) -> Rows:
             d_sources[y, k] = d_sources[y, k] + total
             d_place[y, k] = d_place[y, k] + total_slope.dot(sources[y, k])
 
+    @ti.func
+    def counts(before: ti.template(), row, first, last, width):
+        """Whether any g of the columns first … last − 1 is not 0."""
+        return before[row, ti.math.clamp(last, 0, width)] > before[row, ti.math.clamp(first, 0, width)]
+
+    @ti.func
+    def give_back_four(
+        sources: ti.template(),
+        shares: ti.template(),
+        place: ti.template(),
+        lists: ti.template(),
+        entries: ti.template(),
+        d_step: ti.template(),
+        d_whole: ti.template(),
+        d_sources: ti.template(),
+        d_place: ti.template(),
+        d_nearer: ti.template(),
+        y,
+        k,
+        row,
+        x,
+        dy,
+    ):
+        if ti.static(not shaped):
+            a, b, c, d, a_slope, b_slope, c_slope, d_slope = fours.gather(
+                d_step, d_whole, lists, entries, place, y, k, row, x, dy
+            )
+            give_back(sources, shares, a, a_slope, d_sources, d_place, d_nearer, y, k)
+            give_back(sources, shares, b, b_slope, d_sources, d_place, d_nearer, y, k + 1)
+            give_back(sources, shares, c, c_slope, d_sources, d_place, d_nearer, y, k + 2)
+            give_back(sources, shares, d, d_slope, d_sources, d_place, d_nearer, y, k + 3)
+
     @ti.kernel
     def pull(
         sources: interleaved,
@@ -237,16 +276,16 @@ def rows(shaped: bool, hidden: bool, dtype: str, block_dim: int) -> Rows:
         d_nearer: places,
         top: ti.i32,
         pad: ti.i32,
+        edge: ti.i32,
     ):
         """Writes the gradients of a band of padded sources, of their place and of their disparity; adds them if hidden.
 
-        d_whole, d_step [rows, W + 2·(2·pad + 1)]: g, and G, of a band of the picture, from 2·pad + 1 columns before it on;
+        d_whole, d_step [rows, W + 2·edge]: g, and G, of a band of the picture, from `edge` columns before it on;
         before [rows, W + 1]: how many of the columns before each have a g other than 0; top: the first padded source row,
         counted from the first row of g.
         """
         ti.loop_config(block_dim=block_dim)
         for y, way in ti.ndrange(sources.shape[0], WAYS):
-            edge = 2 * pad + 1
             height, width = before.shape[0], before.shape[1] - 1
             begin, end = way * sources.shape[1] // WAYS, (way + 1) * sources.shape[1] // WAYS
             if ti.static(not hidden):
@@ -258,15 +297,24 @@ def rows(shaped: bool, hidden: bool, dtype: str, block_dim: int) -> Rows:
             for row in range(ti.max(0, own - reach), ti.min(height, own + reach + 1)):
                 if before[row, width] > 0:
                     dy, all_count = row - own, before[row, width] == width
-                    for k in range(begin, end):
-                        x, at = k - pad, place[y, k]
-                        ends = extent(lists, dy, at)
-                        seen = ends[1] + 1 - ends[0]
-                        if seen > 0 and not all_count:
-                            low, high = ti.max(x + ends[0], 0), ti.min(x + ends[1] + 1, width)
-                            seen = before[row, ti.max(high, 0)] - before[row, ti.min(low, width)]
-                        if seen > 0:
-                            total, total_slope = gather(d_step, d_whole, lists, entries, row, edge + x, dy, at)
-                            give_back(sources, shares, total, total_slope, d_sources, d_place, d_nearer, y, k)
+                    for four in range((end - begin + FOUR - 1) // FOUR):
+                        k = begin + FOUR * four
+                        together = False
+                        if ti.static(not shaped):
+                            together = k + FOUR <= end and fours.alike(lists, place, y, k, edge + k - pad, dy, d_step.shape[1])
+                        if together:
+                            ends = extent(lists, dy, place[y, k])
+                            if all_count or counts(before, row, k - pad + ends[0], k - pad + FOUR + ends[1], width):
+                                give_back_four(
+                                    sources, shares, place, lists, entries, d_step, d_whole, d_sources, d_place, d_nearer,
+                                    y, k, row, edge + k - pad, dy,
+                                )  # fmt: skip
+                        else:
+                            for one in range(k, ti.min(k + FOUR, end)):
+                                x, at = one - pad, place[y, one]
+                                ends = extent(lists, dy, at)
+                                if ends[1] >= ends[0] and (all_count or counts(before, row, x + ends[0], x + ends[1] + 1, width)):
+                                    total, total_slope = gather(d_step, d_whole, lists, entries, row, edge + x, dy, at)
+                                    give_back(sources, shares, total, total_slope, d_sources, d_place, d_nearer, y, one)
 
     return Rows(spread, None if shaped or hidden else tall, pull)

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL, exponential
+from taichi_bokeh.kernels.row_lists import entry_size, row_lists
 from taichi_bokeh.kernels.row_planes import PLANES, WAYS
 from taichi_bokeh.kernels.rows import GROUP, HIDDEN_LANES, SEGMENT
 from taichi_bokeh.kernels.scatter import NEGLIGIBLE_FOCUS
@@ -78,8 +79,10 @@ class SeparableOcclusion(NamedTuple):
 
 
 @cache
-def separable_occlusion(dtype: str) -> SeparableOcclusion:
+def separable_occlusion(shaped: bool, dtype: str) -> SeparableOcclusion:
+    """Kernels for the lists of discs or of `shaped` openings."""
     real = REAL[dtype]
+    weight_at_itself = row_lists(shaped, PLANES, dtype).at_itself
     exp = exponential(dtype)
     negligible = NEGLIGIBLE_FOCUS[dtype]
     vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
@@ -91,7 +94,7 @@ def separable_occlusion(dtype: str) -> SeparableOcclusion:
     numbers = ti.types.ndarray(dtype=real, ndim=1)
     counts = ti.types.ndarray(dtype=ti.i32, ndim=2)
     list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=3)
-    polynomials = ti.types.ndarray(dtype=ti.types.vector(4, real), ndim=1)
+    polynomials = ti.types.ndarray(dtype=ti.types.vector(entry_size(shaped), real), ndim=1)
 
     @ti.func
     def hidden(nearer):
@@ -119,17 +122,10 @@ def separable_occlusion(dtype: str) -> SeparableOcclusion:
         return total
 
     @ti.func
-    def own_weight(spread, lists: ti.template(), entries: ti.template(), steps, middle):
-        """(E, E′) of a pixel in focus at its own place: of a list of weights, for the row in the middle."""
-        at = ti.abs(spread) * steps
-        interval = ti.cast(at, ti.i32)
-        head = lists[middle, interval, 0]
-        weight = vec2(0.0)
-        if head[1] <= 0 < head[1] + head[2]:
-            p, t = entries[head[0] - head[1]], at - interval
-            slope = (3 * p[3] * t + 2 * p[2]) * t + p[1]
-            weight = vec2(((p[3] * t + p[2]) * t + p[1]) * t + p[0], ti.select(spread < 0, -steps, steps) * slope)
-        return weight
+    def own_weight(spread, lists: ti.template(), entries: ti.template(), steps):
+        """(E, E′) of a pixel in focus at its own place."""
+        weight = weight_at_itself(lists, entries, spread * steps)
+        return vec2(weight[0], steps * weight[1])
 
     @ti.kernel
     def wanted(in_focus: maps, segments: counts, top: ti.i32):
@@ -164,7 +160,6 @@ def separable_occlusion(dtype: str) -> SeparableOcclusion:
         lists: list_heads,
         entries: polynomials,
         steps: real,
-        middle: ti.i32,
         top: ti.i32,
     ):
         """Takes the S_k of one group from the sums of a band of rows; with the first group, gives back the pixel itself."""
@@ -179,7 +174,7 @@ def separable_occlusion(dtype: str) -> SeparableOcclusion:
                         taken[c] += u * whole[row, x][PLANES * k + c]
                 own = real(0.0)
                 if group == 0:
-                    own = own_weight(spread[y, x], lists, entries, steps, middle)[0] * at_itself(nodes, d)[0]
+                    own = own_weight(spread[y, x], lists, entries, steps)[0] * at_itself(nodes, d)[0]
                 for c in ti.static(range(PLANES)):
                     sums[c, y, x] = sums[c, y, x] + e * (own * planes[c, y, x] - taken[c])
 
@@ -233,7 +228,6 @@ def separable_occlusion(dtype: str) -> SeparableOcclusion:
         lists: list_heads,
         entries: polynomials,
         steps: real,
-        middle: ti.i32,
         d_planes: planar,
         d_spread: maps,
         d_in_focus: maps,
@@ -252,7 +246,7 @@ def separable_occlusion(dtype: str) -> SeparableOcclusion:
                         pulled += d_sums[c, y, x] * whole[row, x][PLANES * k + c]
                     along -= basis(nodes, GROUP * group + k, d) * pulled
                 if group == 0:
-                    weight, itself = own_weight(spread[y, x], lists, entries, steps, middle), at_itself(nodes, d)
+                    weight, itself = own_weight(spread[y, x], lists, entries, steps), at_itself(nodes, d)
                     pulled = real(0.0)
                     for c in ti.static(range(PLANES)):
                         pulled += d_sums[c, y, x] * planes[c, y, x]

@@ -36,6 +36,7 @@ def lens_of(picture: Picture, cat_eye: float) -> Tensor:
 def sums(picture: Picture, lists: Lists, cat_eye: float, result: Tensor) -> None:
     """Write the sums [5, H, W] of a picture; lists of weights only."""
     kernel, lens = direct(cat_eye > 0, dtype_name(result)).gather, lens_of(picture, cat_eye)
+    lists = lists._replace(opaque=False)  # its kernels want all planes
     buffers = Buffers(picture.spread)
     for first, last in forward_bands(picture, lists):
         sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
@@ -49,7 +50,7 @@ def pull(d_sums: Tensor, picture: Picture, lists: Lists, cat_eye: float, gradien
     """Add the gradients of a picture, from those of its sums [5, H, W]."""
     name = dtype_name(d_sums)
     kernels, lens, buffers = direct(cat_eye > 0, name), lens_of(picture, cat_eye), Buffers(d_sums)
-    pad, steps = lists.pad, lists.table.steps
+    pad, steps, lists = lists.pad, lists.table.steps, lists._replace(opaque=False)
     for first, last in forward_bands(picture, lists):
         sources = pack(picture, first, last + 2 * pad, lists, buffers)
         arguments = _arguments(picture, lists, sources, lens, _nearer(picture, sources, pad))
@@ -61,4 +62,4 @@ def pull(d_sums: Tensor, picture: Picture, lists: Lists, cat_eye: float, gradien
         d_place, d_nearer = torch.empty_like(sources.place), torch.empty_like(sources.place)
         _runtime.launch(kernels.pull, *arguments, d_sums, d_values, d_place, d_nearer, top, pad, steps)
         folded = (gradients.planes, gradients.spread, gradients.disparity)
-        _runtime.launch(row_planes(name).fold, d_values, d_place, d_nearer, *folded, top, pad, steps)
+        _runtime.launch(row_planes(False, name).fold, d_values, d_place, d_nearer, *folded, top, pad, steps)

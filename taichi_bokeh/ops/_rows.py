@@ -11,7 +11,8 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.disc_table import STEPS_PER_PIXEL, disc_table
 from taichi_bokeh.kernels.profile import profile as profile_of
-from taichi_bokeh.kernels.row_planes import LANES, row_planes
+from taichi_bokeh.kernels.row_lists import TAPS, entry_size
+from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, row_planes
 from taichi_bokeh.kernels.row_table import row_table
 from taichi_bokeh.kernels.rows import GROUP, HIDDEN_LANES, SEGMENT, rows
 from taichi_bokeh.kernels.separable_occlusion import separable_occlusion
@@ -19,23 +20,18 @@ from taichi_bokeh.ops._common import dtype_name
 
 _BAND_BYTES = 256 << 20  # what the arrays of a band may take
 _LEAST_BAND = 64  # rows
-_MOST_TALL = 128  # rows
+_LEAST_TALL, _MOST_TALL = 16, 512  # rows; the result does not depend on it
 
 
 class Table(NamedTuple):
     """Blur kernels as lists (kernels/row_lists.py) for radii up to a largest."""
 
     heads: Tensor  # [rows, intervals, parts, 4] int32
-    entries: Tensor  # [total, 4]
+    entries: Tensor  # [total, 4], of discs [blocks, 4·TAPS]
     extent: float  # a source of radius r counts for less than extent·|r| + margin px
     margin_px: float
     steps: float  # intervals a pixel of the radius
     shaped: bool
-
-    @property
-    def middle(self) -> int:
-        """The row of heads that belongs to a source's own row."""
-        return self.heads.shape[0] // 2 if self.shaped else 0
 
 
 class Picture(NamedTuple):
@@ -53,7 +49,8 @@ class Lists(NamedTuple):
     table: Table
     nodes: Tensor | None  # [T], disparities; None where nothing is in focus
     pad: int
-    tall: int  # rows of the picture that one thread renders, where it renders several
+    tall: int  # rows of the picture that are one task, where it is several
+    opaque: bool  # throughout: alpha need not be summed up beside 1
 
 
 @lru_cache(maxsize=8)
@@ -78,7 +75,7 @@ def _row_lists(name: str, largest_px: int, dtype: torch.dtype, device: torch.dev
     _runtime.launch(kernels.count, table, heads)
     lengths = heads[..., 2].flatten().to(torch.int64)
     heads[..., 0] = (lengths.cumsum(0) - lengths).view(heads.shape[:3])
-    entries = torch.empty(int(lengths.sum()), 4, dtype=dtype, device=device)
+    entries = torch.empty(int(lengths.sum()), entry_size(shaped=False), dtype=dtype, device=device)
     _runtime.launch(kernels.fill, table, heads, entries)
     return Table(heads, entries, 1.0, margin, float(STEPS_PER_PIXEL[kind]), False)
 
@@ -98,8 +95,9 @@ def lists_for(picture: Picture, name: str, largest_px: float, nodes: tuple[float
 def lists_of(table: Table, picture: Picture, largest_px: float, nodes: tuple[float, ...] | None) -> Lists:
     """The same with a table at hand."""
     at = None if nodes is None else picture.spread.new_tensor(nodes)
-    tall = min(_MOST_TALL, max(16, 16 * (picture.spread.shape[0] // 128)))  # by the picture alone: the bits are then its own
-    return Lists(table, at, math.ceil(table.extent * largest_px + table.margin_px) + 1, tall)
+    pad = math.ceil(table.extent * largest_px + table.margin_px) + 1
+    tall = min(_MOST_TALL, max(_LEAST_TALL, -(-picture.spread.shape[0] // (2 * _runtime.threads()))))
+    return Lists(table, at, pad, tall, torch.equal(*picture.planes[3:]))
 
 
 class Buffers:
@@ -132,6 +130,10 @@ def _lanes(lists: Lists) -> int:
     return LANES if lists.nodes is None else LANES + HIDDEN_LANES
 
 
+def _packed(lists: Lists) -> int:
+    return OPAQUE_LANES if lists.opaque else LANES
+
+
 def forward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
     """Bands of rows of the picture: their sources, padded, and two arrays of sums each of P and of P·τ_k."""
     (height, width), size = picture.spread.shape, picture.spread.element_size()
@@ -149,7 +151,7 @@ def backward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
 class Sources(NamedTuple):
     """A band of padded sources, interleaved."""
 
-    values: Tensor  # [rows, W + 2·pad, LANES]
+    values: Tensor  # [rows, W + 2·pad, LANES or OPAQUE_LANES]
     shares: Tensor  # [rows, W + 2·pad, 4], of a group of nodes
     place: Tensor  # [rows, W + 2·pad]
     widest: Tensor  # [rows]
@@ -158,9 +160,9 @@ class Sources(NamedTuple):
 
 def pack(picture: Picture, top: int, bottom: int, lists: Lists, buffers: Buffers) -> Sources:
     shape = (bottom - top, picture.spread.shape[1] + 2 * lists.pad)
-    values, place, widest = buffers.get("values", *shape, LANES), buffers.get("place", *shape), buffers.get("widest", shape[0])
+    values, place, widest = buffers.get("values", *shape, _packed(lists)), buffers.get("place", *shape), buffers.get("widest", shape[0])
     shares = buffers.get("shares", *(shape if lists.nodes is not None else (1, 1)), 4)
-    pack = row_planes(dtype_name(values)).pack
+    pack = row_planes(lists.opaque, dtype_name(values)).pack
     _runtime.launch(
         pack, picture.planes, picture.spread, values, place, widest, top, lists.pad, lists.table.steps, *lists.table[2:4]
     )
@@ -180,12 +182,12 @@ def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, re
     """Write the sums of a band to the rows of `result`; without one, return those of P·τ_k, [rows, W, C], where wanted."""
     hidden = result is None
     height, width = (size - 2 * lists.pad for size in sources.place.shape)
-    lanes = HIDDEN_LANES if hidden else LANES
+    lanes = HIDDEN_LANES if hidden else _packed(lists)
     step, whole = (buffers.get(f"{name}, {lanes}", height, width, lanes) for name in ("step", "whole"))
     table = lists.table
     sums_ = step.new_empty(1, 1, 1) if result is None else result
     arguments = (*sources[:4], table.heads, table.entries, wanted, _longest(step.device), step, whole, sums_)
-    kernels = rows(table.shaped, hidden, dtype_name(step), _block_dim(step.device))
+    kernels = rows(table.shaped, hidden, lists.opaque, dtype_name(step), _block_dim(step.device))
     if kernels.spread_tall is not None and _longest(step.device) > wanted.shape[1]:
         whole_rows = (sources.values, *sources[2:4], table.heads, table.entries, step, whole, sums_)
         _runtime.launch(kernels.spread_tall, *whole_rows, lists.tall, sources.top, lists.pad)
@@ -206,8 +208,8 @@ def sums(picture: Picture, lists: Lists, result: Tensor) -> None:
         sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
         _spread(sources, lists, _segments(last - first, width, result.device), buffers, result)
         for group, hidden in _hidden_sums(picture, lists, sources, first, last, buffers):
-            arguments = (*picture, lists.nodes, group, hidden, *lists.table[:2], lists.table.steps, lists.table.middle)
-            _runtime.launch(separable_occlusion(name).occlude, result, *arguments, first)
+            arguments = (*picture, lists.nodes, group, hidden, *lists.table[:2], lists.table.steps)
+            _runtime.launch(separable_occlusion(lists.table.shaped, name).occlude, result, *arguments, first)
         _runtime.report(last, height)
 
 
@@ -217,7 +219,7 @@ def _hidden_sums(
     """Number and S_k of each group of nodes, in the segments that hold pixels in focus; nothing where there are none."""
     if lists.nodes is None:
         return
-    kernels = separable_occlusion(dtype_name(picture.spread))
+    kernels = separable_occlusion(lists.table.shaped, dtype_name(picture.spread))
     wanted = _segments(last - first, picture.spread.shape[1], picture.spread.device)
     _runtime.launch(kernels.wanted, picture.in_focus, wanted, first)
     if wanted.device.type == "cpu" and not bool(wanted.any()):
@@ -230,16 +232,16 @@ def _hidden_sums(
 
 def pull(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Picture) -> None:
     """Add the gradients of a picture, from those of its sums [5, H, W]."""
-    buffers = Buffers(d_sums)
+    buffers, all_planes = Buffers(d_sums), lists._replace(opaque=False)
     if lists.nodes is not None:
-        kernel = separable_occlusion(dtype_name(d_sums)).occlude_adjoint
+        kernel = separable_occlusion(lists.table.shaped, dtype_name(d_sums)).occlude_adjoint
         for first, last in forward_bands(picture, lists):
             sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
             for group, hidden in _hidden_sums(picture, lists, sources, first, last, buffers):
-                arguments = (*picture, lists.nodes, group, hidden, *lists.table[:2], lists.table.steps, lists.table.middle)
+                arguments = (*picture, lists.nodes, group, hidden, *lists.table[:2], lists.table.steps)
                 _runtime.launch(kernel, d_sums, *arguments, *gradients, first)
     for top, bottom in backward_bands(picture, lists):
-        _pull_band(d_sums, picture, lists, gradients, pack(picture, top, bottom, lists, buffers), buffers)
+        _pull_band(d_sums, picture, all_planes, gradients, pack(picture, top, bottom, all_planes, buffers), buffers)
 
 
 def _pull_band(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Picture, sources: Sources, buffers: Buffers) -> None:
@@ -247,7 +249,7 @@ def _pull_band(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Pictur
     name, pad, table = dtype_name(d_sums), lists.pad, lists.table
     height, width = picture.spread.shape
     first, last = max(0, sources.top - 2 * pad), min(height, sources.top + sources.place.shape[0])
-    edge = 2 * pad + 1
+    edge = 2 * pad + TAPS
     before = buffers.get("before", last - first, width + 1, dtype=torch.int32)
     d_values = buffers.get("d_values", *sources.values.shape)
     d_place, d_nearer = (buffers.get(which, *sources.place.shape) for which in ("d_place", "d_nearer"))
@@ -257,13 +259,14 @@ def _pull_band(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Pictur
 
     def launch(hidden: bool, d_whole: Tensor, d_step: Tensor) -> None:
         arguments = (*sources[:4], table.heads, table.entries, d_whole, d_step, before, d_values, d_place, d_nearer)
-        _runtime.launch(rows(table.shaped, hidden, name, _block_dim(d_sums.device)).pull, *arguments, sources.top - first, pad)
+        kernel = rows(table.shaped, hidden, False, name, _block_dim(d_sums.device)).pull
+        _runtime.launch(kernel, *arguments, sources.top - first, pad, edge)
 
     arrays = cotangents(LANES)
-    _runtime.launch(row_planes(name).cotangent, d_sums, *arrays, before, first, edge)
+    _runtime.launch(row_planes(False, name).cotangent, d_sums, *arrays, before, first, edge)
     launch(False, *arrays)
     if lists.nodes is not None:
-        kernels = separable_occlusion(name)
+        kernels = separable_occlusion(table.shaped, name)
         arrays = cotangents(HIDDEN_LANES)
         for group in range(len(lists.nodes) // GROUP):
             node = (picture.disparity, lists.nodes, group)
@@ -273,4 +276,4 @@ def _pull_band(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Pictur
             _runtime.launch(kernels.shares, *node, sources.shares, sources.top, pad)
             launch(True, *arrays)
     folded = (gradients.planes, gradients.spread, gradients.disparity)
-    _runtime.launch(row_planes(name).fold, d_values, d_place, d_nearer, *folded, sources.top, pad, table.steps)
+    _runtime.launch(row_planes(False, name).fold, d_values, d_place, d_nearer, *folded, sources.top, pad, table.steps)
