@@ -86,12 +86,13 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         return head[1] + TAPS * head[2]
 
     @ti.func
-    def on_the_right(weights, kind, block):
-        """A step up on the left is one down on the right; the weight of the column itself counts once."""
-        result = ti.select(kind == STEPS, -weights, weights)
-        if kind == WEIGHTS and block == 0:
-            result[0] = 0.0
-        return result
+    def signs(kind, block):
+        """Of the right side, for its first entry and the others.
+
+        A step up on the left is one down on the right; the weight of the source's own column counts once.
+        """
+        own = ti.select(block == 0, real(0.0), real(1.0))
+        return ti.select(kind == STEPS, vec2(-1.0, -1.0), vec2(own, 1.0))
 
     @ti.func
     def ends_of(x, head, block):
@@ -104,24 +105,26 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         return lists[ti.abs(dy), ti.cast(at, ti.i32), 0][2] > 0
 
     @ti.func
-    def add_block(target: ti.template(), row, ends, on_left, on_right, source):
+    def add_block(target: ti.template(), row, ends, weights, source):
+        """Steps."""
         before = [target[row, ends[0] - j] for j in ti.static(range(TAPS))]
         for j in ti.static(range(TAPS)):
-            target[row, ends[0] - j] = before[j] + on_left[j] * source
+            target[row, ends[0] - j] = before[j] + weights[j] * source
         behind = [target[row, ends[1] + j] for j in ti.static(range(TAPS))]
         for j in ti.static(range(TAPS)):
-            target[row, ends[1] + j] = behind[j] + on_right[j] * source
+            target[row, ends[1] + j] = behind[j] - weights[j] * source
 
     @ti.func
-    def add_clipped(target: ti.template(), row, ends, on_left, on_right, source, first, last, kind):
+    def add_clipped(target: ti.template(), row, ends, weights, sign, source, first, last, kind):
         for j in ti.static(range(TAPS)):
             left, right = ends[0] - j, ends[1] + j
             if kind == STEPS:
                 left, right = ti.max(left, first), ti.max(right, first)
+            part = weights[j] * source
             if first <= left < last:
-                target[row, left] = target[row, left] + on_left[j] * source
+                target[row, left] = target[row, left] + part
             if first <= right < last:
-                target[row, right] = target[row, right] + on_right[j] * source
+                target[row, right] = target[row, right] + sign[ti.min(j, 1)] * part
 
     @ti.func
     def add(
@@ -145,15 +148,14 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
             inside = x - reach >= first and x + reach < last
             for block in range(head[2]):
                 ends = ends_of(x, head, block)
-                on_left = values(entries, head[0] + block, at - interval)
-                on_right = on_the_right(on_left, head[3], block)
+                weights, sign = values(entries, head[0] + block, at - interval), signs(head[3], block)
                 if head[3] == STEPS:
                     if inside:
-                        add_block(step, row, ends, on_left, on_right, source)
+                        add_block(step, row, ends, weights, source)
                     else:
-                        add_clipped(step, row, ends, on_left, on_right, source, first, last, STEPS)
+                        add_clipped(step, row, ends, weights, sign, source, first, last, STEPS)
                 else:
-                    add_clipped(whole, row, ends, on_left, on_right, source, first, last, WEIGHTS)
+                    add_clipped(whole, row, ends, weights, sign, source, first, last, WEIGHTS)
 
     @ti.func
     def extent(lists: ti.template(), dy, at):
@@ -169,16 +171,16 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         total, total_slope = vec(0.0), vec(0.0)
         for block in range(head[2]):
             ends = ends_of(x, head, block)
-            on_left, slope_left = values(entries, head[0] + block, t), slopes(entries, head[0] + block, t)
-            on_right, slope_right = on_the_right(on_left, head[3], block), on_the_right(slope_left, head[3], block)
+            weights, by_radius = values(entries, head[0] + block, t), slopes(entries, head[0] + block, t)
+            sign = signs(head[3], block)
             for j in ti.static(range(TAPS)):
-                left, right = vec(0.0), vec(0.0)
+                both = vec(0.0)
                 if head[3] == STEPS:
-                    left, right = d_step[row, ends[0] - j], d_step[row, ends[1] + j]
+                    both = d_step[row, ends[0] - j] - d_step[row, ends[1] + j]
                 else:
-                    left, right = d_whole[row, ends[0] - j], d_whole[row, ends[1] + j]
-                total += on_left[j] * left + on_right[j] * right
-                total_slope += slope_left[j] * left + slope_right[j] * right
+                    both = d_whole[row, ends[0] - j] + sign[ti.min(j, 1)] * d_whole[row, ends[1] + j]
+                total += weights[j] * both
+                total_slope += by_radius[j] * both
         return total, total_slope
 
     @ti.func
@@ -187,10 +189,10 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         block, t = lists[0, interval, 0][0], at - interval
         return vec2(values(entries, block, t)[0], slopes(entries, block, t)[0])
 
-    return RowLists(reaches, add, extent, gather, at_itself, _fours(lanes, dtype, values, slopes, on_the_right, ends_of))
+    return RowLists(reaches, add, extent, gather, at_itself, _fours(lanes, dtype, values, slopes, signs, ends_of))
 
 
-def _fours(lanes: int, dtype: str, values: Any, slopes: Any, on_the_right: Any, ends_of: Any) -> Fours:
+def _fours(lanes: int, dtype: str, values: Any, slopes: Any, signs: Any, ends_of: Any) -> Fours:
     real = REAL[dtype]
     vec = ti.types.vector(lanes, real)
 
@@ -237,12 +239,15 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, on_the_right: Any, 
             ends = ends_of(x, head, block)
             left = [vec(0.0) for _ in ti.static(range(_SPAN))]
             right = [vec(0.0) for _ in ti.static(range(_SPAN))]
+            sign = signs(head[3], block)
             for m in ti.static(range(FOUR)):
-                on_left = values(entries, begins[m] + block, at[m] - intervals[m])
-                on_right = on_the_right(on_left, head[3], block)
+                weights = values(entries, begins[m] + block, at[m] - intervals[m])
                 for j in ti.static(range(TAPS)):
-                    left[m + TAPS - 1 - j] += on_left[j] * source[m]
-                    right[m + j] += on_right[j] * source[m]
+                    part = weights[j] * source[m]
+                    left[m + TAPS - 1 - j] += part
+                    right[m + j] += part if ti.static(j > 0) else sign[0] * sign[1] * part
+            for i in ti.static(range(_SPAN)):
+                right[i] *= sign[1]
             if head[3] == STEPS:
                 if to_above:
                     add_span(step, above, ends[0] - TAPS + 1, left)
@@ -267,34 +272,43 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, on_the_right: Any, 
         place: ti.template(),
         y,
         k,
-        row,
         x,
         dy,
+        above,
+        below,
+        from_above,
+        from_below,
     ):
-        """Totals of all, then their slopes."""
+        """Totals of all, then their slopes: of both rows, which have the same weights."""
         at = [place[y, k + m] for m in ti.static(range(FOUR))]
         intervals = [ti.cast(at[m], ti.i32) for m in ti.static(range(FOUR))]
-        begins = [lists[ti.abs(dy), intervals[m], 0][0] for m in ti.static(range(FOUR))]
-        head = lists[ti.abs(dy), intervals[0], 0]
+        begins = [lists[dy, intervals[m], 0][0] for m in ti.static(range(FOUR))]
+        head = lists[dy, intervals[0], 0]
         total = [vec(0.0) for _ in ti.static(range(FOUR))]
         total_slope = [vec(0.0) for _ in ti.static(range(FOUR))]
         for block in range(head[2]):
             ends = ends_of(x, head, block)
             left = [vec(0.0) for _ in ti.static(range(_SPAN))]
             right = [vec(0.0) for _ in ti.static(range(_SPAN))]
-            if head[3] == STEPS:
-                for i in ti.static(range(_SPAN)):
-                    left[i], right[i] = d_step[row, ends[0] - TAPS + 1 + i], d_step[row, ends[1] + i]
-            else:
-                for i in ti.static(range(_SPAN)):
-                    left[i], right[i] = d_whole[row, ends[0] - TAPS + 1 + i], d_whole[row, ends[1] + i]
+            sign = signs(head[3], block)
+            for side in ti.static(range(2)):
+                row = above if ti.static(side == 0) else below
+                if from_above if ti.static(side == 0) else from_below:
+                    if head[3] == STEPS:
+                        for i in ti.static(range(_SPAN)):
+                            left[i] += d_step[row, ends[0] - TAPS + 1 + i]
+                            right[i] -= d_step[row, ends[1] + i]
+                    else:
+                        for i in ti.static(range(_SPAN)):
+                            left[i] += d_whole[row, ends[0] - TAPS + 1 + i]
+                            right[i] += d_whole[row, ends[1] + i]
             for m in ti.static(range(FOUR)):
-                on_left = values(entries, begins[m] + block, at[m] - intervals[m])
-                slope_left = slopes(entries, begins[m] + block, at[m] - intervals[m])
-                on_right, slope_right = on_the_right(on_left, head[3], block), on_the_right(slope_left, head[3], block)
+                weights = values(entries, begins[m] + block, at[m] - intervals[m])
+                by_radius = slopes(entries, begins[m] + block, at[m] - intervals[m])
                 for j in ti.static(range(TAPS)):
-                    total[m] += on_left[j] * left[m + TAPS - 1 - j] + on_right[j] * right[m + j]
-                    total_slope[m] += slope_left[j] * left[m + TAPS - 1 - j] + slope_right[j] * right[m + j]
+                    both = left[m + TAPS - 1 - j] + (right[m + j] if ti.static(j > 0) else sign[0] * sign[1] * right[m + j])
+                    total[m] += weights[j] * both
+                    total_slope[m] += by_radius[j] * both
         return total[0], total[1], total[2], total[3], total_slope[0], total_slope[1], total_slope[2], total_slope[3]
 
     return Fours(alike, add, gather)

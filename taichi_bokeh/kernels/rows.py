@@ -234,7 +234,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         return before[row, ti.math.clamp(last, 0, width)] > before[row, ti.math.clamp(first, 0, width)]
 
     @ti.func
-    def give_back_four(
+    def pull_one(
         sources: ti.template(),
         shares: ti.template(),
         place: ti.template(),
@@ -242,6 +242,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         entries: ti.template(),
         d_step: ti.template(),
         d_whole: ti.template(),
+        before: ti.template(),
         d_sources: ti.template(),
         d_place: ti.template(),
         d_nearer: ti.template(),
@@ -250,10 +251,45 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         row,
         x,
         dy,
+        edge,
     ):
-        if ti.static(not shaped):
+        """What source k of row y, at column x, takes back from one row."""
+        width = before.shape[1] - 1
+        ends = extent(lists, dy, place[y, k])
+        if ends[1] >= ends[0] and counts(before, row, x + ends[0], x + ends[1] + 1, width):
+            total, total_slope = gather(d_step, d_whole, lists, entries, row, edge + x, dy, place[y, k])
+            give_back(sources, shares, total, total_slope, d_sources, d_place, d_nearer, y, k)
+
+    @ti.func
+    def pull_four(
+        sources: ti.template(),
+        shares: ti.template(),
+        place: ti.template(),
+        lists: ti.template(),
+        entries: ti.template(),
+        d_step: ti.template(),
+        d_whole: ti.template(),
+        before: ti.template(),
+        d_sources: ti.template(),
+        d_place: ti.template(),
+        d_nearer: ti.template(),
+        y,
+        k,
+        x,
+        dy,
+        above,
+        below,
+        from_above,
+        from_below,
+        edge,
+    ):
+        """What sources k … k + FOUR − 1 take back from both rows."""
+        width = before.shape[1] - 1
+        ends = extent(lists, dy, place[y, k])
+        first, last = x + ends[0], x + FOUR + ends[1]
+        if from_above and counts(before, above, first, last, width) or from_below and counts(before, below, first, last, width):
             a, b, c, d, a_slope, b_slope, c_slope, d_slope = fours.gather(
-                d_step, d_whole, lists, entries, place, y, k, row, x, dy
+                d_step, d_whole, lists, entries, place, y, k, edge + x, dy, above, below, from_above, from_below
             )
             give_back(sources, shares, a, a_slope, d_sources, d_place, d_nearer, y, k)
             give_back(sources, shares, b, b_slope, d_sources, d_place, d_nearer, y, k + 1)
@@ -294,27 +330,38 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
                     d_place[y, k], d_nearer[y, k] = 0.0, 0.0
             reach = ti.cast(widest[y], ti.i32)
             own = y + top - pad
-            for row in range(ti.max(0, own - reach), ti.min(height, own + reach + 1)):
-                if before[row, width] > 0:
-                    dy, all_count = row - own, before[row, width] == width
-                    for four in range((end - begin + FOUR - 1) // FOUR):
-                        k = begin + FOUR * four
-                        together = False
-                        if ti.static(not shaped):
-                            together = k + FOUR <= end and fours.alike(lists, place, y, k, edge + k - pad, dy, d_step.shape[1])
-                        if together:
-                            ends = extent(lists, dy, place[y, k])
-                            if all_count or counts(before, row, k - pad + ends[0], k - pad + FOUR + ends[1], width):
-                                give_back_four(
-                                    sources, shares, place, lists, entries, d_step, d_whole, d_sources, d_place, d_nearer,
-                                    y, k, row, edge + k - pad, dy,
+            if ti.static(shaped):
+                for row in range(ti.max(0, own - reach), ti.min(height, own + reach + 1)):
+                    if before[row, width] > 0:
+                        for k in range(begin, end):
+                            pull_one(
+                                sources, shares, place, lists, entries, d_step, d_whole, before, d_sources, d_place, d_nearer,
+                                y, k, row, k - pad, row - own, edge,
+                            )  # fmt: skip
+            else:
+                for dy in range(reach + 1):
+                    above, below = own - dy, own + dy
+                    from_above, from_below = 0 <= above and above < height, dy > 0 and 0 <= below and below < height
+                    if from_above:
+                        from_above = before[above, width] > 0
+                    if from_below:
+                        from_below = before[below, width] > 0
+                    if from_above or from_below:
+                        for four in range((end - begin + FOUR - 1) // FOUR):
+                            k = begin + FOUR * four
+                            if k + FOUR <= end and fours.alike(lists, place, y, k, edge + k - pad, dy, d_step.shape[1]):
+                                pull_four(
+                                    sources, shares, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
+                                    d_nearer, y, k, k - pad, dy, above, below, from_above, from_below, edge,
                                 )  # fmt: skip
-                        else:
-                            for one in range(k, ti.min(k + FOUR, end)):
-                                x, at = one - pad, place[y, one]
-                                ends = extent(lists, dy, at)
-                                if ends[1] >= ends[0] and (all_count or counts(before, row, x + ends[0], x + ends[1] + 1, width)):
-                                    total, total_slope = gather(d_step, d_whole, lists, entries, row, edge + x, dy, at)
-                                    give_back(sources, shares, total, total_slope, d_sources, d_place, d_nearer, y, one)
+                            else:
+                                for one in range(k, ti.min(k + FOUR, end)):
+                                    for side in range(2):
+                                        if from_above if side == 0 else from_below:
+                                            row = ti.select(side == 0, above, below)
+                                            pull_one(
+                                                sources, shares, place, lists, entries, d_step, d_whole, before, d_sources,
+                                                d_place, d_nearer, y, one, row, one - pad, dy, edge,
+                                            )  # fmt: skip
 
     return Rows(spread, None if shaped or hidden else tall, pull)
