@@ -82,6 +82,11 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         return taps([(3 * p[3 * TAPS + j] * t + 2 * p[2 * TAPS + j]) * t + p[TAPS + j] for j in ti.static(range(TAPS))])
 
     @ti.func
+    def pick(block, j):
+        """block[j] for a j that is known at run time only."""
+        return ti.select(j < 2, ti.select(j == 0, block[0], block[1]), ti.select(j == 2, block[2], block[3]))
+
+    @ti.func
     def reach_of(head):
         return head[1] + TAPS * head[2]
 
@@ -105,28 +110,6 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         return lists[ti.abs(dy), ti.cast(at, ti.i32), 0][2] > 0
 
     @ti.func
-    def add_block(target: ti.template(), row, ends, weights, source):
-        """Steps."""
-        before = [target[row, ends[0] - j] for j in ti.static(range(TAPS))]
-        for j in ti.static(range(TAPS)):
-            target[row, ends[0] - j] = before[j] + weights[j] * source
-        behind = [target[row, ends[1] + j] for j in ti.static(range(TAPS))]
-        for j in ti.static(range(TAPS)):
-            target[row, ends[1] + j] = behind[j] - weights[j] * source
-
-    @ti.func
-    def add_clipped(target: ti.template(), row, ends, weights, sign, source, first, last, kind):
-        for j in ti.static(range(TAPS)):
-            left, right = ends[0] - j, ends[1] + j
-            if kind == STEPS:
-                left, right = ti.max(left, first), ti.max(right, first)
-            part = weights[j] * source
-            if first <= left < last:
-                target[row, left] = target[row, left] + part
-            if first <= right < last:
-                target[row, right] = target[row, right] + sign[ti.min(j, 1)] * part
-
-    @ti.func
     def add(
         step: ti.template(),
         whole: ti.template(),
@@ -145,17 +128,23 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         head = lists[ti.abs(dy), interval, 0]
         reach = reach_of(head)
         if head[2] > 0 and x - reach < last and x + reach >= first:
-            inside = x - reach >= first and x + reach < last
             for block in range(head[2]):
                 ends = ends_of(x, head, block)
-                weights, sign = values(entries, head[0] + block, at - interval), signs(head[3], block)
-                if head[3] == STEPS:
-                    if inside:
-                        add_block(step, row, ends, weights, source)
+                weights = values(entries, head[0] + block, at - interval)
+                for j in range(TAPS):
+                    part = pick(weights, j) * source
+                    left, right = ends[0] - j, ends[1] + j
+                    if head[3] == STEPS:
+                        left, right = ti.max(left, first), ti.max(right, first)
+                        if left < last:
+                            step[row, left] = step[row, left] + part
+                        if right < last:
+                            step[row, right] = step[row, right] - part
                     else:
-                        add_clipped(step, row, ends, weights, sign, source, first, last, STEPS)
-                else:
-                    add_clipped(whole, row, ends, weights, sign, source, first, last, WEIGHTS)
+                        if first <= left < last:
+                            whole[row, left] = whole[row, left] + part
+                        if first <= right < last and right > left:
+                            whole[row, right] = whole[row, right] + part
 
     @ti.func
     def extent(lists: ti.template(), dy, at):
@@ -172,15 +161,17 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         for block in range(head[2]):
             ends = ends_of(x, head, block)
             weights, by_radius = values(entries, head[0] + block, t), slopes(entries, head[0] + block, t)
-            sign = signs(head[3], block)
-            for j in ti.static(range(TAPS)):
+            for j in range(TAPS):
+                left, right = ends[0] - j, ends[1] + j
                 both = vec(0.0)
                 if head[3] == STEPS:
-                    both = d_step[row, ends[0] - j] - d_step[row, ends[1] + j]
+                    both = d_step[row, left] - d_step[row, right]
                 else:
-                    both = d_whole[row, ends[0] - j] + sign[ti.min(j, 1)] * d_whole[row, ends[1] + j]
-                total += weights[j] * both
-                total_slope += by_radius[j] * both
+                    both = d_whole[row, left]
+                    if right > left:
+                        both += d_whole[row, right]
+                total += pick(weights, j) * both
+                total_slope += pick(by_radius, j) * both
         return total, total_slope
 
     @ti.func

@@ -54,6 +54,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
     lanes = HIDDEN_LANES if hidden else narrow.n
     vec = ti.types.vector(lanes, real)
     reaches, add, extent, gather, _, fours = row_lists(shaped, lanes, dtype)
+    in_fours = not (shaped or hidden)  # the other's code would take long to compile
     pixels = ti.types.ndarray(dtype=vec, ndim=2)  # [rows, columns] of sums
     interleaved = ti.types.ndarray(dtype=narrow, ndim=2)
     quads = ti.types.ndarray(dtype=vec4, ndim=2)
@@ -330,7 +331,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
                     d_place[y, k], d_nearer[y, k] = 0.0, 0.0
             reach = ti.cast(widest[y], ti.i32)
             own = y + top - pad
-            if ti.static(shaped):
+            if ti.static(not in_fours):
                 for row in range(ti.max(0, own - reach), ti.min(height, own + reach + 1)):
                     if before[row, width] > 0:
                         for k in range(begin, end):
@@ -364,4 +365,4 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
                                                 d_place, d_nearer, y, one, row, one - pad, dy, edge,
                                             )  # fmt: skip
 
-    return Rows(spread, None if shaped or hidden else tall, pull)
+    return Rows(spread, tall if in_fours else None, pull)
