@@ -21,6 +21,7 @@ segments only. Sources are padded by `pad` px on every side. Other openings than
 (kernels/row_lists.py).
 """
 
+import math
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -34,6 +35,12 @@ GROUP = 3  # nodes at a time
 TALL_WAYS = 512  # as WAYS, for as few tasks as there are threads
 CHUNK = 128  # sources of a row that are added to all their rows before the next
 HIDDEN_LANES = 16  # of their planes
+BLOCK = 8  # rows that are near one another in memory and in time
+
+
+def stride_of(count: int) -> int:
+    """The step of `scattered`: prime to `count`, and near the golden section of it."""
+    return next(step for step in range(max(1, round(0.618 * count)), 2 * count) if math.gcd(step, count) == 1)
 
 
 class Rows(NamedTuple):
@@ -66,6 +73,11 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
     polynomials = ti.types.ndarray(dtype=ti.types.vector(entry_size(shaped), real), ndim=1)
 
     @ti.func
+    def scattered(turn, count, stride):
+        """The turns of a thread are one stretch of all; what it does then is spread over the picture."""
+        return ti.cast(ti.cast(turn, ti.i64) * stride % count, ti.i32)
+
+    @ti.func
     def planes_of(sources: ti.template(), shares: ti.template(), y, k):
         """P, or P·τ_k for three k, with the shares τ_k."""
         result = vec(0.0)
@@ -94,6 +106,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         sums: planar,
         top: ti.i32,
         pad: ti.i32,
+        stride: ti.i32,
     ):
         """Writes s to `sums` [5, H, W] from row `top` on, or if hidden to `whole` [rows, W]; in the wanted segments.
 
@@ -101,9 +114,10 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         widest: how far, in px, any of a row of sources may count; wanted [rows, segments]: runs are cut at every `longest`.
         """
         ti.loop_config(block_dim=block_dim)
-        for row, way in ti.ndrange(whole.shape[0], WAYS):
-            width = whole.shape[1]
-            for segment in range(way * longest, wanted.shape[1]):
+        blocks = (whole.shape[0] + BLOCK - 1) // BLOCK
+        for turn, way in ti.ndrange(blocks * BLOCK, WAYS):
+            row, width = BLOCK * scattered(turn // BLOCK, blocks, stride) + turn % BLOCK, whole.shape[1]
+            for segment in range(way * longest, wanted.shape[1] if row < whole.shape[0] else 0):
                 begins = wanted[row, segment] != 0 and (segment % longest == 0 or wanted[row, segment - 1] == 0)
                 if (segment // longest) % WAYS == way and begins:
                     end = segment + 1
@@ -175,11 +189,14 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         height: ti.i32,
         top: ti.i32,
         pad: ti.i32,
+        stride: ti.i32,
     ):
         """As `spread`, for whole rows, `height` of which are one task: it weighs a source once for two rows."""
         ti.loop_config(block_dim=block_dim)
-        for task, way in ti.ndrange((whole.shape[0] + height - 1) // height, TALL_WAYS):
+        tasks = (whole.shape[0] + height - 1) // height
+        for turn, way in ti.ndrange(tasks, TALL_WAYS):
             if way == 0:
+                task = scattered(turn, tasks, stride)
                 first, last = task * height, ti.min((task + 1) * height, whole.shape[0])
                 for row in range(first, last):
                     for x in range(whole.shape[1]):
@@ -314,6 +331,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         top: ti.i32,
         pad: ti.i32,
         edge: ti.i32,
+        stride: ti.i32,
     ):
         """Writes the gradients of a band of padded sources, of their place and of their disparity; adds them if hidden.
 
@@ -322,7 +340,8 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         counted from the first row of g.
         """
         ti.loop_config(block_dim=block_dim)
-        for y, way in ti.ndrange(sources.shape[0], WAYS):
+        for turn, way in ti.ndrange(sources.shape[0], WAYS):
+            y = scattered(turn, sources.shape[0], stride)
             height, width = before.shape[0], before.shape[1] - 1
             begin, end = way * sources.shape[1] // WAYS, (way + 1) * sources.shape[1] // WAYS
             if ti.static(not hidden):

@@ -14,11 +14,11 @@ from taichi_bokeh.kernels.profile import profile as profile_of
 from taichi_bokeh.kernels.row_lists import TAPS, entry_size
 from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, row_planes
 from taichi_bokeh.kernels.row_table import row_table
-from taichi_bokeh.kernels.rows import GROUP, HIDDEN_LANES, SEGMENT, rows
+from taichi_bokeh.kernels.rows import BLOCK, GROUP, HIDDEN_LANES, SEGMENT, rows, stride_of
 from taichi_bokeh.kernels.separable_occlusion import separable_occlusion
 from taichi_bokeh.ops._common import dtype_name
 
-_BAND_BYTES = 256 << 20  # what the arrays of a band may take
+_BAND_BYTES = 512 << 20  # what the arrays of a band may take
 _LEAST_BAND = 64  # rows
 _LEAST_TALL, _MOST_TALL = 16, 512  # rows; the result does not depend on it
 
@@ -126,8 +126,8 @@ def _bands(height: int, bytes_a_row: int, bytes_a_padded_row: int, padding: int,
         yield first, min(height, first + step)
 
 
-def _lanes(lists: Lists) -> int:
-    return LANES if lists.nodes is None else LANES + HIDDEN_LANES
+def _lanes(lists: Lists, lanes: int) -> int:
+    return lanes if lists.nodes is None else lanes + HIDDEN_LANES
 
 
 def _packed(lists: Lists) -> int:
@@ -137,14 +137,14 @@ def _packed(lists: Lists) -> int:
 def forward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
     """Bands of rows of the picture: their sources, padded, and two arrays of sums each of P and of P·τ_k."""
     (height, width), size = picture.spread.shape, picture.spread.element_size()
-    sources = (LANES + 5) * (width + 2 * lists.pad)
-    return _bands(height, 2 * _lanes(lists) * width * size, sources * size, 2 * lists.pad, lists.tall)
+    sources = (_packed(lists) + 5) * (width + 2 * lists.pad)
+    return _bands(height, 2 * _lanes(lists, _packed(lists)) * width * size, sources * size, 2 * lists.pad, lists.tall)
 
 
 def backward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
     """Bands of rows of padded sources: they and their gradients, and two arrays of cotangents, padded, each of P and P·τ_k."""
     (height, width), size = picture.spread.shape, picture.spread.element_size()
-    sources, cotangents = (2 * LANES + 7) * (width + 2 * lists.pad), 2 * _lanes(lists) * (width + 4 * lists.pad)
+    sources, cotangents = (2 * LANES + 7) * (width + 2 * lists.pad), 2 * _lanes(lists, LANES) * (width + 4 * lists.pad)
     return _bands(height + 2 * lists.pad, sources * size, cotangents * size, 2 * lists.pad)
 
 
@@ -190,9 +190,9 @@ def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, re
     kernels = rows(table.shaped, hidden, lists.opaque, dtype_name(step), _block_dim(step.device))
     if kernels.spread_tall is not None and _longest(step.device) > wanted.shape[1]:
         whole_rows = (sources.values, *sources[2:4], table.heads, table.entries, step, whole, sums_)
-        _runtime.launch(kernels.spread_tall, *whole_rows, lists.tall, sources.top, lists.pad)
+        _runtime.launch(kernels.spread_tall, *whole_rows, lists.tall, sources.top, lists.pad, stride_of(-(-height // lists.tall)))
     else:
-        _runtime.launch(kernels.spread, *arguments, sources.top, lists.pad)
+        _runtime.launch(kernels.spread, *arguments, sources.top, lists.pad, stride_of(-(-height // BLOCK)))
     return whole
 
 
@@ -260,7 +260,7 @@ def _pull_band(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Pictur
     def launch(hidden: bool, d_whole: Tensor, d_step: Tensor) -> None:
         arguments = (*sources[:4], table.heads, table.entries, d_whole, d_step, before, d_values, d_place, d_nearer)
         kernel = rows(table.shaped, hidden, False, name, _block_dim(d_sums.device)).pull
-        _runtime.launch(kernel, *arguments, sources.top - first, pad, edge)
+        _runtime.launch(kernel, *arguments, sources.top - first, pad, edge, stride_of(sources.place.shape[0]))
 
     arrays = cotangents(LANES)
     _runtime.launch(row_planes(False, name).cotangent, d_sums, *arrays, before, first, edge)
