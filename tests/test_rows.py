@@ -7,6 +7,7 @@ import torch
 
 import taichi_bokeh as tb
 from taichi_bokeh import _scatter
+from taichi_bokeh.kernels.rows import stride_of
 from taichi_bokeh.kernels.separable_occlusion import focus_nodes
 from taichi_bokeh.ops import _rows
 from tests.scenes import flat_layers, leaves, random_layers, relative_error
@@ -129,6 +130,41 @@ def test_bands_of_rows_leave_no_trace(monkeypatch):
     assert torch.equal(whole, bands)
     for ours, theirs in zip(bands_gradients[:3], whole_gradients[:3], strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("height", [1, 7, 512])
+def test_tasks_of_any_height_give_the_same_bits(height, monkeypatch):
+    """Their height is that which suits the number of threads."""
+    layers = random_layers(height=150, width=70, dtype=torch.float32)
+    whole = tb.render(layers, tb.ThinLens(30.0, 0.5), algorithm="fast")
+    monkeypatch.setattr(_rows, "_LEAST_TALL", height)
+    monkeypatch.setattr(_rows, "_MOST_TALL", height)
+    assert torch.equal(tb.render(layers, tb.ThinLens(30.0, 0.5), algorithm="fast"), whole)
+
+
+def test_opaque_layers_are_summed_without_the_plane_of_alpha(monkeypatch):
+    noise = random_layers(height=40, width=90, dtype=torch.float64)
+    layers = tb.Layers(noise.rgb, torch.ones_like(noise.alpha), noise.disparity)
+    opaque = picture_and_gradients(layers, 25.0, 0.51, algorithm="fast")
+    found, lists_of = [], _rows.lists_of
+
+    def with_alpha(*arguments):
+        lists = lists_of(*arguments)
+        found.append(lists.opaque)
+        return lists._replace(opaque=False)
+
+    monkeypatch.setattr(_rows, "lists_of", with_alpha)
+    transparent = picture_and_gradients(layers, 25.0, 0.51, algorithm="fast")
+    assert set(found) == {True}
+    torch.testing.assert_close(opaque[0], transparent[0], atol=1e-12, rtol=0)
+    for ours, theirs in zip(opaque[1], transparent[1], strict=True):
+        torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 97, 540, 1080])
+def test_every_row_has_its_turn(count):
+    step = stride_of(count)
+    assert sorted(turn * step % count for turn in range(count)) == list(range(count))
 
 
 @pytest.mark.parametrize("profile", ["disc", "soft"])

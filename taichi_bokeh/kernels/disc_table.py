@@ -26,12 +26,13 @@ SPAN_PX = 3  # the nodes of an offset cover this much radius, from max(ρ − LE
 LEAD_PX = 1.5
 #: Below this radius a source is a mixture of a point on its own pixel and a disc of this radius. A node in either table.
 LEAST_RADIUS_PX = 1 / 16
-_GAUSS_NODES, _GAUSS_WEIGHTS = (tuple(map(float, v)) for v in np.polynomial.legendre.leggauss(8))
+#: Nodes and weights, [8, 2]: an argument of the kernel, as a loop over it compiles sooner than what it unrolls to.
+GAUSS = np.stack(np.polynomial.legendre.leggauss(8), 1)
 _CUTS = 9
 
 
 class DiscTable(NamedTuple):
-    build: Any  # kernel: (table [size, size, nodes, 2])
+    build: Any  # kernel: (table [size, size, nodes, 2], GAUSS as a tensor)
     sample: Any  # func: (table, row, column, radius, distance) -> vec2(E, E′)
     nodes: int
 
@@ -44,6 +45,7 @@ def disc_table(dtype: str) -> DiscTable:
     vec2 = ti.types.vector(2, real)
     cut_list = ti.types.vector(_CUTS, ti.f64)
     tables = ti.types.ndarray(dtype=real, ndim=4)
+    rules = ti.types.ndarray(dtype=ti.f64, ndim=2)
 
     @ti.func
     def tent(t):
@@ -75,22 +77,22 @@ def disc_table(dtype: str) -> DiscTable:
         return cuts
 
     @ti.func
-    def integrate(a, b, r):
+    def integrate(a, b, r, gauss: ti.template()):
         cuts = cut_angles(a, b, r)
         value, slope = ti.f64(0.0), ti.f64(0.0)
         for s in ti.static(range(_CUTS - 1)):
             half = 0.5 * (cuts[s + 1] - cuts[s])
             if half > 1e-12:
-                for k in ti.static(range(len(_GAUSS_NODES))):
-                    phi = cuts[s] + half * (1.0 + ti.f64(_GAUSS_NODES[k]))
+                for k in range(gauss.shape[0]):
+                    phi = cuts[s] + half * (1.0 + gauss[k, 0])
                     x, y = r * ti.cos(phi), r * ti.sin(phi)
-                    weight = ti.f64(_GAUSS_WEIGHTS[k]) * half * tent(b - y)
+                    weight = gauss[k, 1] * half * tent(b - y)
                     value += weight * (tent_integral(x - a) - tent_integral(-x - a)) * x
                     slope += weight * r * (tent(x - a) + tent(x + a))
         return value, slope
 
     @ti.kernel
-    def build(table: tables):
+    def build(table: tables, gauss: rules):
         for row, column, node in ti.ndrange(table.shape[0], table.shape[1], nodes):
             if column <= row:  # E is symmetric; a table is square
                 b, a = ti.cast(column, ti.f64), ti.cast(row, ti.f64)
@@ -98,7 +100,7 @@ def disc_table(dtype: str) -> DiscTable:
                 radius = ti.max(0.0, ti.sqrt(a * a + b * b) - LEAD_PX) + node * step
                 value, slope = ti.f64(0.0), ti.f64(0.0)
                 if radius > 0.0:
-                    value, slope = integrate(a, b, radius)
+                    value, slope = integrate(a, b, radius, gauss)
                 for k in ti.static(range(2)):
                     y, x = (row, column) if ti.static(k == 0) else (column, row)
                     table[y, x, node, 0] = ti.cast(value, real)

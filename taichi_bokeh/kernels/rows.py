@@ -305,7 +305,10 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         width = before.shape[1] - 1
         ends = extent(lists, dy, place[y, k])
         first, last = x + ends[0], x + FOUR + ends[1]
-        if from_above and counts(before, above, first, last, width) or from_below and counts(before, below, first, last, width):
+        seen = (from_above and counts(before, above, first, last, width)) or (
+            from_below and counts(before, below, first, last, width)
+        )
+        if seen:
             a, b, c, d, a_slope, b_slope, c_slope, d_slope = fours.gather(
                 d_step, d_whole, lists, entries, place, y, k, edge + x, dy, above, below, from_above, from_below
             )
@@ -361,7 +364,8 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
             else:
                 for dy in range(reach + 1):
                     above, below = own - dy, own + dy
-                    from_above, from_below = 0 <= above and above < height, dy > 0 and 0 <= below and below < height
+                    from_above = above >= 0 and above < height
+                    from_below = dy > 0 and below >= 0 and below < height
                     if from_above:
                         from_above = before[above, width] > 0
                     if from_below:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.disc_table import STEPS_PER_PIXEL, disc_table
+from taichi_bokeh.kernels.disc_table import GAUSS, STEPS_PER_PIXEL, disc_table
 from taichi_bokeh.kernels.profile import profile as profile_of
 from taichi_bokeh.kernels.row_lists import TAPS, entry_size
 from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, row_planes
@@ -58,7 +58,7 @@ def disc_table_of(size: int, dtype: torch.dtype, device: torch.device) -> Tensor
     """E for offsets of up to `size` px a side (kernels/disc_table.py)."""
     build, _, nodes = disc_table(str(dtype).removeprefix("torch."))
     table = torch.empty(size, size, nodes, 2, dtype=dtype, device=device)
-    _runtime.launch(build, table)
+    _runtime.launch(build, table, torch.from_numpy(GAUSS).to(device))
     return table
 
 
@@ -160,7 +160,11 @@ class Sources(NamedTuple):
 
 def pack(picture: Picture, top: int, bottom: int, lists: Lists, buffers: Buffers) -> Sources:
     shape = (bottom - top, picture.spread.shape[1] + 2 * lists.pad)
-    values, place, widest = buffers.get("values", *shape, _packed(lists)), buffers.get("place", *shape), buffers.get("widest", shape[0])
+    values, place, widest = (
+        buffers.get("values", *shape, _packed(lists)),
+        buffers.get("place", *shape),
+        buffers.get("widest", shape[0]),
+    )
     shares = buffers.get("shares", *(shape if lists.nodes is not None else (1, 1)), 4)
     pack = row_planes(lists.opaque, dtype_name(values)).pack
     _runtime.launch(
@@ -190,7 +194,9 @@ def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, re
     kernels = rows(table.shaped, hidden, lists.opaque, dtype_name(step), _block_dim(step.device))
     if kernels.spread_tall is not None and _longest(step.device) > wanted.shape[1]:
         whole_rows = (sources.values, *sources[2:4], table.heads, table.entries, step, whole, sums_)
-        _runtime.launch(kernels.spread_tall, *whole_rows, lists.tall, sources.top, lists.pad, stride_of(-(-height // lists.tall)))
+        _runtime.launch(
+            kernels.spread_tall, *whole_rows, lists.tall, sources.top, lists.pad, stride_of(-(-height // lists.tall))
+        )
     else:
         _runtime.launch(kernels.spread, *arguments, sources.top, lists.pad, stride_of(-(-height // BLOCK)))
     return whole

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from taichi_bokeh._runtime import launch, ti
-from taichi_bokeh.kernels.disc_table import STEPS_PER_PIXEL, disc_table
+from taichi_bokeh.kernels.disc_table import GAUSS, STEPS_PER_PIXEL, disc_table
 from taichi_bokeh.reference import disc_profile
 
 SIZE = 12
@@ -15,7 +15,7 @@ def test_table_gives_the_disc_and_its_slope_at_any_radius(dtype, value_error, sl
     name = str(dtype).removeprefix("torch.")
     kit = disc_table(name)
     table = torch.empty(SIZE, SIZE, kit.nodes, 2, dtype=dtype)
-    launch(kit.build, table)
+    launch(kit.build, table, torch.from_numpy(GAUSS))
     real = ti.f32 if dtype == torch.float32 else ti.f64
     sample = kit.sample
 
