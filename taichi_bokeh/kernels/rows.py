@@ -61,6 +61,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
     lanes = HIDDEN_LANES if hidden else narrow.n
     vec = ti.types.vector(lanes, real)
     reaches, add, extent, gather, _, fours = row_lists(shaped, lanes, dtype)
+    ways = WAYS if block_dim > 1 else TALL_WAYS  # a block of rows is several on a processor, one on a GPU
     in_fours = not (shaped or hidden)  # the other's code would take long to compile
     pixels = ti.types.ndarray(dtype=vec, ndim=2)  # [rows, columns] of sums
     interleaved = ti.types.ndarray(dtype=narrow, ndim=2)
@@ -74,8 +75,11 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
 
     @ti.func
     def scattered(turn, count, stride):
-        """The turns of a thread are one stretch of all; what it does then is spread over the picture."""
-        return ti.cast(ti.cast(turn, ti.i64) * stride % count, ti.i32)
+        """The turns of a thread are one stretch of all; what it does then is spread over the picture.
+
+        Make the result the index of a loop: a variable of that value would be computed anew wherever it is used.
+        """
+        return turn * stride % count  # both are less than 2¹⁵
 
     @ti.func
     def planes_of(sources: ti.template(), shares: ti.template(), y, k):
@@ -107,6 +111,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         top: ti.i32,
         pad: ti.i32,
         stride: ti.i32,
+        block: ti.i32,
     ):
         """Writes s to `sums` [5, H, W] from row `top` on, or if hidden to `whole` [rows, W]; in the wanted segments.
 
@@ -114,35 +119,37 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         widest: how far, in px, any of a row of sources may count; wanted [rows, segments]: runs are cut at every `longest`.
         """
         ti.loop_config(block_dim=block_dim)
-        blocks = (whole.shape[0] + BLOCK - 1) // BLOCK
-        for turn, way in ti.ndrange(blocks * BLOCK, WAYS):
-            row, width = BLOCK * scattered(turn // BLOCK, blocks, stride) + turn % BLOCK, whole.shape[1]
-            for segment in range(way * longest, wanted.shape[1] if row < whole.shape[0] else 0):
-                begins = wanted[row, segment] != 0 and (segment % longest == 0 or wanted[row, segment - 1] == 0)
-                if (segment // longest) % WAYS == way and begins:
-                    end = segment + 1
-                    while end < wanted.shape[1] and end % longest != 0 and wanted[row, end] != 0:
-                        end += 1
-                    first, last = segment * SEGMENT, ti.min(end * SEGMENT, width)
-                    for x in range(first, last):
-                        step[row, x], whole[row, x] = vec(0.0), vec(0.0)
-                    for y in range(row, row + 2 * pad + 1):
-                        dy, far = row + pad - y, widest[y]
-                        if ti.cast(ti.abs(dy), real) < far:
-                            half = ti.cast(ti.sqrt(far * far - dy * dy), ti.i32) + 1
-                            for k in range(ti.max(0, first - half + pad), ti.min(sources.shape[1], last + half + pad)):
-                                if reaches(lists, dy, place[y, k]):
-                                    source = planes_of(sources, shares, y, k)
-                                    add(step, whole, lists, entries, row, k - pad, dy, place[y, k], source, first, last)
-                    total = vec(0.0)
-                    for x in range(first, last):
-                        total += step[row, x]
-                        if ti.static(hidden):
-                            whole[row, x] = whole[row, x] + total
-                        else:
-                            for c in ti.static(range(PLANES)):
-                                k = ti.static(plane_of(opaque, c))
-                                sums[c, top + row, x] = whole[row, x][k] + total[k]
+        blocks = (whole.shape[0] + block - 1) // block
+        for turn, way in ti.ndrange(blocks, ways):
+            begin = block * scattered(turn, blocks, stride)
+            for row in range(begin, ti.min(begin + block, whole.shape[0])):
+                width = whole.shape[1]
+                for segment in range(way * longest, wanted.shape[1]):
+                    begins = wanted[row, segment] != 0 and (segment % longest == 0 or wanted[row, segment - 1] == 0)
+                    if (segment // longest) % ways == way and begins:
+                        end = segment + 1
+                        while end < wanted.shape[1] and end % longest != 0 and wanted[row, end] != 0:
+                            end += 1
+                        first, last = segment * SEGMENT, ti.min(end * SEGMENT, width)
+                        for x in range(first, last):
+                            step[row, x], whole[row, x] = vec(0.0), vec(0.0)
+                        for y in range(row, row + 2 * pad + 1):
+                            dy, far = row + pad - y, widest[y]
+                            if ti.cast(ti.abs(dy), real) < far:
+                                half = ti.cast(ti.sqrt(far * far - dy * dy), ti.i32) + 1
+                                for k in range(ti.max(0, first - half + pad), ti.min(sources.shape[1], last + half + pad)):
+                                    if reaches(lists, dy, place[y, k]):
+                                        source = planes_of(sources, shares, y, k)
+                                        add(step, whole, lists, entries, row, k - pad, dy, place[y, k], source, first, last)
+                        total = vec(0.0)
+                        for x in range(first, last):
+                            total += step[row, x]
+                            if ti.static(hidden):
+                                whole[row, x] = whole[row, x] + total
+                            else:
+                                for c in ti.static(range(PLANES)):
+                                    k = ti.static(plane_of(opaque, c))
+                                    sums[c, top + row, x] = whole[row, x][k] + total[k]
 
     @ti.func
     def add_chunk(
@@ -196,23 +203,24 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         tasks = (whole.shape[0] + height - 1) // height
         for turn, way in ti.ndrange(tasks, TALL_WAYS):
             if way == 0:
-                task = scattered(turn, tasks, stride)
-                first, last = task * height, ti.min((task + 1) * height, whole.shape[0])
-                for row in range(first, last):
-                    for x in range(whole.shape[1]):
-                        step[row, x], whole[row, x] = vec(0.0), vec(0.0)
-                for y in range(first, last + 2 * pad):
-                    for chunk in range((sources.shape[1] + CHUNK - 1) // CHUNK):
-                        begin, end = chunk * CHUNK, ti.min((chunk + 1) * CHUNK, sources.shape[1])
-                        for dy in range(ti.cast(widest[y], ti.i32) + 1):
-                            add_chunk(sources, place, lists, entries, step, whole, y, dy, begin, end, first, last, pad)
-                for row in range(first, last):
-                    total = vec(0.0)
-                    for x in range(whole.shape[1]):
-                        total += step[row, x]
-                        for c in ti.static(range(PLANES)):
-                            k = ti.static(plane_of(opaque, c))
-                            sums[c, top + row, x] = whole[row, x][k] + total[k]
+                begin = scattered(turn, tasks, stride)
+                for task in range(begin, begin + 1):
+                    first, last = task * height, ti.min((task + 1) * height, whole.shape[0])
+                    for row in range(first, last):
+                        for x in range(whole.shape[1]):
+                            step[row, x], whole[row, x] = vec(0.0), vec(0.0)
+                    for y in range(first, last + 2 * pad):
+                        for chunk in range((sources.shape[1] + CHUNK - 1) // CHUNK):
+                            begin, end = chunk * CHUNK, ti.min((chunk + 1) * CHUNK, sources.shape[1])
+                            for dy in range(ti.cast(widest[y], ti.i32) + 1):
+                                add_chunk(sources, place, lists, entries, step, whole, y, dy, begin, end, first, last, pad)
+                    for row in range(first, last):
+                        total = vec(0.0)
+                        for x in range(whole.shape[1]):
+                            total += step[row, x]
+                            for c in ti.static(range(PLANES)):
+                                k = ti.static(plane_of(opaque, c))
+                                sums[c, top + row, x] = whole[row, x][k] + total[k]
 
     @ti.func
     def give_back(
@@ -344,48 +352,49 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         """
         ti.loop_config(block_dim=block_dim)
         for turn, way in ti.ndrange(sources.shape[0], WAYS):
-            y = scattered(turn, sources.shape[0], stride)
-            height, width = before.shape[0], before.shape[1] - 1
-            begin, end = way * sources.shape[1] // WAYS, (way + 1) * sources.shape[1] // WAYS
-            if ti.static(not hidden):
-                for k in range(begin, end):
-                    d_sources[y, k] = narrow(0.0)
-                    d_place[y, k], d_nearer[y, k] = 0.0, 0.0
-            reach = ti.cast(widest[y], ti.i32)
-            own = y + top - pad
-            if ti.static(not in_fours):
-                for row in range(ti.max(0, own - reach), ti.min(height, own + reach + 1)):
-                    if before[row, width] > 0:
-                        for k in range(begin, end):
-                            pull_one(
-                                sources, shares, place, lists, entries, d_step, d_whole, before, d_sources, d_place, d_nearer,
-                                y, k, row, k - pad, row - own, edge,
-                            )  # fmt: skip
-            else:
-                for dy in range(reach + 1):
-                    above, below = own - dy, own + dy
-                    from_above = above >= 0 and above < height
-                    from_below = dy > 0 and below >= 0 and below < height
-                    if from_above:
-                        from_above = before[above, width] > 0
-                    if from_below:
-                        from_below = before[below, width] > 0
-                    if from_above or from_below:
-                        for four in range((end - begin + FOUR - 1) // FOUR):
-                            k = begin + FOUR * four
-                            if k + FOUR <= end and fours.alike(lists, place, y, k, edge + k - pad, dy, d_step.shape[1]):
-                                pull_four(
+            own_turn = scattered(turn, sources.shape[0], stride)
+            for y in range(own_turn, own_turn + 1):
+                height, width = before.shape[0], before.shape[1] - 1
+                begin, end = way * sources.shape[1] // WAYS, (way + 1) * sources.shape[1] // WAYS
+                if ti.static(not hidden):
+                    for k in range(begin, end):
+                        d_sources[y, k] = narrow(0.0)
+                        d_place[y, k], d_nearer[y, k] = 0.0, 0.0
+                reach = ti.cast(widest[y], ti.i32)
+                own = y + top - pad
+                if ti.static(not in_fours):
+                    for row in range(ti.max(0, own - reach), ti.min(height, own + reach + 1)):
+                        if before[row, width] > 0:
+                            for k in range(begin, end):
+                                pull_one(
                                     sources, shares, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
-                                    d_nearer, y, k, k - pad, dy, above, below, from_above, from_below, edge,
+                                    d_nearer, y, k, row, k - pad, row - own, edge,
                                 )  # fmt: skip
-                            else:
-                                for one in range(k, ti.min(k + FOUR, end)):
-                                    for side in range(2):
-                                        if from_above if side == 0 else from_below:
-                                            row = ti.select(side == 0, above, below)
-                                            pull_one(
-                                                sources, shares, place, lists, entries, d_step, d_whole, before, d_sources,
-                                                d_place, d_nearer, y, one, row, one - pad, dy, edge,
-                                            )  # fmt: skip
+                else:
+                    for dy in range(reach + 1):
+                        above, below = own - dy, own + dy
+                        from_above = above >= 0 and above < height
+                        from_below = dy > 0 and below >= 0 and below < height
+                        if from_above:
+                            from_above = before[above, width] > 0
+                        if from_below:
+                            from_below = before[below, width] > 0
+                        if from_above or from_below:
+                            for four in range((end - begin + FOUR - 1) // FOUR):
+                                k = begin + FOUR * four
+                                if k + FOUR <= end and fours.alike(lists, place, y, k, edge + k - pad, dy, d_step.shape[1]):
+                                    pull_four(
+                                        sources, shares, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
+                                        d_nearer, y, k, k - pad, dy, above, below, from_above, from_below, edge,
+                                    )  # fmt: skip
+                                else:
+                                    for one in range(k, ti.min(k + FOUR, end)):
+                                        for side in range(2):
+                                            if from_above if side == 0 else from_below:
+                                                row = ti.select(side == 0, above, below)
+                                                pull_one(
+                                                    sources, shares, place, lists, entries, d_step, d_whole, before, d_sources,
+                                                    d_place, d_nearer, y, one, row, one - pad, dy, edge,
+                                                )  # fmt: skip
 
     return Rows(spread, tall if in_fours else None, pull)

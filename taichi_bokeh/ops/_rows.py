@@ -198,7 +198,8 @@ def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, re
             kernels.spread_tall, *whole_rows, lists.tall, sources.top, lists.pad, stride_of(-(-height // lists.tall))
         )
     else:
-        _runtime.launch(kernels.spread, *arguments, sources.top, lists.pad, stride_of(-(-height // BLOCK)))
+        block = BLOCK if step.device.type == "cpu" else 1
+        _runtime.launch(kernels.spread, *arguments, sources.top, lists.pad, stride_of(-(-height // block)), block)
     return whole
 
 

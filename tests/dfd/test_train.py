@@ -185,7 +185,8 @@ def test_the_seed_and_the_order_matter():
 
 
 _TWO_PROCESSES = """
-import sys, torch
+import faulthandler, sys, torch
+faulthandler.dump_traceback_later(90, exit=True)  # where it waits, if it does; torchrun then ends the other process
 from taichi_bokeh.dfd.named_layers import layer_named
 from taichi_bokeh.dfd.distributed import one_gpu_a_process
 from taichi_bokeh.dfd.train import train
@@ -212,10 +213,12 @@ def plain() -> torch.nn.Module:
 def test_two_processes_train_as_one_does(tmp_path, layer):
     script, folder = tmp_path / "script.py", tmp_path / "run"
     script.write_text(_TWO_PROCESSES)
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), str(folder)]
-    command += [layer] if layer else []
+    # By number and on the loopback, as looking up the machine's own name may take as long as it likes.
+    alone = ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
+    command = [sys.executable, "-m", "torch.distributed.run", *alone, str(script), str(folder), *([layer] if layer else [])]
     environment = os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
+    environment["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150, check=False)
     assert done.returncode == 0, done.stderr
     settings = TrainSettings(steps=4, batch=4, crop_px=24, learning_rate=1e-2, border_px=4)
     network = plain()
