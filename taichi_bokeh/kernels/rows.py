@@ -174,7 +174,10 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         if to_above or to_below:
             for four in range((end - begin + FOUR - 1) // FOUR):
                 k = begin + FOUR * four
-                if k + FOUR <= end and fours.alike(lists, place, y, k, k - pad, dy, width):
+                together = k + FOUR <= end
+                if together:  # apart, as a function would be called on the right of `and` whatever is on its left
+                    together = fours.alike(lists, place, y, k, k - pad, dy, width)
+                if together:
                     fours.add(step, whole, lists, entries, sources, place, y, k, k - pad, dy, above, below, to_above, to_below)
                 else:
                     for one in range(k, ti.min(k + FOUR, end)):
@@ -313,9 +316,11 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         width = before.shape[1] - 1
         ends = extent(lists, dy, place[y, k])
         first, last = x + ends[0], x + FOUR + ends[1]
-        seen = (from_above and counts(before, above, first, last, width)) or (
-            from_below and counts(before, below, first, last, width)
-        )
+        seen = False
+        if from_above:
+            seen = counts(before, above, first, last, width)
+        if from_below and not seen:
+            seen = counts(before, below, first, last, width)
         if seen:
             a, b, c, d, a_slope, b_slope, c_slope, d_slope = fours.gather(
                 d_step, d_whole, lists, entries, place, y, k, edge + x, dy, above, below, from_above, from_below
@@ -382,7 +387,10 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
                         if from_above or from_below:
                             for four in range((end - begin + FOUR - 1) // FOUR):
                                 k = begin + FOUR * four
-                                if k + FOUR <= end and fours.alike(lists, place, y, k, edge + k - pad, dy, d_step.shape[1]):
+                                together = k + FOUR <= end
+                                if together:
+                                    together = fours.alike(lists, place, y, k, edge + k - pad, dy, d_step.shape[1])
+                                if together:
                                     pull_four(
                                         sources, shares, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
                                         d_nearer, y, k, k - pad, dy, above, below, from_above, from_below, edge,
