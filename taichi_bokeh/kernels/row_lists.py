@@ -11,8 +11,8 @@ At the radius (in steps of the table) interval + t the entry w_i is its interval
 Steps before the first column of a run are added to it, steps behind its last one to nothing.
 
 Neighbours on a row mostly have lists of one length that begin at one offset. FOUR of them then are added in registers before
-they are added to a row: TAPS + FOUR − 1 additions in memory on either side instead of FOUR·TAPS. Everywhere what is
-added to is read before the first of it is written, as a compiler computes addresses anew after every store.
+they are added to a row: TAPS + FOUR − 1 additions in memory on either side instead of FOUR·TAPS. There, what is added to is
+read before the first of it is written, as a compiler computes addresses anew after every store.
 """
 
 from functools import cache
@@ -89,15 +89,6 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
     @ti.func
     def reach_of(head):
         return head[1] + TAPS * head[2]
-
-    @ti.func
-    def signs(kind, block):
-        """Of the right side, for its first entry and the others.
-
-        A step up on the left is one down on the right; the weight of the source's own column counts once.
-        """
-        own = ti.select(block == 0, real(0.0), real(1.0))
-        return ti.select(kind == STEPS, vec2(-1.0, -1.0), vec2(own, 1.0))
 
     @ti.func
     def ends_of(x, head, block):
@@ -180,12 +171,17 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         block, t = lists[0, interval, 0][0], at - interval
         return vec2(values(entries, block, t)[0], slopes(entries, block, t)[0])
 
-    return RowLists(reaches, add, extent, gather, at_itself, _fours(lanes, dtype, values, slopes, signs, ends_of))
+    return RowLists(reaches, add, extent, gather, at_itself, _fours(lanes, dtype, values, slopes, reach_of, ends_of))
 
 
-def _fours(lanes: int, dtype: str, values: Any, slopes: Any, signs: Any, ends_of: Any) -> Fours:
+def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends_of: Any) -> Fours:
     real = REAL[dtype]
     vec = ti.types.vector(lanes, real)
+
+    @ti.func
+    def share_of_first(kind, block):
+        """Of the first entry of a block on the right: the weight of the source's own column counts once, on the left."""
+        return ti.select(kind == WEIGHTS and block == 0, real(0.0), real(1.0))
 
     @ti.func
     def alike(lists: ti.template(), place: ti.template(), y, k, x, dy, last):
@@ -195,7 +191,7 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, signs: Any, ends_of
         for m in ti.static(range(1, FOUR)):
             for c in ti.static(range(1, 4)):
                 same = same and heads[m][c] == heads[0][c]
-        reach = heads[0][1] + TAPS * heads[0][2]
+        reach = reach_of(heads[0])
         return same and x - reach >= 0 and x + FOUR - 1 + reach < last
 
     @ti.func
@@ -230,16 +226,16 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, signs: Any, ends_of
             ends = ends_of(x, head, block)
             left = [vec(0.0) for _ in ti.static(range(_SPAN))]
             right = [vec(0.0) for _ in ti.static(range(_SPAN))]
-            sign = signs(head[3], block)
+            share = share_of_first(head[3], block)
             for m in ti.static(range(FOUR)):
                 weights = values(entries, begins[m] + block, at[m] - intervals[m])
                 for j in ti.static(range(TAPS)):
                     part = weights[j] * source[m]
                     left[m + TAPS - 1 - j] += part
-                    right[m + j] += part if ti.static(j > 0) else sign[0] * sign[1] * part
-            for i in ti.static(range(_SPAN)):
-                right[i] *= sign[1]
+                    right[m + j] += part if ti.static(j > 0) else share * part
             if head[3] == STEPS:
+                for i in ti.static(range(_SPAN)):  # a step up on the left is one down on the right
+                    right[i] = -right[i]
                 if to_above:
                     add_span(step, above, ends[0] - TAPS + 1, left)
                     add_span(step, above, ends[1], right)
@@ -281,7 +277,7 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, signs: Any, ends_of
             ends = ends_of(x, head, block)
             left = [vec(0.0) for _ in ti.static(range(_SPAN))]
             right = [vec(0.0) for _ in ti.static(range(_SPAN))]
-            sign = signs(head[3], block)
+            share = share_of_first(head[3], block)
             for side in ti.static(range(2)):
                 row = above if ti.static(side == 0) else below
                 if from_above if ti.static(side == 0) else from_below:
@@ -297,7 +293,7 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, signs: Any, ends_of
                 weights = values(entries, begins[m] + block, at[m] - intervals[m])
                 by_radius = slopes(entries, begins[m] + block, at[m] - intervals[m])
                 for j in ti.static(range(TAPS)):
-                    both = left[m + TAPS - 1 - j] + (right[m + j] if ti.static(j > 0) else sign[0] * sign[1] * right[m + j])
+                    both = left[m + TAPS - 1 - j] + (right[m + j] if ti.static(j > 0) else share * right[m + j])
                     total[m] += weights[j] * both
                     total_slope[m] += by_radius[j] * both
         return total[0], total[1], total[2], total[3], total_slope[0], total_slope[1], total_slope[2], total_slope[3]

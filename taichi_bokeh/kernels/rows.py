@@ -62,7 +62,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
     vec = ti.types.vector(lanes, real)
     reaches, add, extent, gather, _, fours = row_lists(shaped, lanes, dtype)
     ways = WAYS if block_dim > 1 else TALL_WAYS  # a block of rows is several on a processor, one on a GPU
-    in_fours = not (shaped or hidden)  # the other's code would take long to compile
+    in_fours = not (shaped or hidden)  # the others' code would take long to compile
     pixels = ti.types.ndarray(dtype=vec, ndim=2)  # [rows, columns] of sums
     interleaved = ti.types.ndarray(dtype=narrow, ndim=2)
     quads = ti.types.ndarray(dtype=vec4, ndim=2)
@@ -206,8 +206,8 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         tasks = (whole.shape[0] + height - 1) // height
         for turn, way in ti.ndrange(tasks, TALL_WAYS):
             if way == 0:
-                begin = scattered(turn, tasks, stride)
-                for task in range(begin, begin + 1):
+                own_turn = scattered(turn, tasks, stride)
+                for task in range(own_turn, own_turn + 1):
                     first, last = task * height, ti.min((task + 1) * height, whole.shape[0])
                     for row in range(first, last):
                         for x in range(whole.shape[1]):
@@ -237,7 +237,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         y,
         k,
     ):
-        """Adds what one row gives to a source: inverts planes_of."""
+        """Adds what one row, or two, give to a source: inverts planes_of."""
         if ti.static(hidden):
             source, share = sources[y, k], shares[y, k]
             gathered = narrow(0.0)
