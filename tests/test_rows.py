@@ -177,14 +177,6 @@ def test_strips_of_a_large_picture_leave_no_trace(blur, profile, monkeypatch):
     assert torch.allclose(tb.render(layers, lens, profile=profile), whole, atol=5e-6 if blur == 4.0 else 2e-5)
 
 
-def test_any_segments_of_a_row_give_the_same_sums(monkeypatch):
-    """As many threads render a row on a GPU: in runs of one segment."""
-    layers = random_layers(height=20, width=300, dtype=torch.float64)
-    whole = tb.render(layers, tb.ThinLens(40.0, 0.5), algorithm="fast")
-    monkeypatch.setattr(_rows, "_longest", lambda device: 1)
-    torch.testing.assert_close(tb.render(layers, tb.ThinLens(40.0, 0.5), algorithm="fast"), whole, atol=1e-12, rtol=0)
-
-
 def test_a_bright_point_in_focus_leaves_its_row_alone():
     rgb = torch.full((3, 20, 300), 0.5)
     rgb[:, 10, 20] = 1e4

@@ -13,7 +13,7 @@ The 2 px keep what is nearly in focus whole. Adjoint, with g = ∂loss/∂s and 
     ∂/∂P(y) = Σ_x g·w·O        ∂/∂r_y = Σ_x q·∂w/∂r·O        ∂/∂d_y = Σ_x q·w·20·e·τ·(1 − τ)
     ∂/∂e(x) = −Σ_y q·w·τ       ∂/∂d_x = −Σ_y q·w·20·e·τ·(1 − τ)
 
-`gather` owns rows of the picture and `pull` rows of the sources, so that nothing is atomic.
+`gather` owns rows of the picture and `pull` rows of the sources, or on a GPU single pixels, so that nothing is atomic.
 """
 
 from functools import cache
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL, exponential
-from taichi_bokeh.kernels.row_planes import LANES, PLANES, WAYS
+from taichi_bokeh.kernels.row_planes import BLOCK_THREADS, LANES, PLANES, part_of_row
 from taichi_bokeh.kernels.scatter import NEGLIGIBLE_FOCUS
 
 WHOLE_PX = 2.0  # radius up to which the rim cuts nothing
@@ -34,10 +34,11 @@ class Direct(NamedTuple):
 
 
 @cache
-def direct(cat_eye: bool, dtype: str) -> Direct:
+def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
     real = REAL[dtype]
     exp = exponential(dtype)
     negligible = NEGLIGIBLE_FOCUS[dtype]
+    part, block_dim = part_of_row(on_gpu), BLOCK_THREADS if on_gpu else 1
     vec, vec2, vec4 = ti.types.vector(LANES, real), ti.types.vector(2, real), ti.types.vector(4, real)
     interleaved = ti.types.ndarray(dtype=vec, ndim=2)
     maps = ti.types.ndarray(dtype=real, ndim=2)
@@ -82,6 +83,14 @@ def direct(cat_eye: bool, dtype: str) -> Direct:
         return lists[lists.shape[0] // 2 + ti.select(at < 0, dy, -dy), ti.cast(ti.abs(at), ti.i32), 0]
 
     @ti.func
+    def entries_between(head, at, x, first, last):
+        """The first and last + 1 of a list's entries that fall on the columns first … last − 1, from a source at column x."""
+        low, high = first - x - head[1], last - x - head[1]
+        if at >= 0:
+            low, high = x - last + 1 - head[1], x - first + 1 - head[1]
+        return ti.math.ivec2(ti.max(low, 0), ti.min(high, head[2]))
+
+    @ti.func
     def row_of(
         sources: ti.template(),
         nearer: ti.template(),
@@ -94,25 +103,27 @@ def direct(cat_eye: bool, dtype: str) -> Direct:
         whole: ti.template(),
         y,
         row,
+        first,
+        last,
         top,
         pad,
         steps,
     ):
-        """Adds a row of sources to a row of sums."""
-        dy = row + pad - y
-        for k in range(sources.shape[1]):
+        """Adds a row of sources to the columns first … last − 1 of a row of sums."""
+        dy, reach = row + pad - y, pad + 1
+        for k in range(ti.max(0, first + pad - reach), ti.min(sources.shape[1], last + pad + reach)):
             at = place[y, k]
             head = head_of(lists, dy, at)
             t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
-            for i in range(head[2]):
+            some = entries_between(head, at, k - pad, first, last)
+            for i in range(some[0], some[1]):
                 dx = ti.select(at < 0, head[1] + i, -head[1] - i)
                 x = k - pad + dx
-                if 0 <= x < whole.shape[1]:
-                    w = weight(entries[head[0] + i], t, dx, dy, at / steps, steps, field_at(lens, top + row, x))[0]
-                    e = in_focus[top + row, x]
-                    if e > negligible and (dx != 0 or dy != 0):
-                        w *= 1 - e * hidden(nearer[y, k] - disparity[top + row, x])
-                    whole[row, x] = whole[row, x] + w * sources[y, k]
+                w = weight(entries[head[0] + i], t, dx, dy, at / steps, steps, field_at(lens, top + row, x))[0]
+                e = in_focus[top + row, x]
+                if e > negligible and (dx != 0 or dy != 0):
+                    w *= 1 - e * hidden(nearer[y, k] - disparity[top + row, x])
+                whole[row, x] = whole[row, x] + w * sources[y, k]
 
     @ti.kernel
     def gather(
@@ -130,19 +141,22 @@ def direct(cat_eye: bool, dtype: str) -> Direct:
         top: ti.i32,
         pad: ti.i32,
         steps: real,
+        ways: ti.i32,
     ):
         """Writes s to `sums` [5, H, W] from row `top` on; nearer: the disparity of the padded sources; whole is scratch."""
-        ti.loop_config(block_dim=1)
-        for row, way in ti.ndrange(whole.shape[0], WAYS):
-            if way == 0:
-                for x in range(whole.shape[1]):
+        ti.loop_config(block_dim=block_dim)
+        for row, way in ti.ndrange(whole.shape[0], ways):
+            columns = part(way, ways, whole.shape[1])
+            if columns[1] > columns[0]:
+                for x in range(columns[0], columns[1]):
                     whole[row, x] = vec(0.0)
                 for y in range(row, row + 2 * pad + 1):
                     if ti.cast(ti.abs(row + pad - y), real) < widest[y]:
                         row_of(
-                            sources, nearer, place, lists, entries, in_focus, disparity, lens, whole, y, row, top, pad, steps
-                        )
-                for x in range(whole.shape[1]):
+                            sources, nearer, place, lists, entries, in_focus, disparity, lens, whole, y, row, columns[0],
+                            columns[1], top, pad, steps,
+                        )  # fmt: skip
+                for x in range(columns[0], columns[1]):
                     for c in ti.static(range(PLANES)):
                         sums[c, top + row, x] = whole[row, x][c]
 
@@ -163,22 +177,25 @@ def direct(cat_eye: bool, dtype: str) -> Direct:
         top: ti.i32,
         pad: ti.i32,
         steps: real,
+        ways: ti.i32,
     ):
         """Adds what the pixels in focus of a band get: inverts the `w *= 1 - e·hidden` of row_of, for e and d_x."""
-        ti.loop_config(block_dim=1)
-        for row, way in ti.ndrange(sources.shape[0] - 2 * pad, WAYS):
-            if way == 0:
+        ti.loop_config(block_dim=block_dim)
+        for row, way in ti.ndrange(sources.shape[0] - 2 * pad, ways):
+            columns, reach = part(way, ways, in_focus.shape[1]), pad + 1
+            if columns[1] > columns[0]:
                 for y in range(row, row + 2 * pad + 1):
                     dy = row + pad - y
                     if ti.cast(ti.abs(dy), real) < widest[y]:
-                        for k in range(sources.shape[1]):
+                        for k in range(ti.max(0, columns[0] + pad - reach), ti.min(sources.shape[1], columns[1] + pad + reach)):
                             at = place[y, k]
                             head = head_of(lists, dy, at)
                             t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
-                            for i in range(head[2]):
+                            some = entries_between(head, at, k - pad, columns[0], columns[1])
+                            for i in range(some[0], some[1]):
                                 dx = ti.select(at < 0, head[1] + i, -head[1] - i)
                                 x = k - pad + dx
-                                if 0 <= x < in_focus.shape[1] and (dx != 0 or dy != 0):
+                                if dx != 0 or dy != 0:
                                     e = in_focus[top + row, x]
                                     if e > negligible:
                                         field = field_at(lens, top + row, x)
@@ -209,15 +226,17 @@ def direct(cat_eye: bool, dtype: str) -> Direct:
         top: ti.i32,
         pad: ti.i32,
         steps: real,
+        ways: ti.i32,
     ):
         """Writes the gradients of a band of padded sources, the first of which is row `top` of the padded picture."""
-        ti.loop_config(block_dim=1)
-        for y, way in ti.ndrange(sources.shape[0], WAYS):
-            if way == 0:
+        ti.loop_config(block_dim=block_dim)
+        for y, way in ti.ndrange(sources.shape[0], ways):
+            columns = part(way, ways, sources.shape[1])
+            if columns[1] > columns[0]:
                 own = y + top - pad
                 reach = ti.cast(widest[y], ti.i32)
                 height, width = in_focus.shape[0], in_focus.shape[1]
-                for k in range(sources.shape[1]):
+                for k in range(columns[0], columns[1]):
                     at = place[y, k]
                     t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
                     total, slope, tilt = vec(0.0), real(0.0), real(0.0)

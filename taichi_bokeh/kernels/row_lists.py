@@ -56,6 +56,15 @@ def _polynomials() -> tuple[Any, Any]:
     return value, slope
 
 
+class RowLanes(NamedTuple):
+    """Entries of a list one by one, for as many threads; `entries` is [blocks, entry_size]."""
+
+    parts: int  # lists of a source for a row
+    head_of: Any  # func: the list
+    turns: Any  # func: how often all threads take an entry each
+    entry: Any  # func: (column, weight with the sign of its step) of the one that a thread takes
+
+
 @cache
 def row_lists(shaped: bool, lanes: int, dtype: str) -> RowLists:
     """Functions for sums of `lanes` planes; `entries` [total] of `entry_size` coefficients each."""
@@ -65,6 +74,12 @@ def row_lists(shaped: bool, lanes: int, dtype: str) -> RowLists:
 def entry_size(shaped: bool) -> int:
     """Coefficients in an element of `entries`: of one polynomial, or of a block of them."""
     return 4 if shaped else 4 * TAPS
+
+
+@cache
+def row_lanes(shaped: bool, threads: int, dtype: str) -> RowLanes:
+    """Functions for `threads` threads, twice TAPS of them for mirrored lists."""
+    return _shaped_lanes(threads, dtype) if shaped else _mirrored_lanes(dtype)
 
 
 def _mirrored(lanes: int, dtype: str) -> RowLists:
@@ -301,11 +316,60 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
     return Fours(alike, add, gather)
 
 
-def _shaped(lanes: int, dtype: str) -> RowLists:
+def _mirrored_lanes(dtype: str) -> RowLanes:
     real = REAL[dtype]
-    vec, vec2 = ti.types.vector(lanes, real), ti.types.vector(2, real)
-    value, slope = _polynomials()
 
+    @ti.func
+    def head_of(lists: ti.template(), dy, at, part):
+        return lists[ti.abs(dy), ti.cast(at, ti.i32), 0]
+
+    @ti.func
+    def turns(head):
+        return head[2]
+
+    @ti.func
+    def entry(entries: ti.template(), head, turn, thread, at, x):
+        """The first TAPS threads take a block's entries on the left, the others those on the right."""
+        j, block, t = thread % TAPS, head[0] + turn, at - ti.cast(at, ti.i32)
+        p = [entries[block, k * TAPS + j] for k in ti.static(range(4))]
+        weight = ((p[3] * t + p[2]) * t + p[1]) * t + p[0]
+        near = head[1] + TAPS * turn + j
+        column = x - near
+        if thread >= TAPS:
+            if head[3] == STEPS:
+                column, weight = x + near + 1, -weight
+            else:
+                column, weight = x + near, ti.select(near == 0, real(0.0), weight)
+        return column, weight
+
+    return RowLanes(1, head_of, turns, entry)
+
+
+def _shaped_lanes(threads: int, dtype: str) -> RowLanes:
+    real = REAL[dtype]
+    value, _ = _polynomials()
+    side, head_of, column_of = _sides()
+
+    @ti.func
+    def turns(head):
+        return (head[2] + threads - 1) // threads
+
+    @ti.func
+    def entry(entries: ti.template(), head, turn, thread, at, x):
+        i, sign = turn * threads + thread, side(at)
+        column, weight = x, real(0.0)
+        if i < head[2]:
+            t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
+            weight = value([entries[head[0] + i, k] for k in ti.static(range(4))], t)
+            column = column_of(x, head[1] + i, head[3], sign)
+            if head[3] == STEPS:
+                weight *= ti.cast(sign, real)
+        return column, weight
+
+    return RowLanes(2, head_of, turns, entry)
+
+
+def _sides() -> tuple[Any, Any, Any]:
     @ti.func
     def side(at):
         """1 for a far source (negative radius), whose lists are the table's; −1 for a near one."""
@@ -316,13 +380,22 @@ def _shaped(lanes: int, dtype: str) -> RowLists:
         return lists[lists.shape[0] // 2 + side(at) * dy, ti.cast(ti.abs(at), ti.i32), part]
 
     @ti.func
-    def reaches(lists: ti.template(), dy, at):
-        return head_of(lists, dy, at, 0)[2] > 0
-
-    @ti.func
     def column(x, offset, kind, sign):
         """Where an entry goes: a step of the mirrored row lies one further, as it begins behind its pixel."""
         return x + sign * offset + ti.select(kind == STEPS and sign < 0, 1, 0)
+
+    return side, head_of, column
+
+
+def _shaped(lanes: int, dtype: str) -> RowLists:
+    real = REAL[dtype]
+    vec, vec2 = ti.types.vector(lanes, real), ti.types.vector(2, real)
+    value, slope = _polynomials()
+    side, head_of, column = _sides()
+
+    @ti.func
+    def reaches(lists: ti.template(), dy, at):
+        return head_of(lists, dy, at, 0)[2] > 0
 
     @ti.func
     def add(

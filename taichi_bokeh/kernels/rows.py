@@ -18,7 +18,7 @@ With `hidden`, P·τ_k takes the place of P, for the three nodes k of kernels/se
 One thread owns a row of results (`spread`: of the picture; `pull`: of the sources), so nothing is atomic and the result does
 not depend on the number of threads. A row is cut into runs of columns that are rendered on their own, those with `wanted`
 segments only. Sources are padded by `pad` px on every side. Other openings than the disc have lists of their own
-(kernels/row_lists.py).
+(kernels/row_lists.py). On a GPU kernels/row_blocks.py takes the place of `spread`, and in `pull` a thread owns a source.
 """
 
 import math
@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.row_lists import FOUR, entry_size, row_lists
-from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, PLANES, WAYS, plane_of
+from taichi_bokeh.kernels.row_planes import BLOCK_THREADS, LANES, OPAQUE_LANES, PLANES, plane_of
 
 SEGMENT = 64  # px: the unit in which columns of a row are wanted or not
 GROUP = 3  # nodes at a time
@@ -44,25 +44,23 @@ def stride_of(count: int) -> int:
 
 
 class Rows(NamedTuple):
-    spread: Any  # kernel: sums of one band of rows
+    spread: Any  # kernel: sums of one band of rows, on a processor
     spread_tall: Any  # kernel: the same for whole rows of discs, many rows a task; None for other openings and if hidden
     pull: Any  # kernel: its adjoint, for one band of source rows
 
 
 @cache
-def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -> Rows:
+def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> Rows:
     """Kernels for discs or for `shaped` openings; for the planes P or, if `hidden`, for those of a group of nodes, P·τ_k.
 
     opaque: whether sources hold as few planes as `plane_of` says; their adjoint wants all.
-    block_dim: iterations that a thread of a processor takes at a time, threads of a block on a GPU.
     """
     real = REAL[dtype]
     narrow, vec4 = ti.types.vector(OPAQUE_LANES if opaque else LANES, real), ti.types.vector(4, real)
     lanes = HIDDEN_LANES if hidden else narrow.n
     vec = ti.types.vector(lanes, real)
     reaches, add, extent, gather, _, fours = row_lists(shaped, lanes, dtype)
-    ways = WAYS if block_dim > 1 else TALL_WAYS  # a block of rows is several on a processor, one on a GPU
-    in_fours = not (shaped or hidden)  # the others' code would take long to compile
+    in_fours = not (shaped or hidden or on_gpu)  # the others' code would take long to compile, and a GPU's thread has one
     pixels = ti.types.ndarray(dtype=vec, ndim=2)  # [rows, columns] of sums
     interleaved = ti.types.ndarray(dtype=narrow, ndim=2)
     quads = ti.types.ndarray(dtype=vec4, ndim=2)
@@ -95,6 +93,52 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
             result = source
         return result
 
+    @ti.func
+    def spread_row(
+        sources: ti.template(),
+        shares: ti.template(),
+        place: ti.template(),
+        widest: ti.template(),
+        lists: ti.template(),
+        entries: ti.template(),
+        wanted: ti.template(),
+        step: ti.template(),
+        whole: ti.template(),
+        sums: ti.template(),
+        row,
+        top,
+        pad,
+    ):
+        width = whole.shape[1]
+        for segment in range(wanted.shape[1]):
+            begins = wanted[row, segment] != 0
+            if segment > 0:
+                begins = begins and wanted[row, segment - 1] == 0
+            if begins:
+                end = segment + 1
+                while end < wanted.shape[1] and wanted[row, end] != 0:
+                    end += 1
+                first, last = segment * SEGMENT, ti.min(end * SEGMENT, width)
+                for x in range(first, last):
+                    step[row, x], whole[row, x] = vec(0.0), vec(0.0)
+                for y in range(row, row + 2 * pad + 1):
+                    dy, far = row + pad - y, widest[y]
+                    if ti.cast(ti.abs(dy), real) < far:
+                        half = ti.cast(ti.sqrt(far * far - dy * dy), ti.i32) + 1
+                        for k in range(ti.max(0, first - half + pad), ti.min(sources.shape[1], last + half + pad)):
+                            if reaches(lists, dy, place[y, k]):
+                                source = planes_of(sources, shares, y, k)
+                                add(step, whole, lists, entries, row, k - pad, dy, place[y, k], source, first, last)
+                total = vec(0.0)
+                for x in range(first, last):
+                    total += step[row, x]
+                    if ti.static(hidden):
+                        whole[row, x] = whole[row, x] + total
+                    else:
+                        for c in ti.static(range(PLANES)):
+                            k = ti.static(plane_of(opaque, c))
+                            sums[c, top + row, x] = whole[row, x][k] + total[k]
+
     @ti.kernel
     def spread(
         sources: interleaved,
@@ -104,52 +148,25 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         lists: list_heads,
         entries: polynomials,
         wanted: flags,
-        longest: ti.i32,
         step: pixels,
         whole: pixels,
         sums: planar,
         top: ti.i32,
         pad: ti.i32,
         stride: ti.i32,
-        block: ti.i32,
     ):
         """Writes s to `sums` [5, H, W] from row `top` on, or if hidden to `whole` [rows, W]; in the wanted segments.
 
         sources, shares, place [rows + 2·pad, W + 2·pad]: shares τ_k if hidden, place the radius in steps of the table;
-        widest: how far, in px, any of a row of sources may count; wanted [rows, segments]: runs are cut at every `longest`.
+        widest: how far, in px, any of a row of sources may count; wanted [rows, segments].
         """
-        ti.loop_config(block_dim=block_dim)
-        blocks = (whole.shape[0] + block - 1) // block
-        for turn, way in ti.ndrange(blocks, ways):
-            begin = block * scattered(turn, blocks, stride)
-            for row in range(begin, ti.min(begin + block, whole.shape[0])):
-                width = whole.shape[1]
-                for segment in range(way * longest, wanted.shape[1]):
-                    begins = wanted[row, segment] != 0 and (segment % longest == 0 or wanted[row, segment - 1] == 0)
-                    if (segment // longest) % ways == way and begins:
-                        end = segment + 1
-                        while end < wanted.shape[1] and end % longest != 0 and wanted[row, end] != 0:
-                            end += 1
-                        first, last = segment * SEGMENT, ti.min(end * SEGMENT, width)
-                        for x in range(first, last):
-                            step[row, x], whole[row, x] = vec(0.0), vec(0.0)
-                        for y in range(row, row + 2 * pad + 1):
-                            dy, far = row + pad - y, widest[y]
-                            if ti.cast(ti.abs(dy), real) < far:
-                                half = ti.cast(ti.sqrt(far * far - dy * dy), ti.i32) + 1
-                                for k in range(ti.max(0, first - half + pad), ti.min(sources.shape[1], last + half + pad)):
-                                    if reaches(lists, dy, place[y, k]):
-                                        source = planes_of(sources, shares, y, k)
-                                        add(step, whole, lists, entries, row, k - pad, dy, place[y, k], source, first, last)
-                        total = vec(0.0)
-                        for x in range(first, last):
-                            total += step[row, x]
-                            if ti.static(hidden):
-                                whole[row, x] = whole[row, x] + total
-                            else:
-                                for c in ti.static(range(PLANES)):
-                                    k = ti.static(plane_of(opaque, c))
-                                    sums[c, top + row, x] = whole[row, x][k] + total[k]
+        ti.loop_config(block_dim=1)
+        blocks = (whole.shape[0] + BLOCK - 1) // BLOCK
+        for turn, way in ti.ndrange(blocks, TALL_WAYS):
+            if way == 0:
+                begin = BLOCK * scattered(turn, blocks, stride)
+                for row in range(begin, ti.min(begin + BLOCK, whole.shape[0])):
+                    spread_row(sources, shares, place, widest, lists, entries, wanted, step, whole, sums, row, top, pad)
 
     @ti.func
     def add_chunk(
@@ -202,7 +219,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         stride: ti.i32,
     ):
         """As `spread`, for whole rows, `height` of which are one task: it weighs a source once for two rows."""
-        ti.loop_config(block_dim=block_dim)
+        ti.loop_config(block_dim=1)
         tasks = (whole.shape[0] + height - 1) // height
         for turn, way in ti.ndrange(tasks, TALL_WAYS):
             if way == 0:
@@ -348,19 +365,20 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, block_dim: int) -
         pad: ti.i32,
         edge: ti.i32,
         stride: ti.i32,
+        ways: ti.i32,
     ):
         """Writes the gradients of a band of padded sources, of their place and of their disparity; adds them if hidden.
 
         d_whole, d_step [rows, W + 2·edge]: g, and G, of a band of the picture, from `edge` columns before it on;
         before [rows, W + 1]: how many of the columns before each have a g other than 0; top: the first padded source row,
-        counted from the first row of g.
+        counted from the first row of g; ways: parts of a row that are tasks of their own.
         """
-        ti.loop_config(block_dim=block_dim)
-        for turn, way in ti.ndrange(sources.shape[0], WAYS):
+        ti.loop_config(block_dim=BLOCK_THREADS if on_gpu else 1)
+        for turn, way in ti.ndrange(sources.shape[0], ways):
             own_turn = scattered(turn, sources.shape[0], stride)
             for y in range(own_turn, own_turn + 1):
                 height, width = before.shape[0], before.shape[1] - 1
-                begin, end = way * sources.shape[1] // WAYS, (way + 1) * sources.shape[1] // WAYS
+                begin, end = way * sources.shape[1] // ways, (way + 1) * sources.shape[1] // ways
                 if ti.static(not hidden):
                     for k in range(begin, end):
                         d_sources[y, k] = narrow(0.0)

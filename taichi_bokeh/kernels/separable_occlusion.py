@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL, exponential
 from taichi_bokeh.kernels.row_lists import entry_size, row_lists
-from taichi_bokeh.kernels.row_planes import PLANES, WAYS
+from taichi_bokeh.kernels.row_planes import PLANES, part_of_row
 from taichi_bokeh.kernels.rows import GROUP, HIDDEN_LANES, SEGMENT
 from taichi_bokeh.kernels.scatter import NEGLIGIBLE_FOCUS
 
@@ -79,10 +79,11 @@ class SeparableOcclusion(NamedTuple):
 
 
 @cache
-def separable_occlusion(shaped: bool, dtype: str) -> SeparableOcclusion:
+def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOcclusion:
     """Kernels for the lists of discs or of `shaped` openings."""
     real = REAL[dtype]
     weight_at_itself = row_lists(shaped, PLANES, dtype).at_itself
+    part = part_of_row(on_gpu)
     exp = exponential(dtype)
     negligible = NEGLIGIBLE_FOCUS[dtype]
     vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
@@ -190,28 +191,37 @@ def separable_occlusion(shaped: bool, dtype: str) -> SeparableOcclusion:
         before: counts,
         top: ti.i32,
         edge: ti.i32,
+        ways: ti.i32,
     ):
-        """−e·u_k·g and its sums from the right, `edge` columns beside the picture included, and how many are not 0."""
-        for row, way in ti.ndrange(before.shape[0], WAYS):
-            if way == 0:
-                width = before.shape[1] - 1
-                before[row, 0] = 0
-                for column in range(d_whole.shape[1]):
-                    g = wide(0.0)
-                    x = column - edge
-                    if 0 <= x < width:
-                        e = in_focus[top + row, x]
-                        before[row, x + 1] = before[row, x] + ti.cast(e > negligible, ti.i32)
-                        if e > negligible:
-                            for k in ti.static(range(GROUP)):
-                                u = basis(nodes, GROUP * group + k, disparity[top + row, x])[0]
-                                for c in ti.static(range(PLANES)):
-                                    g[PLANES * k + c] = -e * u * d_sums[c, top + row, x]
-                    d_whole[row, column] = g
+        """−e·u_k·g and its sums from the right, `edge` columns beside the picture included, and how many are not 0.
+
+        On a GPU as kernels/row_planes.py says.
+        """
+        for row, way in ti.ndrange(before.shape[0], ways):
+            width = before.shape[1] - 1
+            columns = part(way, ways, d_whole.shape[1])
+            for column in range(columns[0], columns[1]):
+                g = wide(0.0)
+                x = column - edge
+                if column == 0:
+                    before[row, 0] = 0
+                if 0 <= x < width:
+                    e = in_focus[top + row, x]
+                    some = ti.cast(e > negligible, ti.i32)
+                    before[row, x + 1] = some
+                    if ti.static(not on_gpu):
+                        before[row, x + 1] = before[row, x] + some
+                    if e > negligible:
+                        for k in ti.static(range(GROUP)):
+                            u = basis(nodes, GROUP * group + k, disparity[top + row, x])[0]
+                            for c in ti.static(range(PLANES)):
+                                g[PLANES * k + c] = -e * u * d_sums[c, top + row, x]
+                d_whole[row, column] = g
+            if ti.static(not on_gpu):
                 total = wide(0.0)
                 if before[row, width] > 0:
-                    for back in range(d_whole.shape[1]):
-                        column = d_whole.shape[1] - 1 - back
+                    for back in range(columns[1]):
+                        column = columns[1] - 1 - back
                         total += d_whole[row, column]
                         d_step[row, column] = total
 

@@ -18,6 +18,11 @@ def dtype_name(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
+def on_gpu(tensor: Tensor) -> bool:
+    """Whether kernels that take it run where a launch wants a thread for every pixel."""
+    return tensor.device.type == "cuda"
+
+
 def plain(tensor: Tensor) -> Tensor:
     """Contiguous and out of the graph: Taichi would allocate `.grad` on a tensor that requires it."""
     return tensor.detach().contiguous()

@@ -7,9 +7,8 @@ from torch import Tensor
 
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.direct import direct
-from taichi_bokeh.kernels.row_planes import row_planes
-from taichi_bokeh.ops._common import dtype_name
-from taichi_bokeh.ops._rows import Buffers, Lists, Picture, Sources, backward_bands, forward_bands, pack
+from taichi_bokeh.ops._common import dtype_name, on_gpu
+from taichi_bokeh.ops._rows import Buffers, Lists, Picture, Sources, backward_bands, fold, forward_bands, pack, ways_of
 
 
 def _arguments(picture: Picture, lists: Lists, sources: Sources, lens: Tensor, nearer: Tensor) -> tuple[Any, ...]:
@@ -35,31 +34,33 @@ def lens_of(picture: Picture, cat_eye: float) -> Tensor:
 
 def sums(picture: Picture, lists: Lists, cat_eye: float, result: Tensor) -> None:
     """Write the sums [5, H, W] of a picture; lists of weights only."""
-    kernel, lens = direct(cat_eye > 0, dtype_name(result)).gather, lens_of(picture, cat_eye)
+    kernels, lens = direct(cat_eye > 0, dtype_name(result), on_gpu(result)), lens_of(picture, cat_eye)
     lists = lists._replace(opaque=False)  # its kernels want all planes
     buffers = Buffers(picture.spread)
     for first, last in forward_bands(picture, lists):
         sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
         whole = buffers.get("whole", last - first, picture.spread.shape[1], sources.values.shape[2])
         arguments = _arguments(picture, lists, sources, lens, _nearer(picture, sources, lists.pad))
-        _runtime.launch(kernel, *arguments, whole, result, first, lists.pad, lists.table.steps)
+        ways = ways_of(result, result.shape[2])
+        _runtime.launch(kernels.gather, *arguments, whole, result, first, lists.pad, lists.table.steps, ways)
         _runtime.report(last, picture.spread.shape[0])
 
 
 def pull(d_sums: Tensor, picture: Picture, lists: Lists, cat_eye: float, gradients: Picture) -> None:
     """Add the gradients of a picture, from those of its sums [5, H, W]."""
     name = dtype_name(d_sums)
-    kernels, lens, buffers = direct(cat_eye > 0, name), lens_of(picture, cat_eye), Buffers(d_sums)
+    kernels, lens, buffers = direct(cat_eye > 0, name, on_gpu(d_sums)), lens_of(picture, cat_eye), Buffers(d_sums)
     pad, steps, lists = lists.pad, lists.table.steps, lists._replace(opaque=False)
     for first, last in forward_bands(picture, lists):
         sources = pack(picture, first, last + 2 * pad, lists, buffers)
         arguments = _arguments(picture, lists, sources, lens, _nearer(picture, sources, pad))
-        _runtime.launch(kernels.focus_adjoint, *arguments, d_sums, *gradients[2:], first, pad, steps)
+        ways = ways_of(d_sums, d_sums.shape[2])
+        _runtime.launch(kernels.focus_adjoint, *arguments, d_sums, *gradients[2:], first, pad, steps, ways)
     for top, bottom in backward_bands(picture, lists):
         sources = pack(picture, top, bottom, lists, buffers)
         arguments = _arguments(picture, lists, sources, lens, _nearer(picture, sources, pad))
         d_values = torch.empty_like(sources.values)
         d_place, d_nearer = torch.empty_like(sources.place), torch.empty_like(sources.place)
-        _runtime.launch(kernels.pull, *arguments, d_sums, d_values, d_place, d_nearer, top, pad, steps)
-        folded = (gradients.planes, gradients.spread, gradients.disparity)
-        _runtime.launch(row_planes(False, name).fold, d_values, d_place, d_nearer, *folded, top, pad, steps)
+        ways = ways_of(d_sums, sources.place.shape[1])
+        _runtime.launch(kernels.pull, *arguments, d_sums, d_values, d_place, d_nearer, top, pad, steps, ways)
+        fold(d_values, d_place, d_nearer, gradients, top, lists)

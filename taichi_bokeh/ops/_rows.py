@@ -11,12 +11,13 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.disc_table import GAUSS, STEPS_PER_PIXEL, disc_table
 from taichi_bokeh.kernels.profile import profile as profile_of
+from taichi_bokeh.kernels.row_blocks import row_blocks
 from taichi_bokeh.kernels.row_lists import TAPS, entry_size
-from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, row_planes
+from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, WAYS, row_planes
 from taichi_bokeh.kernels.row_table import row_table
 from taichi_bokeh.kernels.rows import BLOCK, GROUP, HIDDEN_LANES, SEGMENT, rows, stride_of
 from taichi_bokeh.kernels.separable_occlusion import separable_occlusion
-from taichi_bokeh.ops._common import dtype_name
+from taichi_bokeh.ops._common import dtype_name, on_gpu
 
 _BAND_BYTES = 512 << 20  # what the arrays of a band may take
 _LEAST_BAND = 64  # rows
@@ -158,48 +159,51 @@ class Sources(NamedTuple):
     top: int
 
 
+def ways_of(tensor: Tensor, columns: int) -> int:
+    """How many parts a row is cut into by kernels: see kernels/row_planes.py."""
+    return columns if on_gpu(tensor) else WAYS
+
+
 def pack(picture: Picture, top: int, bottom: int, lists: Lists, buffers: Buffers) -> Sources:
     shape = (bottom - top, picture.spread.shape[1] + 2 * lists.pad)
-    values, place, widest = (
-        buffers.get("values", *shape, _packed(lists)),
-        buffers.get("place", *shape),
-        buffers.get("widest", shape[0]),
-    )
+    values, place = buffers.get("values", *shape, _packed(lists)), buffers.get("place", *shape)
     shares = buffers.get("shares", *(shape if lists.nodes is not None else (1, 1)), 4)
-    pack = row_planes(lists.opaque, dtype_name(values)).pack
-    _runtime.launch(
-        pack, picture.planes, picture.spread, values, place, widest, top, lists.pad, lists.table.steps, *lists.table[2:4]
-    )
+    kernel, table = row_planes(lists.opaque, dtype_name(values), on_gpu(values)).pack, lists.table
+    arguments = (picture.planes, picture.spread, values, place, top, lists.pad, table.steps)
+    _runtime.launch(kernel, *arguments, ways_of(values, shape[1]))
+    rows_ = (torch.arange(top, bottom, device=values.device) - lists.pad).clamp_(0, picture.spread.shape[0] - 1)
+    widest = table.extent * torch.linalg.vector_norm(picture.spread, math.inf, 1)[rows_] + table.margin_px
     return Sources(values, shares, place, widest, top)
 
 
-def _longest(device: torch.device) -> int:
-    """Segments that one thread renders in one go: all of a row on a processor, one where threads are many."""
-    return 1 << 16 if device.type == "cpu" else 1
-
-
-def _block_dim(device: torch.device) -> int:
-    return 1 if device.type == "cpu" else 64
+def fold(d_values: Tensor, d_place: Tensor, d_nearer: Tensor, gradients: Picture, top: int, lists: Lists) -> None:
+    """Add the gradients of a band of padded sources to those of a picture."""
+    folded = (gradients.planes, gradients.spread, gradients.disparity)
+    kernel = row_planes(False, dtype_name(d_values), on_gpu(d_values)).fold
+    ways = ways_of(d_values, gradients.spread.shape[1])
+    _runtime.launch(kernel, d_values, d_place, d_nearer, *folded, top, lists.pad, lists.table.steps, ways)
 
 
 def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, result: Tensor | None = None) -> Tensor:
     """Write the sums of a band to the rows of `result`; without one, return those of P·τ_k, [rows, W, C], where wanted."""
     hidden = result is None
     height, width = (size - 2 * lists.pad for size in sources.place.shape)
-    lanes = HIDDEN_LANES if hidden else _packed(lists)
-    step, whole = (buffers.get(f"{name}, {lanes}", height, width, lanes) for name in ("step", "whole"))
-    table = lists.table
-    sums_ = step.new_empty(1, 1, 1) if result is None else result
-    arguments = (*sources[:4], table.heads, table.entries, wanted, _longest(step.device), step, whole, sums_)
-    kernels = rows(table.shaped, hidden, lists.opaque, dtype_name(step), _block_dim(step.device))
-    if kernels.spread_tall is not None and _longest(step.device) > wanted.shape[1]:
-        whole_rows = (sources.values, *sources[2:4], table.heads, table.entries, step, whole, sums_)
-        _runtime.launch(
-            kernels.spread_tall, *whole_rows, lists.tall, sources.top, lists.pad, stride_of(-(-height // lists.tall))
-        )
+    lanes, table = HIDDEN_LANES if hidden else _packed(lists), lists.table
+    whole = buffers.get(f"whole, {lanes}", height, width, lanes)
+    sums_ = whole.new_empty(1, 1, 1) if result is None else result
+    if on_gpu(whole):
+        kernel = row_blocks(table.shaped, hidden, lists.opaque, dtype_name(whole))
+        arguments = (*sources[:4], table.heads, table.entries, wanted, whole, sums_, height, width, sources.top, lists.pad)
+        _runtime.launch(kernel, *arguments)
+        return whole
+    step = buffers.get(f"step, {lanes}", height, width, lanes)
+    kernels = rows(table.shaped, hidden, lists.opaque, dtype_name(step), on_gpu=False)
+    if kernels.spread_tall is None:
+        spread = (kernels.spread, *sources[:4], table.heads, table.entries, wanted, step, whole, sums_)
+        _runtime.launch(*spread, sources.top, lists.pad, stride_of(-(-height // BLOCK)))
     else:
-        block = BLOCK if step.device.type == "cpu" else 1
-        _runtime.launch(kernels.spread, *arguments, sources.top, lists.pad, stride_of(-(-height // block)), block)
+        tall = (kernels.spread_tall, sources.values, *sources[2:4], table.heads, table.entries, step, whole, sums_)
+        _runtime.launch(*tall, lists.tall, sources.top, lists.pad, stride_of(-(-height // lists.tall)))
     return whole
 
 
@@ -216,7 +220,7 @@ def sums(picture: Picture, lists: Lists, result: Tensor) -> None:
         _spread(sources, lists, _segments(last - first, width, result.device), buffers, result)
         for group, hidden in _hidden_sums(picture, lists, sources, first, last, buffers):
             arguments = (*picture, lists.nodes, group, hidden, *lists.table[:2], lists.table.steps)
-            _runtime.launch(separable_occlusion(lists.table.shaped, name).occlude, result, *arguments, first)
+            _runtime.launch(separable_occlusion(lists.table.shaped, name, on_gpu(result)).occlude, result, *arguments, first)
         _runtime.report(last, height)
 
 
@@ -226,10 +230,10 @@ def _hidden_sums(
     """Number and S_k of each group of nodes, in the segments that hold pixels in focus; nothing where there are none."""
     if lists.nodes is None:
         return
-    kernels = separable_occlusion(lists.table.shaped, dtype_name(picture.spread))
+    kernels = separable_occlusion(lists.table.shaped, dtype_name(picture.spread), on_gpu(picture.spread))
     wanted = _segments(last - first, picture.spread.shape[1], picture.spread.device)
     _runtime.launch(kernels.wanted, picture.in_focus, wanted, first)
-    if wanted.device.type == "cpu" and not bool(wanted.any()):
+    if not on_gpu(wanted) and not bool(wanted.any()):
         return
     for group in range(len(lists.nodes) // GROUP):
         node = (picture.disparity, lists.nodes, group)
@@ -241,7 +245,7 @@ def pull(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Picture) -> 
     """Add the gradients of a picture, from those of its sums [5, H, W]."""
     buffers, all_planes = Buffers(d_sums), lists._replace(opaque=False)
     if lists.nodes is not None:
-        kernel = separable_occlusion(lists.table.shaped, dtype_name(d_sums)).occlude_adjoint
+        kernel = separable_occlusion(lists.table.shaped, dtype_name(d_sums), on_gpu(d_sums)).occlude_adjoint
         for first, last in forward_bands(picture, lists):
             sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
             for group, hidden in _hidden_sums(picture, lists, sources, first, last, buffers):
@@ -261,26 +265,38 @@ def _pull_band(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Pictur
     d_values = buffers.get("d_values", *sources.values.shape)
     d_place, d_nearer = (buffers.get(which, *sources.place.shape) for which in ("d_place", "d_nearer"))
 
-    def cotangents(lanes: int) -> list[Tensor]:
-        return [buffers.get(f"{which}, {lanes}", last - first, width + 2 * edge, lanes) for which in ("d_whole", "d_step")]
+    def cotangents(lanes: int) -> tuple[Tensor, Tensor]:
+        shape = (last - first, width + 2 * edge, lanes)
+        return buffers.get(f"d_whole, {lanes}", *shape), buffers.get(f"d_step, {lanes}", *shape)
 
     def launch(hidden: bool, d_whole: Tensor, d_step: Tensor) -> None:
         arguments = (*sources[:4], table.heads, table.entries, d_whole, d_step, before, d_values, d_place, d_nearer)
-        kernel = rows(table.shaped, hidden, False, name, _block_dim(d_sums.device)).pull
-        _runtime.launch(kernel, *arguments, sources.top - first, pad, edge, stride_of(sources.place.shape[0]))
+        kernel = rows(table.shaped, hidden, False, name, on_gpu(d_sums)).pull
+        ways = ways_of(d_sums, sources.place.shape[1])
+        _runtime.launch(kernel, *arguments, sources.top - first, pad, edge, stride_of(sources.place.shape[0]), ways)
 
     arrays = cotangents(LANES)
-    _runtime.launch(row_planes(False, name).cotangent, d_sums, *arrays, before, first, edge)
+    ways = ways_of(d_sums, arrays[0].shape[1])
+    _runtime.launch(row_planes(False, name, on_gpu(d_sums)).cotangent, d_sums, *arrays, before, first, edge, ways)
+    _sum_up(*arrays, before)
     launch(False, *arrays)
     if lists.nodes is not None:
-        kernels = separable_occlusion(table.shaped, name)
+        kernels = separable_occlusion(table.shaped, name, on_gpu(d_sums))
         arrays = cotangents(HIDDEN_LANES)
         for group in range(len(lists.nodes) // GROUP):
             node = (picture.disparity, lists.nodes, group)
-            _runtime.launch(kernels.cotangent, d_sums, picture.in_focus, *node, *arrays, before, first, edge)
-            if before.device.type == "cpu" and not bool(before[:, -1].any()):
+            _runtime.launch(kernels.cotangent, d_sums, picture.in_focus, *node, *arrays, before, first, edge, ways)
+            _sum_up(*arrays, before)
+            if not on_gpu(before) and not bool(before[:, -1].any()):
                 break
             _runtime.launch(kernels.shares, *node, sources.shares, sources.top, pad)
             launch(True, *arrays)
-    folded = (gradients.planes, gradients.spread, gradients.disparity)
-    _runtime.launch(row_planes(False, name).fold, d_values, d_place, d_nearer, *folded, sources.top, pad, table.steps)
+    fold(d_values, d_place, d_nearer, gradients, sources.top, lists)
+
+
+def _sum_up(d_whole: Tensor, d_step: Tensor, before: Tensor) -> None:
+    """Sums along rows of what kernels wrote: G, from the right, and counts, from the left. On a processor they made these."""
+    if on_gpu(d_whole):
+        torch.cumsum(d_whole.flip(1), 1, out=d_step)
+        d_step.copy_(d_step.flip(1))
+        before.copy_(before.cumsum(1))

@@ -14,7 +14,7 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.splat import Splat
 from taichi_bokeh.kernels.splat import splat as kernels
-from taichi_bokeh.ops._common import dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
+from taichi_bokeh.ops._common import dtype_name, fold_planes, on_gpu, pad_planes, plain, refuse_double_backward
 
 _GROUP_BYTES = 1 << 29  # what the sums of a group of lens points may take
 _MOST_EXPONENT = 600.0  # of exp(±300), whose squares are still far from the ends of float64
@@ -40,7 +40,7 @@ class _Group(NamedTuple):
 
 
 def _kernels(tensor: Tensor) -> Splat:
-    return kernels(tensor.device.type == "cuda", dtype_name(tensor))
+    return kernels(on_gpu(tensor), dtype_name(tensor))
 
 
 def _pad_and_sources(

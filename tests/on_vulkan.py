@@ -1,0 +1,37 @@
+"""A child process that computes on a Vulkan device as it would on CUDA, with tensors that stay on the CPU.
+
+    python -m tests.on_vulkan CASES RESULTS
+
+Taichi copies tensors to the device and back, so that kernels run there as they do on a GPU: those of GPUs, with shared memory.
+A software driver will do. float64 is left out, as SPIR-V has no asin or exp of it; tables of discs come with the cases.
+"""
+
+import sys
+
+import torch
+
+from taichi_bokeh import _runtime, ops
+from taichi_bokeh.ops import _common, _rows
+
+
+def compute_there(tables: dict) -> None:
+    """Start Taichi on Vulkan, and have the operators launch what they launch on CUDA."""
+    ti = _runtime.ti
+    _runtime._ARCH_OF_DEVICE["cpu"] = (ti.vulkan,)
+    ti.init(arch=ti.vulkan, log_level=ti.ERROR)
+    original = _common.on_gpu
+    for module in list(sys.modules.values()):
+        if getattr(module, "on_gpu", None) is original:
+            module.on_gpu = lambda tensor: True
+    _rows.disc_table_of = lambda size, dtype, device: tables[size]
+
+
+def results(name: str, inputs: tuple, gradient: torch.Tensor) -> tuple:
+    """Of an operator with one output, and of its adjoint."""
+    return getattr(ops, name)(*inputs), *getattr(torch.ops.taichi_bokeh, f"{name}_backward")(gradient, *inputs)
+
+
+if __name__ == "__main__":
+    cases, tables = torch.load(sys.argv[1])
+    compute_there(tables)
+    torch.save([results(*case) for case in cases], sys.argv[2])

@@ -1,0 +1,58 @@
+"""What is launched on a GPU, on any Vulkan device there is: the same as on the CPU, forward and backward."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import taichi_bokeh as tb
+from taichi_bokeh import _runtime
+from taichi_bokeh.ops import _rows
+from taichi_bokeh.optics.aperture import shape_of
+from tests.on_vulkan import results
+from tests.scenes import relative_error
+
+PENTAGON = tb.Aperture(blades=5, roundness=0.0)
+LEMON = tb.Aperture(blades=5, roundness=0.0, cat_eye=0.4)
+#: Of the sums, and the gradients of planes, spread, disparity and in-focus weight. What nodes hide is a small difference.
+ROUNDING = {"exact": (1e-6,) * 5, "fast": (1e-5, 1e-5, 1e-4, 3e-3, 3e-3)}
+
+
+def case(algorithm: str, profile: str, aperture: tb.Aperture, opaque: bool) -> tuple:
+    """A picture of three stretches of a row, a band of which is in focus, and cotangents with a hole."""
+    generator = torch.Generator().manual_seed(3)
+    height, width, blur, focus = 45, 300, 28.0, 0.45
+    planes = torch.rand(1, 5, height, width, generator=generator)
+    planes[:, 4] = planes[:, 3] if opaque else 1.0
+    disparity = 0.2 * torch.rand(1, height, width, generator=generator) + torch.linspace(0, 1, width)
+    radius = blur * (disparity - focus)
+    in_focus = torch.exp(-3 * radius.square())
+    spread = radius if profile == "shape" else radius.abs().clamp(min=0.5)
+    gradient = torch.randn(planes.shape, generator=generator)
+    gradient[:, :, 20:30, 50:200] = 0
+    plan = (torch.tensor([blur]), torch.tensor([focus]), profile, 0.0, "replicate", algorithm, aperture.image)
+    return "scatter", (planes, spread, disparity, in_focus, *plan, shape_of(aperture)), gradient
+
+
+CASES = {
+    "exact": case("exact", "disc", tb.Aperture(), opaque=False),
+    "exact, cat-eye": case("exact", "shape", LEMON, opaque=False),
+    "fast": case("fast", "disc", tb.Aperture(), opaque=False),
+    "fast, opaque pentagon": case("fast", "shape", PENTAGON, opaque=True),
+}
+
+
+@pytest.mark.skipif(not _runtime.has_vulkan(), reason="there is no Vulkan driver")
+def test_a_gpu_launches_other_kernels_and_computes_the_same(monkeypatch, tmp_path):
+    tables, table_of = {}, _rows.disc_table_of
+    monkeypatch.setattr(_rows, "disc_table_of", lambda size, *of: tables.setdefault(size, table_of(size, *of)))
+    _rows._row_lists.cache_clear()  # so that tables are asked for
+    here = [results(*case) for case in CASES.values()]
+    torch.save(([*CASES.values()], tables), tmp_path / "cases.pt")
+    command = [sys.executable, "-m", "tests.on_vulkan", tmp_path / "cases.pt", tmp_path / "results.pt"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    for name, ours, there in zip(CASES, here, torch.load(tmp_path / "results.pt"), strict=True):
+        for mine, its, bound in zip(ours, there, ROUNDING[name.split(",")[0]], strict=True):
+            assert relative_error(its, mine) < bound, name
