@@ -56,13 +56,15 @@ def _polynomials() -> tuple[Any, Any]:
     return value, slope
 
 
-class RowLanes(NamedTuple):
-    """Entries of a list one by one, for as many threads; `entries` is [blocks, entry_size]."""
+class ListBlocks(NamedTuple):
+    """Lists, TAPS entries at a time; `entries` is [blocks, entry_size]."""
 
     parts: int  # lists of a source for a row
+    sides: int  # of the source, to which a block's entries are added
     head_of: Any  # func: the list
-    turns: Any  # func: how often all threads take an entry each
-    entry: Any  # func: (column, weight with the sign of its step) of the one that a thread takes
+    length: Any  # func: of the list, in blocks
+    load: Any  # func: the coefficients of a block, as of a mirrored list's
+    columns: Any  # func: of a block, for each side, (column of the first entry, direction of the others, weight's sign)
 
 
 @cache
@@ -77,9 +79,9 @@ def entry_size(shaped: bool) -> int:
 
 
 @cache
-def row_lanes(shaped: bool, threads: int, dtype: str) -> RowLanes:
-    """Functions for `threads` threads, twice TAPS of them for mirrored lists."""
-    return _shaped_lanes(threads, dtype) if shaped else _mirrored_lanes(dtype)
+def list_blocks(shaped: bool, dtype: str) -> ListBlocks:
+    """Functions for threads that each take a list of their own."""
+    return _shaped_blocks(dtype) if shaped else _mirrored_blocks(dtype)
 
 
 def _mirrored(lanes: int, dtype: str) -> RowLists:
@@ -316,57 +318,56 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
     return Fours(alike, add, gather)
 
 
-def _mirrored_lanes(dtype: str) -> RowLanes:
-    real = REAL[dtype]
+def _mirrored_blocks(dtype: str) -> ListBlocks:
+    coefficients = ti.types.vector(4 * TAPS, REAL[dtype])
 
     @ti.func
     def head_of(lists: ti.template(), dy, at, part):
         return lists[ti.abs(dy), ti.cast(at, ti.i32), 0]
 
     @ti.func
-    def turns(head):
+    def length(head):
         return head[2]
 
     @ti.func
-    def entry(entries: ti.template(), head, turn, thread, at, x):
-        """The first TAPS threads take a block's entries on the left, the others those on the right."""
-        j, block, t = thread % TAPS, head[0] + turn, at - ti.cast(at, ti.i32)
-        p = [entries[block, k * TAPS + j] for k in ti.static(range(4))]
-        weight = ((p[3] * t + p[2]) * t + p[1]) * t + p[0]
-        near = head[1] + TAPS * turn + j
-        column = x - near
-        if thread >= TAPS:
-            if head[3] == STEPS:
-                column, weight = x + near + 1, -weight
-            else:
-                column, weight = x + near, ti.select(near == 0, real(0.0), weight)
-        return column, weight
+    def load(entries: ti.template(), head, block):
+        return coefficients([entries[head[0] + block, k] for k in ti.static(range(4 * TAPS))])
 
-    return RowLanes(1, head_of, turns, entry)
+    @ti.func
+    def columns(head, block, at, x):
+        near, steps = head[1] + TAPS * block, ti.cast(head[3] == STEPS, ti.i32)
+        return ti.math.ivec3(x - near, -1, 1), ti.math.ivec3(x + near + steps, 1, 1 - 2 * steps)
+
+    return ListBlocks(1, 2, head_of, length, load, columns)
 
 
-def _shaped_lanes(threads: int, dtype: str) -> RowLanes:
+def _shaped_blocks(dtype: str) -> ListBlocks:
     real = REAL[dtype]
-    value, _ = _polynomials()
+    coefficients = ti.types.vector(4 * TAPS, real)
     side, head_of, column_of = _sides()
 
     @ti.func
-    def turns(head):
-        return (head[2] + threads - 1) // threads
+    def length(head):
+        return (head[2] + TAPS - 1) // TAPS
 
     @ti.func
-    def entry(entries: ti.template(), head, turn, thread, at, x):
-        i, sign = turn * threads + thread, side(at)
-        column, weight = x, real(0.0)
-        if i < head[2]:
-            t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
-            weight = value([entries[head[0] + i, k] for k in ti.static(range(4))], t)
-            column = column_of(x, head[1] + i, head[3], sign)
-            if head[3] == STEPS:
-                weight *= ti.cast(sign, real)
-        return column, weight
+    def load(entries: ti.template(), head, block):
+        """Beyond the end of the list 0."""
+        result = coefficients(0.0)
+        for j in ti.static(range(TAPS)):
+            if TAPS * block + j < head[2]:
+                for k in ti.static(range(4)):
+                    result[TAPS * k + j] = entries[head[0] + TAPS * block + j, k]
+        return result
 
-    return RowLanes(2, head_of, turns, entry)
+    @ti.func
+    def columns(head, block, at, x):
+        sign = side(at)
+        return ti.math.ivec3(
+            column_of(x, head[1] + TAPS * block, head[3], sign), sign, ti.select(head[3] == STEPS, sign, 1)
+        ), ti.math.ivec3(0)
+
+    return ListBlocks(2, 1, head_of, length, load, columns)
 
 
 def _sides() -> tuple[Any, Any, Any]:

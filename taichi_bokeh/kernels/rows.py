@@ -18,7 +18,7 @@ With `hidden`, P·τ_k takes the place of P, for the three nodes k of kernels/se
 One thread owns a row of results (`spread`: of the picture; `pull`: of the sources), so nothing is atomic and the result does
 not depend on the number of threads. A row is cut into runs of columns that are rendered on their own, those with `wanted`
 segments only. Sources are padded by `pad` px on every side. Other openings than the disc have lists of their own
-(kernels/row_lists.py). On a GPU kernels/row_blocks.py takes the place of `spread`, and in `pull` a thread owns a source.
+(kernels/row_lists.py). On a GPU kernels/row_tiles.py takes the place of `spread`, and in `pull` a thread owns a source.
 """
 
 import math

@@ -11,10 +11,10 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.disc_table import GAUSS, STEPS_PER_PIXEL, disc_table
 from taichi_bokeh.kernels.profile import profile as profile_of
-from taichi_bokeh.kernels.row_blocks import row_blocks
 from taichi_bokeh.kernels.row_lists import TAPS, entry_size
 from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, WAYS, row_planes
 from taichi_bokeh.kernels.row_table import row_table
+from taichi_bokeh.kernels.row_tiles import row_tiles
 from taichi_bokeh.kernels.rows import BLOCK, GROUP, HIDDEN_LANES, SEGMENT, rows, stride_of
 from taichi_bokeh.kernels.separable_occlusion import separable_occlusion
 from taichi_bokeh.ops._common import dtype_name, on_gpu
@@ -192,7 +192,7 @@ def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, re
     whole = buffers.get(f"whole, {lanes}", height, width, lanes)
     sums_ = whole.new_empty(1, 1, 1) if result is None else result
     if on_gpu(whole):
-        kernel = row_blocks(table.shaped, hidden, lists.opaque, dtype_name(whole))
+        kernel = row_tiles(table.shaped, hidden, lists.opaque, dtype_name(whole))
         arguments = (*sources[:4], table.heads, table.entries, wanted, whole, sums_, height, width, sources.top, lists.pad)
         _runtime.launch(kernel, *arguments)
         return whole

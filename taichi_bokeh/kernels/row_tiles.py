@@ -1,0 +1,187 @@
+"""The scatter sums of kernels/rows.py on a GPU: a thread owns a row of a tile of sums, in shared memory.
+
+    step(x), whole(x) as in kernels/rows.py for the columns x of the tile,         carry = Σ steps before its first column
+    s(x) = whole(x) + carry + Σ_{x′ ≤ x} step(x′)
+
+A block of threads takes a tile of four planes, and for it every source that reaches it, all threads the same one at a time:
+each adds to its row what the source has for that row, so that nothing is atomic, no thread waits for another but where
+sources are fetched, and a sum is always added up in the same order. Threads keep the list that they looked up last, as
+neighbouring sources mostly have the same. The adjoint is `pull` of kernels/rows.py.
+"""
+
+from functools import cache
+from typing import Any
+
+from taichi_bokeh._runtime import ti
+from taichi_bokeh.kernels.arithmetic import REAL
+from taichi_bokeh.kernels.row_lists import STEPS, TAPS, list_blocks
+from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, PLANES, plane_of
+from taichi_bokeh.kernels.rows import GROUP, HIDDEN_LANES, SEGMENT
+
+ROWS = 32  # of a tile, and threads of a block
+COLUMNS = {"float32": 32, "float64": 16}  # px, of a tile: it takes 33 KiB of the 48 that a block may have
+QUARTET = 4  # planes of a tile
+
+
+@cache
+def row_tiles(shaped: bool, hidden: bool, opaque: bool, dtype: str) -> Any:
+    """A kernel for discs or for `shaped` openings; for the planes P or, if `hidden`, for P·τ_k of a group of nodes.
+
+    opaque: as of kernels/rows.py.
+    """
+    real = REAL[dtype]
+    columns = COLUMNS[dtype]
+    nowhere = columns  # the cell of what falls beside the tile; behind it those of `whole`
+    quartets = (HIDDEN_LANES if hidden else OPAQUE_LANES if opaque else LANES) // QUARTET
+    parts, sides, head_of, length, load, columns_of = list_blocks(shaped, dtype)
+    array = ti.simt.block.SharedArray
+    vec, coefficients = ti.types.vector(QUARTET, real), ti.types.vector(4 * TAPS, real)
+    head_type, sided = ti.types.vector(4, ti.i32), ti.types.vector(TAPS, real)
+    volumes = ti.types.ndarray(dtype=real, ndim=3)
+    places = ti.types.ndarray(dtype=real, ndim=2)
+    numbers = ti.types.ndarray(dtype=real, ndim=1)
+    flags = ti.types.ndarray(dtype=ti.i32, ndim=2)
+    list_heads = ti.types.ndarray(dtype=head_type, ndim=3)
+    polynomials = ti.types.ndarray(dtype=real, ndim=2)
+
+    @ti.func
+    def plane(sources: ti.template(), shares: ti.template(), y, k, lane):
+        """One of the planes P, or of P·τ_k; 0 for lanes that only fill up."""
+        value = real(0.0)
+        if ti.static(hidden):
+            if lane < GROUP * PLANES:
+                c = ti.min(lane % PLANES, ti.static(plane_of(opaque, PLANES - 1)))
+                value = sources[y, k, c] * shares[y, k, lane // PLANES]
+        elif lane < PLANES:
+            value = sources[y, k, lane]
+        return value
+
+    @ti.func
+    def cell_of(column, kind):
+        """Where a column of the tile is added up; `column` counted from its first."""
+        inside = column >= 0 and column < columns
+        return ti.select(inside, column + ti.select(kind == STEPS, 0, columns + 1), nowhere)
+
+    @ti.func
+    def add_block(cells: ti.template(), thread, p, at, head, block, x, source):
+        """Adds a block of a list to a thread's row of the tile, whose columns x counts; returns what comes before it."""
+        t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
+        weights = sided(
+            [((p[3 * TAPS + j] * t + p[2 * TAPS + j]) * t + p[TAPS + j]) * t + p[j] for j in ti.static(range(TAPS))]
+        )
+        places = columns_of(head, block, at, x)
+        before, touched = vec(0.0), False
+        added = [[vec(0.0) for _ in ti.static(range(TAPS))] for _ in ti.static(range(sides))]
+        where = [[0 for _ in ti.static(range(TAPS))] for _ in ti.static(range(sides))]
+        for side in ti.static(range(sides)):
+            start, stop = places[side][0], places[side][0] + (TAPS - 1) * places[side][1]
+            touched = touched or (ti.max(start, stop) >= 0 and ti.min(start, stop) < columns)
+            for j in ti.static(range(TAPS)):
+                column = start + places[side][1] * j
+                # The source's own column counts once, on the left.
+                twice = ti.static(side == 1 and j == 0) and head[3] != STEPS and column == x
+                added[side][j] = weights[j] * places[side][2] * source
+                where[side][j] = ti.select(twice, nowhere, cell_of(column, head[3]))
+                if head[3] == STEPS and column < 0:
+                    before += added[side][j]
+        if touched:
+            held = [
+                [[cells[where[side][j], c, thread] for c in ti.static(range(QUARTET))] for j in ti.static(range(TAPS))]
+                for side in ti.static(range(sides))
+            ]
+            for side in ti.static(range(sides)):
+                for j in ti.static(range(TAPS)):
+                    for c in ti.static(range(QUARTET)):
+                        cells[where[side][j], c, thread] = held[side][j][c] + added[side][j][c]
+        return before
+
+    @ti.kernel
+    def spread(
+        sources: volumes,
+        shares: volumes,
+        place: places,
+        widest: numbers,
+        lists: list_heads,
+        entries: polynomials,
+        wanted: flags,
+        whole_of_all: volumes,
+        sums: volumes,
+        height: ti.i32,
+        width: ti.i32,
+        top: ti.i32,
+        pad: ti.i32,
+    ):
+        """Writes s to `sums` [5, H, W] from row `top` on, or if hidden to `whole_of_all` [rows, W, lanes]; where wanted.
+
+        sources [rows + 2·pad, W + 2·pad, lanes], shares, place, widest and wanted: as of kernels/rows.py; entries
+        [blocks, coefficients].
+        """
+        ti.loop_config(block_dim=ROWS)
+        across, down = (width + columns - 1) // columns, (height + ROWS - 1) // ROWS
+        for turn in range(down * quartets * across * ROWS):
+            thread, tile = turn % ROWS, turn // ROWS
+            first, quartet, top_row = tile % across * columns, tile // across % quartets, tile // across // quartets * ROWS
+            row = top_row + thread
+            some = 0
+            for other in range(top_row, ti.min(top_row + ROWS, height)):
+                some |= wanted[other, first // SEGMENT]
+            if some != 0:
+                cells, values, at = (
+                    array((2 * columns + 1, QUARTET, ROWS), real),
+                    array((ROWS, QUARTET), real),
+                    array((ROWS,), real),
+                )
+                for cell in range(2 * columns + 1):
+                    for c in ti.static(range(QUARTET)):
+                        cells[cell, c, thread] = 0.0
+                total = vec(0.0)
+                for y in range(top_row, ti.min(top_row + ROWS + 2 * pad, place.shape[0])):
+                    dy, far = row + pad - y, widest[y]
+                    nearest = ti.cast(ti.max(0, top_row + pad - y, y - top_row - pad - ROWS + 1), real)
+                    if nearest < far:
+                        here = row < height and ti.cast(ti.abs(dy), real) < far
+                        half = ti.cast(ti.sqrt(far * far - nearest * nearest), ti.i32) + 1
+                        begin, end = ti.max(0, first - half + pad), ti.min(place.shape[1], first + columns + half + pad)
+                        last_at = real(-1e9)
+                        heads = [head_type(0) for _ in ti.static(range(parts))]
+                        blocks = [coefficients(0.0) for _ in ti.static(range(parts))]
+                        for chunk in range((end - begin + ROWS - 1) // ROWS):
+                            own = begin + ROWS * chunk + thread
+                            if own < end:
+                                at[thread] = place[y, own]
+                                for c in ti.static(range(QUARTET)):
+                                    values[thread, c] = plane(sources, shares, y, own, QUARTET * quartet + c)
+                            ti.simt.block.sync()
+                            for k in range(begin + ROWS * chunk, ti.min(begin + ROWS * (chunk + 1), end)):
+                                n = k - begin - ROWS * chunk
+                                radius, x = at[n], k - pad - first
+                                if ti.floor(radius) != last_at:
+                                    last_at = ti.floor(radius)
+                                    for part in ti.static(range(parts)):
+                                        heads[part] = head_type(0)
+                                        if here:
+                                            heads[part] = head_of(lists, dy, radius, part)
+                                            if heads[part][2] > 0:
+                                                blocks[part] = load(entries, heads[part], 0)
+                                for part in ti.static(range(parts)):
+                                    source = vec([values[n, c] for c in ti.static(range(QUARTET))])
+                                    count = length(heads[part])
+                                    if count > 0:
+                                        total += add_block(cells, thread, blocks[part], radius, heads[part], 0, x, source)
+                                    for block in range(1, count):
+                                        p = load(entries, heads[part], block)
+                                        total += add_block(cells, thread, p, radius, heads[part], block, x, source)
+                            ti.simt.block.sync()
+                for i in range(ti.select(row < height, ti.min(columns, width - first), 0)):
+                    for c in ti.static(range(QUARTET)):
+                        total[c] += cells[i, c, thread]
+                        value = total[c] + cells[columns + 1 + i, c, thread]
+                        if ti.static(hidden):
+                            whole_of_all[row, first + i, QUARTET * quartet + c] = value
+                        else:
+                            for k in ti.static(range(PLANES)):
+                                if QUARTET * quartet + c == ti.static(plane_of(opaque, k)):
+                                    sums[k, top + row, first + i] = value
+                ti.simt.block.sync()  # before the next tile begins in the same memory
+
+    return spread
