@@ -10,7 +10,7 @@ from torch import Tensor
 from taichi_bokeh import _runtime, ops
 from taichi_bokeh._draft import Picture, draft_sums
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.ops.scatter import LEAST_ROWS_PX, Plan, Way, ways_of
+from taichi_bokeh.ops._plan import LEAST_ROWS_PX, Plan, Way, facts_of, way_of
 from taichi_bokeh.optics.aperture import Aperture, shape_of
 from taichi_bokeh.optics.aperture_cells import kernel_reach
 
@@ -154,6 +154,7 @@ def ways(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> lis
     """How each layer of each scene is evaluated, B·L of them."""
     with torch.no_grad():
         sources = _sources(layers, blur, focus, settings)[3:]
-        blurs = _per_layer(blur, layers.count)
-        plan = Plan(blurs, settings.profile, settings.max_radius, settings.algorithm, settings.aperture)
-        return ways_of(sources, plan)
+        facts = facts_of(sources, *(_per_layer(value, layers.count) for value in (blur, focus)))
+        dtype = str(layers.rgb.dtype).removeprefix("torch.")
+        plan = Plan(settings.profile, settings.max_radius, settings.algorithm, dtype, settings.aperture)
+        return [way_of(one, layers.height * layers.width, plan) for one in facts]

@@ -8,7 +8,7 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.direct import direct
 from taichi_bokeh.ops._common import dtype_name, on_gpu
-from taichi_bokeh.ops._rows import Buffers, Lists, Picture, Sources, backward_bands, fold, forward_bands, pack, ways_of
+from taichi_bokeh.ops._rows import Buffers, Lists, Picture, Sources, backward_bands, fold, forward_bands, pack, parts_of_row
 
 
 def _arguments(picture: Picture, lists: Lists, sources: Sources, lens: Tensor, nearer: Tensor) -> tuple[Any, ...]:
@@ -41,7 +41,7 @@ def sums(picture: Picture, lists: Lists, cat_eye: float, result: Tensor) -> None
         sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
         whole = buffers.get("whole", last - first, picture.spread.shape[1], sources.values.shape[2])
         arguments = _arguments(picture, lists, sources, lens, _nearer(picture, sources, lists.pad))
-        ways = ways_of(result, result.shape[2])
+        ways = parts_of_row(result, result.shape[2])
         _runtime.launch(kernels.gather, *arguments, whole, result, first, lists.pad, lists.table.steps, ways)
         _runtime.report(last, picture.spread.shape[0])
 
@@ -54,13 +54,13 @@ def pull(d_sums: Tensor, picture: Picture, lists: Lists, cat_eye: float, gradien
     for first, last in forward_bands(picture, lists):
         sources = pack(picture, first, last + 2 * pad, lists, buffers)
         arguments = _arguments(picture, lists, sources, lens, _nearer(picture, sources, pad))
-        ways = ways_of(d_sums, d_sums.shape[2])
+        ways = parts_of_row(d_sums, d_sums.shape[2])
         _runtime.launch(kernels.focus_adjoint, *arguments, d_sums, *gradients[2:], first, pad, steps, ways)
     for top, bottom in backward_bands(picture, lists):
         sources = pack(picture, top, bottom, lists, buffers)
         arguments = _arguments(picture, lists, sources, lens, _nearer(picture, sources, pad))
         d_values = torch.empty_like(sources.values)
         d_place, d_nearer = torch.empty_like(sources.place), torch.empty_like(sources.place)
-        ways = ways_of(d_sums, sources.place.shape[1])
+        ways = parts_of_row(d_sums, sources.place.shape[1])
         _runtime.launch(kernels.pull, *arguments, d_sums, d_values, d_place, d_nearer, top, pad, steps, ways)
         fold(d_values, d_place, d_nearer, gradients, top, lists)

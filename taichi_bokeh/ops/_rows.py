@@ -88,17 +88,12 @@ def row_lists(name: str, largest_px: float, like: Tensor) -> Table:
         return _row_lists(name, size, like.dtype, like.device)
 
 
-def lists_for(picture: Picture, name: str, largest_px: float, nodes: tuple[float, ...] | None) -> Lists:
-    """Tables for a picture whose largest spread radius is given."""
-    return lists_of(row_lists(name, largest_px, picture.spread), picture, largest_px, nodes)
-
-
-def lists_of(table: Table, picture: Picture, largest_px: float, nodes: tuple[float, ...] | None) -> Lists:
-    """The same with a table at hand."""
+def lists_of(table: Table, picture: Picture, largest_px: float, nodes: tuple[float, ...] | None, opaque: bool) -> Lists:
+    """A table with what else there is to a picture whose largest spread radius is given."""
     at = None if nodes is None else picture.spread.new_tensor(nodes)
     pad = math.ceil(table.extent * largest_px + table.margin_px) + 1
     tall = min(_MOST_TALL, max(_LEAST_TALL, -(-picture.spread.shape[0] // (2 * _runtime.threads()))))
-    return Lists(table, at, pad, tall, torch.equal(*picture.planes[3:]))
+    return Lists(table, at, pad, tall, opaque)
 
 
 class Buffers:
@@ -159,7 +154,7 @@ class Sources(NamedTuple):
     top: int
 
 
-def ways_of(tensor: Tensor, columns: int) -> int:
+def parts_of_row(tensor: Tensor, columns: int) -> int:
     """How many parts a row is cut into by kernels: see kernels/row_planes.py."""
     return columns if on_gpu(tensor) else WAYS
 
@@ -170,7 +165,7 @@ def pack(picture: Picture, top: int, bottom: int, lists: Lists, buffers: Buffers
     shares = buffers.get("shares", *(shape if lists.nodes is not None else (1, 1)), 4)
     kernel, table = row_planes(lists.opaque, dtype_name(values), on_gpu(values)).pack, lists.table
     arguments = (picture.planes, picture.spread, values, place, top, lists.pad, table.steps)
-    _runtime.launch(kernel, *arguments, ways_of(values, shape[1]))
+    _runtime.launch(kernel, *arguments, parts_of_row(values, shape[1]))
     rows_ = (torch.arange(top, bottom, device=values.device) - lists.pad).clamp_(0, picture.spread.shape[0] - 1)
     widest = table.extent * torch.linalg.vector_norm(picture.spread, math.inf, 1)[rows_] + table.margin_px
     return Sources(values, shares, place, widest, top)
@@ -180,7 +175,7 @@ def fold(d_values: Tensor, d_place: Tensor, d_nearer: Tensor, gradients: Picture
     """Add the gradients of a band of padded sources to those of a picture."""
     folded = (gradients.planes, gradients.spread, gradients.disparity)
     kernel = row_planes(False, dtype_name(d_values), on_gpu(d_values)).fold
-    ways = ways_of(d_values, gradients.spread.shape[1])
+    ways = parts_of_row(d_values, gradients.spread.shape[1])
     _runtime.launch(kernel, d_values, d_place, d_nearer, *folded, top, lists.pad, lists.table.steps, ways)
 
 
@@ -272,11 +267,11 @@ def _pull_band(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Pictur
     def launch(hidden: bool, d_whole: Tensor, d_step: Tensor) -> None:
         arguments = (*sources[:4], table.heads, table.entries, d_whole, d_step, before, d_values, d_place, d_nearer)
         kernel = rows(table.shaped, hidden, False, name, on_gpu(d_sums)).pull
-        ways = ways_of(d_sums, sources.place.shape[1])
+        ways = parts_of_row(d_sums, sources.place.shape[1])
         _runtime.launch(kernel, *arguments, sources.top - first, pad, edge, stride_of(sources.place.shape[0]), ways)
 
     arrays = cotangents(LANES)
-    ways = ways_of(d_sums, arrays[0].shape[1])
+    ways = parts_of_row(d_sums, arrays[0].shape[1])
     _runtime.launch(row_planes(False, name, on_gpu(d_sums)).cotangent, d_sums, *arrays, before, first, edge, ways)
     _sum_up(*arrays, before)
     launch(False, *arrays)

@@ -10,19 +10,16 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.cells import PIXELS
 from taichi_bokeh.kernels.culling import TILE, culling
-from taichi_bokeh.kernels.profile import profile as profile_of
-from taichi_bokeh.kernels.scatter import LANES, NEGLIGIBLE_FOCUS, PLANES
+from taichi_bokeh.kernels.scatter import LANES, PLANES
 from taichi_bokeh.kernels.scatter import scatter as scatter_kernels
-from taichi_bokeh.kernels.separable_occlusion import focus_nodes
 from taichi_bokeh.ops import _direct, _rows
 from taichi_bokeh.ops._common import GradientOnly, dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
+from taichi_bokeh.ops._plan import Facts, Plan, Way, facts_of, way_of
 from taichi_bokeh.ops._shape_lists import shape_table
 from taichi_bokeh.ops._taps import correlate, make_taps
 from taichi_bokeh.optics.aperture import Aperture, aperture_of
-from taichi_bokeh.optics.aperture_cells import divide, kernel_reach
+from taichi_bokeh.optics.aperture_cells import divide
 
-_MOST_ROWS_PX = 1024
-LEAST_ROWS_PX = 8.0  # largest radius up to which the gather is at least as fast as rows (benchmarks/scatter.py)
 _PIXELS_AT_ONCE = 1 << 20  # layers are taken together up to this many pixels, else one by one: bounds the memory
 
 
@@ -46,23 +43,12 @@ def _table(name: str, farthest: float, like: Tensor) -> Tensor:
         return _rows.disc_table_of(size, like.dtype, like.device)
 
 
-def _farthest(spread: Tensor, name: str, limit: float, aperture: Aperture | None = None) -> float:
-    """How far a source may count, in px; `aperture` for profile "shape"."""
-    largest = float(spread.abs().max())
-    if not math.isfinite(largest):
-        raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
-    if name == "shape":
-        return kernel_reach(largest, aperture.extent if aperture else 1.0)
-    return min(largest + profile_of(name, dtype_name(spread)).margin_px, limit)
-
-
-def _prepare(inputs: tuple[Tensor, ...], name: str, max_radius: float, border: str) -> _Prepared:
+def _prepare(inputs: tuple[Tensor, ...], plan: Plan, largest_px: float, border: str) -> _Prepared:
     planes, spread, disparity, in_focus = inputs
-    dtype = dtype_name(planes)
-    limit = max_radius if max_radius > 0 else 1e9
-    farthest = _farthest(spread, name, limit)
+    name, dtype, limit = plan.profile, plan.dtype, plan.limit_px
+    farthest = plan.reach_px(largest_px)
     pad = TILE * math.ceil((farthest + LANES) / TILE)
-    _refuse_too_large(planes, float(spread.max()), pad)
+    _refuse_too_large(planes, largest_px, pad)
     source = pad_planes(torch.cat([planes, spread[:, None], disparity[:, None]], 1), pad, border)
     focus = planes.new_zeros(planes.shape[0], 2, planes.shape[2], planes.shape[3] + LANES)
     focus[:, 0, :, :-LANES], focus[:, 1, :, :-LANES] = in_focus, disparity
@@ -96,83 +82,6 @@ def _at_once(planes: Tensor) -> int:
     return max(1, _PIXELS_AT_ONCE // (planes.shape[2] * planes.shape[3]))
 
 
-class Way(NamedTuple):
-    """How the sums of one picture are evaluated, and why.
-
-    Attributes:
-        name: "rows" (kernels/rows.py), "correlation" (kernels/cells.py, for flat pictures), "gather" (kernels/scatter.py), or
-            for other openings than the disc "direct" (kernels/direct.py).
-        reason: half a sentence.
-        nodes: relative to the focus, for the occlusion in rows; empty where nothing is in focus.
-    """
-
-    name: str
-    reason: str
-    nodes: tuple[float, ...] = ()
-
-
-class Plan(NamedTuple):
-    """By what the ways are chosen; profile, max_radius and algorithm as of the operator."""
-
-    blur: Tensor  # [N]
-    profile: str
-    max_radius: float
-    algorithm: str
-    aperture: Aperture = Aperture()
-
-
-def ways_of(inputs: tuple[Tensor, ...], plan: Plan, adjoint: bool = False) -> list[Way]:
-    """The way of each of N pictures, or that of its adjoint; inputs as the operator's first four.
-
-    Raises:
-        ValueError: algorithm is "fast", and a picture has no fast way; the message says why.
-    """
-    _, spread, _, in_focus = inputs
-    ways = []
-    for k, is_flat in enumerate(_flat(inputs, plan).tolist()):
-        way = Way("correlation", "the layer is flat: all its pixels have one blur kernel")
-        if adjoint or not is_flat:  # a correlation has no adjoint of its own
-            way = _way_of(spread[k], in_focus[k], float(plan.blur[k]), plan)
-            if plan.algorithm == "fast" and way.name in ("gather", "direct") and not is_flat:
-                raise ValueError(f"algorithm is 'fast', but {way.reason}; expected 'auto' or 'exact' then")
-        ways.append(way)
-    return ways
-
-
-def _way_of(spread: Tensor, in_focus: Tensor, blur: float, plan: Plan) -> Way:
-    exact = "direct" if plan.profile == "shape" else "gather"
-    reason = _obstacle(spread, plan)
-    if reason is not None:
-        return Way(exact, reason)
-    dtype = dtype_name(spread)
-    if not bool((in_focus > NEGLIGIBLE_FOCUS[dtype]).any()):
-        return Way("rows", "nothing is in focus, so that there is no occlusion")
-    nodes = focus_nodes(blur, dtype)
-    if nodes is None:
-        return Way(exact, f"a blur of {blur:.3g} px per unit of disparity is too little to separate the occlusion")
-    return Way("rows", f"the occlusion is separated by {len(nodes)} nodes of disparity", nodes)
-
-
-def _obstacle(spread: Tensor, plan: Plan) -> str | None:
-    """Why a picture is not rendered by rows, whatever its occlusion; None where nothing is in the way."""
-    farthest = _farthest(spread, plan.profile, 1e9, plan.aperture)
-    if plan.algorithm == "exact":
-        return "algorithm 'exact' was asked for"
-    if plan.profile == "official":
-        return "the released code's model has only the gather"
-    if plan.aperture.cat_eye != 0:
-        return "with cat_eye the opening changes from pixel to pixel"
-    if plan.aperture.ring != 0:
-        return "with ring a highlight's brightness changes throughout, and its rows have no few steps"
-    if farthest > _MOST_ROWS_PX:
-        return f"the table for radii beyond {_MOST_ROWS_PX} px would take gigabytes"
-    if 0 < plan.max_radius < farthest:
-        return f"max_radius, {plan.max_radius:g} px, cuts off discs, which reach {farthest:.1f} px"
-    if plan.algorithm == "auto" and plan.profile != "shape" and float(spread.max()) <= LEAST_ROWS_PX:
-        return f"no radius is more than {LEAST_ROWS_PX:g} px"
-    return None
-
-
 @torch.library.custom_op("taichi_bokeh::scatter", mutates_args=())
 def scatter(
     planes: Tensor,
@@ -197,24 +106,26 @@ def scatter(
     """
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     result = torch.empty_like(inputs[0])
-    plan = Plan(blur, profile, max_radius, algorithm, aperture_of(shape, image))
-    ways, largest = ways_of(inputs, plan), float(inputs[1].abs().max())
+    plan = Plan(profile, max_radius, algorithm, dtype_name(planes), aperture_of(shape, image))
+    facts = facts_of(inputs, blur, focus)
+    ways = [way_of(one, planes.shape[2] * planes.shape[3], plan) for one in facts]
     parts = list(_parts(ways, _at_once(planes)))
     for k, part in enumerate(parts):
         with _runtime.nested_progress(k, len(parts)):
             chosen = tuple(value[part] for value in inputs)
-            way = ways[int(part[0])]
+            first = int(part[0])
+            way = ways[first]
             if way.name == "correlation":
-                result[part] = _flat_sums(chosen, plan, border)
+                result[part] = _flat_sums(chosen, facts[first], plan, border)
                 _runtime.report(1, 1)
             elif way.name == "gather":
-                result[part] = _sums(_prepare(chosen, profile, max_radius, border), profile)
+                result[part] = _sums(_prepare(chosen, plan, _largest(facts, part), border), profile)
             else:
-                picture, lists = _with_lists(chosen, way, float(focus[part]), plan, largest)
+                picture, lists = _with_lists(chosen, way, facts, first, plan)
                 if way.name == "rows":
-                    _rows.sums(picture, lists, result[int(part)])
+                    _rows.sums(picture, lists, result[first])
                 else:
-                    _direct.sums(picture, lists, plan.aperture.cat_eye, result[int(part)])
+                    _direct.sums(picture, lists, plan.aperture.cat_eye, result[first])
     return result
 
 
@@ -226,19 +137,25 @@ def _parts(ways: list[Way], at_once: int) -> Iterator[Tensor]:
         yield from torch.tensor(gathered).split(at_once)
 
 
+def _largest(facts: list[Facts], part: Tensor) -> float:
+    return max(facts[k].largest_px for k in part.tolist())
+
+
 def _with_lists(
-    inputs: tuple[Tensor, ...], way: Way, focus: float, plan: Plan, largest_of_all: float
+    inputs: tuple[Tensor, ...], way: Way, facts: list[Facts], which: int, plan: Plan
 ) -> tuple[_rows.Picture, _rows.Lists]:
     """One picture [1, …] and its tables, which are those of all pictures."""
     planes, spread, disparity, in_focus = (value[0] for value in inputs)
+    own = facts[which]
     picture = _rows.Picture(planes, spread, in_focus, disparity)
-    largest = float(spread.abs().max())
-    _refuse_too_large(planes, largest, math.ceil(largest))
-    nodes = tuple(focus + node for node in way.nodes) or None
+    _refuse_too_large(planes, own.largest_px, math.ceil(own.largest_px))
+    nodes = tuple(own.focus + node for node in way.nodes) or None
     if plan.profile == "shape":
+        largest_of_all = max(one.largest_px for one in facts)
         table = shape_table(plan.aperture, largest_of_all, spread, weights_only=way.name == "direct")
-        return picture, _rows.lists_of(table, picture, largest, nodes)
-    return picture, _rows.lists_for(picture, plan.profile, largest, nodes)
+    else:
+        table = _rows.row_lists(plan.profile, own.largest_px, spread)
+    return picture, _rows.lists_of(table, picture, own.largest_px, nodes, own.opaque)
 
 
 def _sums(p: _Prepared, profile: str) -> Tensor:
@@ -248,32 +165,18 @@ def _sums(p: _Prepared, profile: str) -> Tensor:
     return sums[..., :-LANES]
 
 
-def _flat(inputs: tuple[Tensor, ...], plan: Plan) -> Tensor:
-    """Which pictures [N] have one blur kernel, one disparity and one density, and are not small beside their blur."""
-    if plan.aperture.cat_eye != 0:
-        return torch.zeros(inputs[0].shape[0], dtype=torch.bool)
-    planes, spread, *others = inputs
-    constant = (spread, planes[:, 4], *others)
-    lows, highs = zip(*(value.flatten(1).aminmax(dim=1) for value in constant), strict=True)
-    same = (torch.stack(lows) == torch.stack(highs)).all(0).cpu()
-    limit = plan.max_radius if plan.max_radius > 0 else 1e9
-    sizes = torch.tensor([2 * _farthest(high, plan.profile, limit, plan.aperture) for high in highs[0]])
-    return same & (sizes * sizes < 4 * spread.shape[1] * spread.shape[2])
-
-
-def _flat_sums(inputs: tuple[Tensor, ...], plan: Plan, border: str) -> Tensor:
+def _flat_sums(inputs: tuple[Tensor, ...], facts: Facts, plan: Plan, border: str) -> Tensor:
     """Sums of one flat picture: round every pixel the weights are the same, those with which a point of light is seen."""
     planes, *others = inputs
-    profile, max_radius = plan.profile, plan.max_radius
-    reach = math.ceil(_farthest(others[0], profile, max_radius if max_radius > 0 else 1e9, plan.aperture))
-    if profile == "shape":
-        weights = _shape_weights(plan.aperture, *(float(value[0, 0, 0]) for value in others))
+    reach = math.ceil(plan.reach_px(facts.largest_px))
+    if plan.profile == "shape":
+        weights = _shape_weights(plan.aperture, facts.spread_px[0], facts.in_focus[0])
     else:
         size = 2 * reach + 1
         point = planes.new_zeros(1, PLANES, size, size)
         point[..., reach, reach] = 1
-        lit = _prepare((point, *(value[:, :1, :1].expand(-1, size, size) for value in others)), profile, max_radius, border)
-        weights = _sums(lit, profile)[:, 0].double().cpu()
+        alike = (point, *(value[:, :1, :1].expand(-1, size, size) for value in others))
+        weights = _sums(_prepare(alike, plan, facts.largest_px, border), plan.profile)[:, 0].double().cpu()
     taps = make_taps(weights, None, 1.0 if planes.dtype == torch.float64 else 0.5)
     height, width = planes.shape[-2:]
     blocks, pad = -(-width // PIXELS), reach + 1
@@ -285,7 +188,7 @@ def _flat_sums(inputs: tuple[Tensor, ...], plan: Plan, border: str) -> Tensor:
     return torch.cat([result.view(1, height, -1, 4)[:, :, :width].permute(0, 3, 1, 2), density.to(planes)], 1)
 
 
-def _shape_weights(aperture: Aperture, spread_px: float, _: float, in_focus: float) -> Tensor:
+def _shape_weights(aperture: Aperture, spread_px: float, in_focus: float) -> Tensor:
     """E·O round a pixel of a flat layer, [1, D, D]; O is the same at all pixels but the pixel itself."""
     weights = math.pi * spread_px**2 * divide(aperture, 1).kernels(spread_px)
     middle = weights.shape[-1] // 2
@@ -317,33 +220,36 @@ def _scatter_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     grads = tuple(torch.zeros_like(value) for value in inputs)
-    plan = Plan(blur, profile, max_radius, algorithm, aperture_of(shape, image))
-    ways, largest = ways_of(inputs, plan, adjoint=True), float(inputs[1].abs().max())
+    plan = Plan(profile, max_radius, algorithm, dtype_name(planes), aperture_of(shape, image))
+    facts = facts_of(inputs, blur, focus)
+    ways = [way_of(one, planes.shape[2] * planes.shape[3], plan, adjoint=True) for one in facts]
     for part in _parts(ways, _at_once(planes)):
         chosen = tuple(value[part] for value in inputs)
-        way = ways[int(part[0])]
+        first = int(part[0])
+        way = ways[first]
         if way.name == "gather":
-            for total, value in zip(grads, _gather_pull(plain(grad[part]), chosen, profile, max_radius, border), strict=True):
+            pulled = _gather_pull(plain(grad[part]), chosen, plan, _largest(facts, part), border)
+            for total, value in zip(grads, pulled, strict=True):
                 total[part] = value
         else:
-            picture, lists = _with_lists(chosen, way, float(focus[part]), plan, largest)
-            d_planes, d_spread, d_disparity, d_in_focus = (total[int(part)] for total in grads)
+            picture, lists = _with_lists(chosen, way, facts, first, plan)
+            d_planes, d_spread, d_disparity, d_in_focus = (total[first] for total in grads)
             gradients = _rows.Picture(d_planes, d_spread, d_in_focus, d_disparity)
             if way.name == "rows":
-                _rows.pull(plain(grad[int(part)]), picture, lists, gradients)
+                _rows.pull(plain(grad[first]), picture, lists, gradients)
             else:
-                _direct.pull(plain(grad[int(part)]), picture, lists, plan.aperture.cat_eye, gradients)
+                _direct.pull(plain(grad[first]), picture, lists, plan.aperture.cat_eye, gradients)
     return grads  # type: ignore[return-value]
 
 
 def _gather_pull(
-    d_sums: Tensor, inputs: tuple[Tensor, ...], profile: str, max_radius: float, border: str
+    d_sums: Tensor, inputs: tuple[Tensor, ...], plan: Plan, largest_px: float, border: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of pictures whose sums are gathered."""
-    p = _prepare(inputs, profile, max_radius, border)
+    p = _prepare(inputs, plan, largest_px, border)
     sums = GradientOnly(torch.nn.functional.pad(d_sums, (0, LANES)))
     p.source.grad, p.focus.grad = torch.zeros_like(p.source), torch.zeros_like(p.focus)
-    scatter_kernels(profile, dtype_name(d_sums)).sums.grad(*_arguments(p, sums))
+    scatter_kernels(plan.profile, plan.dtype).sums.grad(*_arguments(p, sums))
     folded = fold_planes(p.source.grad, p.pad, border)
     in_focus, disparity = p.focus.grad[..., :-LANES].unbind(1)
     return folded[:, :5], folded[:, 5], folded[:, 6] + disparity, in_focus
