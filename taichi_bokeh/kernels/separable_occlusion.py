@@ -129,24 +129,25 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
         return vec2(weight[0], steps * weight[1])
 
     @ti.kernel
-    def wanted(in_focus: maps, segments: counts, top: ti.i32):
-        """1 for the segments of a band of rows that hold pixels in focus."""
+    def wanted(in_focus: maps, segments: counts):
+        """1 for the segments of rows that hold pixels in focus."""
         for row, segment in segments:
             some = 0
             for x in range(segment * SEGMENT, ti.min((segment + 1) * SEGMENT, in_focus.shape[1])):
-                some |= ti.cast(in_focus[top + row, x] > negligible, ti.i32)
+                some |= ti.cast(in_focus[row, x] > negligible, ti.i32)
             segments[row, segment] = some
 
     @ti.kernel
-    def shares(disparity: maps, nodes: numbers, group: ti.i32, result: quads, top: ti.i32, pad: ti.i32):
-        """τ_k of padded sources, for the nodes of one group."""
+    def shares(disparity: maps, nodes: numbers, group: ti.i32, near: counts, result: quads, top: ti.i32, pad: ti.i32):
+        """τ_k of padded sources, for the nodes of one group; near [rows, segments]: whether they reach what is in focus."""
         for row, column in result:
-            y = ti.math.clamp(top + row - pad, 0, disparity.shape[0] - 1)
             x = ti.math.clamp(column - pad, 0, disparity.shape[1] - 1)
-            share = ti.types.vector(4, real)(0.0)
-            for k in ti.static(range(GROUP)):
-                share[k] = hidden(disparity[y, x] - nodes[GROUP * group + k])
-            result[row, column] = share
+            if near[row, x // SEGMENT] != 0:
+                y = ti.math.clamp(top + row - pad, 0, disparity.shape[0] - 1)
+                share = ti.types.vector(4, real)(0.0)
+                for k in ti.static(range(GROUP)):
+                    share[k] = hidden(disparity[y, x] - nodes[GROUP * group + k])
+                result[row, column] = share
 
     @ti.kernel
     def occlude(

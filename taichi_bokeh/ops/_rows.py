@@ -206,51 +206,86 @@ def _segments(height: int, width: int, device: torch.device) -> Tensor:
     return torch.ones(height, -(-width // SEGMENT), dtype=torch.int32, device=device)
 
 
+class InFocus(NamedTuple):
+    """Where pixels are in focus."""
+
+    wanted: Tensor  # [H, segments], 1 where a segment holds any
+    near: Tensor  # [H + 2·pad, segments], 1 where a source may reach one of those
+
+
+def in_focus_of(picture: Picture, lists: Lists) -> InFocus:
+    """Of a picture, for its rows and those of its padded sources."""
+    height, width = picture.spread.shape
+    wanted = _segments(height, width, picture.spread.device)
+    kernels = separable_occlusion(lists.table.shaped, dtype_name(picture.spread), on_gpu(picture.spread))
+    _runtime.launch(kernels.wanted, picture.in_focus, wanted)
+    around = -(-lists.pad // SEGMENT)
+    rows_ = torch.nn.functional.pad(wanted.float().T[:, None], (2 * lists.pad,) * 2)
+    rows_ = torch.nn.functional.max_pool1d(rows_, 2 * lists.pad + 1, 1)
+    near = torch.nn.functional.max_pool1d(rows_.permute(2, 1, 0), 2 * around + 1, 1, around)
+    return InFocus(wanted, near[:, 0].to(torch.int32).contiguous())
+
+
 def sums(picture: Picture, lists: Lists, result: Tensor) -> None:
     """Write the sums [5, H, W] of a picture."""
     height, width = picture.spread.shape
     name, buffers = dtype_name(picture.spread), Buffers(picture.spread)
+    in_focus = None if lists.nodes is None else in_focus_of(picture, lists)
     for first, last in forward_bands(picture, lists):
         sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
         _spread(sources, lists, _segments(last - first, width, result.device), buffers, result)
-        for group, hidden in _hidden_sums(picture, lists, sources, first, last, buffers):
+        for group, hidden in _hidden_sums(picture, lists, sources, in_focus, (first, last), buffers):
             arguments = (*picture, lists.nodes, group, hidden, *lists.table[:2], lists.table.steps)
             _runtime.launch(separable_occlusion(lists.table.shaped, name, on_gpu(result)).occlude, result, *arguments, first)
         _runtime.report(last, height)
 
 
 def _hidden_sums(
-    picture: Picture, lists: Lists, sources: Sources, first: int, last: int, buffers: Buffers
+    picture: Picture, lists: Lists, sources: Sources, in_focus: InFocus | None, band: tuple[int, int], buffers: Buffers
 ) -> Iterator[tuple[int, Tensor]]:
     """Number and S_k of each group of nodes, in the segments that hold pixels in focus; nothing where there are none."""
-    if lists.nodes is None:
+    if lists.nodes is None or in_focus is None:
         return
-    kernels = separable_occlusion(lists.table.shaped, dtype_name(picture.spread), on_gpu(picture.spread))
-    wanted = _segments(last - first, picture.spread.shape[1], picture.spread.device)
-    _runtime.launch(kernels.wanted, picture.in_focus, wanted, first)
+    wanted = in_focus.wanted[slice(*band)]
     if not on_gpu(wanted) and not bool(wanted.any()):
         return
     for group in range(len(lists.nodes) // GROUP):
-        node = (picture.disparity, lists.nodes, group)
-        _runtime.launch(kernels.shares, *node, sources.shares, sources.top, lists.pad)
+        _share(picture, lists, sources, in_focus, group)
         yield group, _spread(sources, lists, wanted, buffers)
+
+
+def _share(picture: Picture, lists: Lists, sources: Sources, in_focus: InFocus, group: int) -> None:
+    """Write the shares of a band of sources, where they count."""
+    kernels = separable_occlusion(lists.table.shaped, dtype_name(picture.spread), on_gpu(picture.spread))
+    near = in_focus.near[sources.top : sources.top + sources.place.shape[0]]
+    _runtime.launch(kernels.shares, picture.disparity, lists.nodes, group, near, sources.shares, sources.top, lists.pad)
 
 
 def pull(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Picture) -> None:
     """Add the gradients of a picture, from those of its sums [5, H, W]."""
     buffers, all_planes = Buffers(d_sums), lists._replace(opaque=False)
+    in_focus = None if lists.nodes is None else in_focus_of(picture, lists)
     if lists.nodes is not None:
         kernel = separable_occlusion(lists.table.shaped, dtype_name(d_sums), on_gpu(d_sums)).occlude_adjoint
         for first, last in forward_bands(picture, lists):
             sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
-            for group, hidden in _hidden_sums(picture, lists, sources, first, last, buffers):
+            for group, hidden in _hidden_sums(picture, lists, sources, in_focus, (first, last), buffers):
                 arguments = (*picture, lists.nodes, group, hidden, *lists.table[:2], lists.table.steps)
                 _runtime.launch(kernel, d_sums, *arguments, *gradients, first)
     for top, bottom in backward_bands(picture, lists):
-        _pull_band(d_sums, picture, all_planes, gradients, pack(picture, top, bottom, all_planes, buffers), buffers)
+        sources = pack(picture, top, bottom, all_planes, buffers)
+        _pull_band(d_sums, picture, all_planes, gradients, sources, in_focus, buffers)
 
 
-def _pull_band(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Picture, sources: Sources, buffers: Buffers) -> None:
+def _pull_band(
+    d_sums: Tensor,
+    picture: Picture,
+    lists: Lists,
+    gradients: Picture,
+    sources: Sources,
+    in_focus: InFocus | None,
+    buffers: Buffers,
+) -> None:
     """What a band of padded sources takes back from the rows that it reaches."""
     name, pad, table = dtype_name(d_sums), lists.pad, lists.table
     height, width = picture.spread.shape
@@ -275,7 +310,7 @@ def _pull_band(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Pictur
     _runtime.launch(row_planes(False, name, on_gpu(d_sums)).cotangent, d_sums, *arrays, before, first, edge, ways)
     _sum_up(*arrays, before)
     launch(False, *arrays)
-    if lists.nodes is not None:
+    if lists.nodes is not None and in_focus is not None:
         kernels = separable_occlusion(table.shaped, name, on_gpu(d_sums))
         arrays = cotangents(HIDDEN_LANES)
         for group in range(len(lists.nodes) // GROUP):
@@ -284,7 +319,7 @@ def _pull_band(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Pictur
             _sum_up(*arrays, before)
             if not on_gpu(before) and not bool(before[:, -1].any()):
                 break
-            _runtime.launch(kernels.shares, *node, sources.shares, sources.top, pad)
+            _share(picture, lists, sources, in_focus, group)
             launch(True, *arrays)
     fold(d_values, d_place, d_nearer, gradients, sources.top, lists)
 
