@@ -27,8 +27,10 @@ def compute_there(tables: dict) -> None:
 
 
 def results(name: str, inputs: tuple, gradient: torch.Tensor) -> tuple:
-    """Of an operator with one output, and of its adjoint."""
-    return getattr(ops, name)(*inputs), *getattr(torch.ops.taichi_bokeh, f"{name}_backward")(gradient, *inputs)
+    """Of an operator, and of its adjoint for a gradient of its first output."""
+    outputs = getattr(ops, name)(*inputs)
+    outputs = (outputs,) if isinstance(outputs, torch.Tensor) else outputs
+    return *outputs, *getattr(torch.ops.taichi_bokeh, f"{name}_backward")(gradient, *inputs)
 
 
 if __name__ == "__main__":
