@@ -113,13 +113,13 @@ def scatter(
     for k, part in enumerate(parts):
         with _runtime.nested_progress(k, len(parts)):
             chosen = tuple(value[part] for value in inputs)
-            first = int(part[0])
+            first = part.start
             way = ways[first]
             if way.name == "correlation":
                 result[part] = _flat_sums(chosen, facts[first], plan, border)
                 _runtime.report(1, 1)
             elif way.name == "gather":
-                result[part] = _sums(_prepare(chosen, plan, _largest(facts, part), border), profile)
+                result[part] = _sums(_prepare(chosen, plan, _largest(facts[part]), border), profile)
             else:
                 picture, lists = _with_lists(chosen, way, facts, first, plan)
                 if way.name == "rows":
@@ -129,16 +129,19 @@ def scatter(
     return result
 
 
-def _parts(ways: list[Way], at_once: int) -> Iterator[Tensor]:
-    """Which pictures are evaluated together, [n]: those that are gathered, and each of the others by itself."""
-    gathered = [k for k, way in enumerate(ways) if way.name == "gather"]
-    yield from (torch.tensor([k]) for k in range(len(ways)) if k not in gathered)
-    if gathered:
-        yield from torch.tensor(gathered).split(at_once)
+def _parts(ways: list[Way], at_once: int) -> Iterator[slice]:
+    """Which pictures are evaluated together: neighbours that are gathered, and each of the others by itself."""
+    first = 0
+    while first < len(ways):
+        last = first + 1
+        while ways[first].name == "gather" and last < min(len(ways), first + at_once) and ways[last].name == "gather":
+            last += 1
+        yield slice(first, last)
+        first = last
 
 
-def _largest(facts: list[Facts], part: Tensor) -> float:
-    return max(facts[k].largest_px for k in part.tolist())
+def _largest(facts: list[Facts]) -> float:
+    return max(one.largest_px for one in facts)
 
 
 def _with_lists(
@@ -151,8 +154,7 @@ def _with_lists(
     _refuse_too_large(planes, own.largest_px, math.ceil(own.largest_px))
     nodes = tuple(own.focus + node for node in way.nodes) or None
     if plan.profile == "shape":
-        largest_of_all = max(one.largest_px for one in facts)
-        table = shape_table(plan.aperture, largest_of_all, spread, weights_only=way.name == "direct")
+        table = shape_table(plan.aperture, _largest(facts), spread, weights_only=way.name == "direct")
     else:
         table = _rows.row_lists(plan.profile, own.largest_px, spread)
     return picture, _rows.lists_of(table, picture, own.largest_px, nodes, own.opaque)
@@ -225,10 +227,10 @@ def _scatter_backward(
     ways = [way_of(one, planes.shape[2] * planes.shape[3], plan, adjoint=True) for one in facts]
     for part in _parts(ways, _at_once(planes)):
         chosen = tuple(value[part] for value in inputs)
-        first = int(part[0])
+        first = part.start
         way = ways[first]
         if way.name == "gather":
-            pulled = _gather_pull(plain(grad[part]), chosen, plan, _largest(facts, part), border)
+            pulled = _gather_pull(plain(grad[part]), chosen, plan, _largest(facts[part]), border)
             for total, value in zip(grads, pulled, strict=True):
                 total[part] = value
         else:
