@@ -27,6 +27,11 @@ def picture():
 """
 
 
+def test_rendering_does_not_import_the_compiler_of_torch():
+    """It takes most of a second."""
+    assert "False" in script(RENDER + "import sys; picture(); print('torch._dynamo' in sys.modules)")
+
+
 def test_importing_starts_no_runtime_and_rendering_prints_nothing():
     out = script(
         "import taichi_bokeh; from taichi_bokeh._runtime import ti; "

@@ -61,4 +61,4 @@ def refuse_double_backward(operator: Any, name: str) -> None:
             "(drop create_graph=True)"
         )
 
-    operator.register_autograd(backward, setup_context=lambda ctx, inputs, output: None)
+    torch.library.register_autograd(operator, backward, setup_context=lambda ctx, inputs, output: None)

@@ -10,6 +10,7 @@ from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.gaussian_psf import LANES, TILE
 from taichi_bokeh.kernels.gaussian_psf import gaussian_psf as kernels
 from taichi_bokeh.ops._common import dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
+from taichi_bokeh.ops._registration import operator
 
 #: Half the window over the diameter c where it is as large as needed: three standard deviations.
 WINDOW_DIAMETERS = 1.5
@@ -52,7 +53,7 @@ def _totals(source: Tensor, pad: int) -> Tensor:
     return total
 
 
-@torch.library.custom_op("taichi_bokeh::gaussian_psf", mutates_args=())
+@operator
 def gaussian_psf(picture: Tensor, diameter_px: Tensor, least_px: float, window_px: int) -> tuple[Tensor, Tensor]:
     """Spread pixels by Gaussians: the picture [N, 3, H, W], and what its weights add up to, [N, H, W].
 
@@ -69,7 +70,7 @@ def gaussian_psf(picture: Tensor, diameter_px: Tensor, least_px: float, window_p
     return blurred, weight
 
 
-@torch.library.custom_op("taichi_bokeh::gaussian_psf_backward", mutates_args=())
+@operator
 def _gaussian_psf_backward(
     grad: Tensor, picture: Tensor, diameter_px: Tensor, blurred: Tensor, weight: Tensor, least_px: float, window_px: int
 ) -> tuple[Tensor, Tensor]:
@@ -102,7 +103,7 @@ def _like(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in tensors)
 
 
-gaussian_psf.register_fake(lambda picture, diameter_px, least_px, window_px: _like(picture, diameter_px))
-_gaussian_psf_backward.register_fake(lambda grad, picture, diameter_px, *rest: _like(picture, diameter_px))
-gaussian_psf.register_autograd(_backward, setup_context=_save)
+torch.library.register_fake(gaussian_psf, lambda picture, diameter_px, least_px, window_px: _like(picture, diameter_px))
+torch.library.register_fake(_gaussian_psf_backward, lambda grad, picture, diameter_px, *rest: _like(picture, diameter_px))
+torch.library.register_autograd(gaussian_psf, _backward, setup_context=_save)
 refuse_double_backward(_gaussian_psf_backward, "gaussian_psf")

@@ -8,6 +8,7 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels import pointwise as kernels
 from taichi_bokeh.ops._common import dtype_name, plain, refuse_double_backward
+from taichi_bokeh.ops._registration import operator
 
 
 def _save(ctx: Any, inputs: Any, output: Any) -> None:
@@ -29,7 +30,7 @@ def _row_arguments(disparity: Tensor, blur: Tensor, focus: Tensor) -> tuple[Tens
     return (plain(disparity).flatten(0, 1), *rows)  # type: ignore[return-value]
 
 
-@torch.library.custom_op("taichi_bokeh::circle_of_confusion", mutates_args=())
+@operator
 def circle_of_confusion(disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:
     """Signed radius in px [N, H, W] of `disparity` [N, H, W], with one `blur` and one `focus` a picture, [N]."""
     radius = torch.empty_like(disparity, memory_format=torch.contiguous_format)
@@ -38,7 +39,7 @@ def circle_of_confusion(disparity: Tensor, blur: Tensor, focus: Tensor) -> Tenso
     return radius
 
 
-@torch.library.custom_op("taichi_bokeh::circle_of_confusion_backward", mutates_args=())
+@operator
 def _circle_of_confusion_backward(
     grad: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -62,7 +63,7 @@ def _source_outputs(rgb: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]
     return rgb.new_empty(count, 5, height, width), rgb.new_empty(alpha.shape), rgb.new_empty(alpha.shape)
 
 
-@torch.library.custom_op("taichi_bokeh::sources", mutates_args=())
+@operator
 def sources(rgb: Tensor, alpha: Tensor, radius: Tensor, profile: str) -> tuple[Tensor, Tensor, Tensor]:
     """Weighted planes [N, 5, H, W], spread radius, in-focus weight of rgb [N, 3, H, W], alpha, radius; others [N, H, W]."""
     outputs = _source_outputs(rgb, alpha)
@@ -71,7 +72,7 @@ def sources(rgb: Tensor, alpha: Tensor, radius: Tensor, profile: str) -> tuple[T
     return outputs
 
 
-@torch.library.custom_op("taichi_bokeh::sources_backward", mutates_args=())
+@operator
 def _sources_backward(
     d_planes: Tensor, d_spread: Tensor, d_in_focus: Tensor, rgb: Tensor, alpha: Tensor, radius: Tensor, profile: str
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -89,7 +90,7 @@ def _resolve_outputs(rgb: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor]:
     return rgb.new_empty(rgb.shape), rgb.new_empty(alpha.shape)
 
 
-@torch.library.custom_op("taichi_bokeh::resolve", mutates_args=())
+@operator
 def resolve(sums: Tensor, rgb: Tensor, alpha: Tensor, radius: Tensor, profile: str) -> tuple[Tensor, Tensor]:
     """Premultiplied colour [N, 3, H, W] and coverage [N, H, W] from scatter sums [N, 5, H, W]; profiles disc and soft."""
     outputs = _resolve_outputs(rgb, alpha)
@@ -98,7 +99,7 @@ def resolve(sums: Tensor, rgb: Tensor, alpha: Tensor, radius: Tensor, profile: s
     return outputs
 
 
-@torch.library.custom_op("taichi_bokeh::resolve_backward", mutates_args=())
+@operator
 def _resolve_backward(
     d_colour: Tensor, d_coverage: Tensor, sums: Tensor, rgb: Tensor, alpha: Tensor, radius: Tensor, profile: str
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -109,7 +110,7 @@ def _resolve_backward(
     return tuple(grad.view(value.shape) for grad, value in zip(grads, (sums, rgb, alpha, radius), strict=True))
 
 
-@torch.library.custom_op("taichi_bokeh::resolve_official", mutates_args=())
+@operator
 def resolve_official(sums: Tensor, coverage: Tensor) -> Tensor:
     """The released code's premultiplied colour [N, 3, H, W] from scatter sums [N, 5, H, W] and coverage [N, H, W]."""
     colour = sums.new_empty((sums.shape[0], 3, *sums.shape[2:]))
@@ -118,7 +119,7 @@ def resolve_official(sums: Tensor, coverage: Tensor) -> Tensor:
     return colour
 
 
-@torch.library.custom_op("taichi_bokeh::resolve_official_backward", mutates_args=())
+@operator
 def _resolve_official_backward(d_colour: Tensor, sums: Tensor, coverage: Tensor) -> tuple[Tensor, Tensor]:
     colour = torch.empty_like(d_colour, memory_format=torch.contiguous_format).flatten(-2)
     kernel = kernels.resolve_official(dtype_name(sums))
@@ -129,7 +130,7 @@ def _resolve_official_backward(d_colour: Tensor, sums: Tensor, coverage: Tensor)
 # ---- composite
 
 
-@torch.library.custom_op("taichi_bokeh::composite", mutates_args=())
+@operator
 def composite(colour: Tensor, coverage: Tensor) -> Tensor:
     """Picture [B, 3, H, W] of premultiplied `colour` [B, L, 3, H, W] by `coverage` [B, L, H, W], nearest layer first."""
     picture = colour.new_empty((colour.shape[0], *colour.shape[2:]))
@@ -138,7 +139,7 @@ def composite(colour: Tensor, coverage: Tensor) -> Tensor:
     return picture
 
 
-@torch.library.custom_op("taichi_bokeh::composite_backward", mutates_args=())
+@operator
 def _composite_backward(grad: Tensor, colour: Tensor, coverage: Tensor) -> tuple[Tensor, Tensor]:
     picture = torch.empty_like(grad, memory_format=torch.contiguous_format).flatten(-2)
     kernel = kernels.composite(colour.shape[1], dtype_name(colour))
@@ -153,11 +154,11 @@ def _register() -> None:
         made = tuple(torch.empty_like(t, memory_format=torch.contiguous_format) for t in tensors)
         return made if len(made) > 1 else made[0]
 
-    circle_of_confusion.register_fake(lambda disparity, blur, focus: like(disparity))
-    sources.register_fake(lambda rgb, alpha, radius, profile: _source_outputs(rgb, alpha))
-    resolve.register_fake(lambda sums, rgb, alpha, radius, profile: _resolve_outputs(rgb, alpha))
-    resolve_official.register_fake(lambda sums, coverage: sums.new_empty((sums.shape[0], 3, *sums.shape[2:])))
-    composite.register_fake(lambda colour, coverage: colour.new_empty((colour.shape[0], *colour.shape[2:])))
+    torch.library.register_fake(circle_of_confusion, lambda disparity, blur, focus: like(disparity))
+    torch.library.register_fake(sources, lambda rgb, alpha, radius, profile: _source_outputs(rgb, alpha))
+    torch.library.register_fake(resolve, lambda sums, rgb, alpha, radius, profile: _resolve_outputs(rgb, alpha))
+    torch.library.register_fake(resolve_official, lambda sums, coverage: sums.new_empty((sums.shape[0], 3, *sums.shape[2:])))
+    torch.library.register_fake(composite, lambda colour, coverage: colour.new_empty((colour.shape[0], *colour.shape[2:])))
     operators = (
         (circle_of_confusion, _circle_of_confusion_backward, 1),
         (sources, _sources_backward, 3),
@@ -165,20 +166,20 @@ def _register() -> None:
         (resolve_official, _resolve_official_backward, 1),
         (composite, _composite_backward, 1),
     )
-    for operator, backward, outputs in operators:
-        _register_pair(operator, backward, outputs, like)
+    for forward, backward, outputs in operators:
+        _register_pair(forward, backward, outputs, like)
 
 
-def _register_pair(operator: Any, backward: Any, outputs: int, like: Any) -> None:
+def _register_pair(forward: Any, backward: Any, outputs: int, like: Any) -> None:
     def differentiate(ctx: Any, *grads: Tensor) -> Any:
         saved = ctx.saved_tensors
         if ctx.profile is None:
             return backward(*grads, *saved)
         return (*backward(*grads, *saved, ctx.profile), None)
 
-    backward.register_fake(lambda *args: like(*(value for value in args[outputs:] if isinstance(value, Tensor))))
-    operator.register_autograd(differentiate, setup_context=_save)
-    refuse_double_backward(backward, operator._name.removeprefix("taichi_bokeh::"))
+    torch.library.register_fake(backward, lambda *args: like(*(value for value in args[outputs:] if isinstance(value, Tensor))))
+    torch.library.register_autograd(forward, differentiate, setup_context=_save)
+    refuse_double_backward(backward, forward.name().removeprefix("taichi_bokeh::"))
 
 
 _register()

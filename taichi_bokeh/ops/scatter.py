@@ -15,6 +15,7 @@ from taichi_bokeh.kernels.scatter import scatter as scatter_kernels
 from taichi_bokeh.ops import _direct, _rows
 from taichi_bokeh.ops._common import GradientOnly, dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
 from taichi_bokeh.ops._plan import Facts, Plan, Way, facts_of, way_of
+from taichi_bokeh.ops._registration import operator
 from taichi_bokeh.ops._shape_lists import shape_table
 from taichi_bokeh.ops._taps import correlate, make_taps
 from taichi_bokeh.optics.aperture import Aperture, aperture_of
@@ -82,7 +83,7 @@ def _at_once(planes: Tensor) -> int:
     return max(1, _PIXELS_AT_ONCE // (planes.shape[2] * planes.shape[3]))
 
 
-@torch.library.custom_op("taichi_bokeh::scatter", mutates_args=())
+@operator
 def scatter(
     planes: Tensor,
     spread: Tensor,
@@ -204,7 +205,7 @@ def _arguments(p: _Prepared, sums: Tensor | GradientOnly) -> tuple[Any, ...]:
     return p.source, p.focus, p.spans, p.table, p.reach, sums, p.pad, p.limit
 
 
-@torch.library.custom_op("taichi_bokeh::scatter_backward", mutates_args=())
+@operator
 def _scatter_backward(
     grad: Tensor,
     planes: Tensor,
@@ -268,12 +269,10 @@ def _differentiate(ctx: Any, grad: Tensor) -> Any:
     return *_scatter_backward(grad, *tensors, *settings, image, shape), *[None] * 8
 
 
-scatter.register_fake(lambda planes, *rest: torch.empty_like(planes, memory_format=torch.contiguous_format))
-_scatter_backward.register_fake(
-    lambda grad, *inputs: tuple(torch.empty_like(t, memory_format=torch.contiguous_format) for t in inputs[:4])
+torch.library.register_fake(scatter, lambda planes, *rest: torch.empty_like(planes, memory_format=torch.contiguous_format))
+torch.library.register_fake(
+    _scatter_backward,
+    lambda grad, *inputs: tuple(torch.empty_like(t, memory_format=torch.contiguous_format) for t in inputs[:4]),
 )
-scatter.register_autograd(
-    _differentiate,
-    setup_context=_save,
-)
+torch.library.register_autograd(scatter, _differentiate, setup_context=_save)
 refuse_double_backward(_scatter_backward, "scatter")

@@ -15,6 +15,7 @@ from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.splat import Splat
 from taichi_bokeh.kernels.splat import splat as kernels
 from taichi_bokeh.ops._common import dtype_name, fold_planes, on_gpu, pad_planes, plain, refuse_double_backward
+from taichi_bokeh.ops._registration import operator
 
 _GROUP_BYTES = 1 << 29  # what the sums of a group of lens points may take
 _MOST_EXPONENT = 600.0  # of exp(±300), whose squares are still far from the ends of float64
@@ -75,7 +76,7 @@ def _groups(pad: int, sources: _Sources, points: Tensor, weights: Tensor) -> Ite
         yield group
 
 
-@torch.library.custom_op("taichi_bokeh::splat", mutates_args=())
+@operator
 def splat(
     rgb: Tensor, alpha: Tensor, radius: Tensor, order: Tensor, points: Tensor, weights: Tensor, sharpness: float, hole: float
 ) -> tuple[Tensor, Tensor]:
@@ -100,7 +101,7 @@ def splat(
     return pictures, confidences
 
 
-@torch.library.custom_op("taichi_bokeh::splat_backward", mutates_args=())
+@operator
 def _splat_backward(
     grad: Tensor,
     picture: Tensor,
@@ -148,9 +149,10 @@ def _save(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.mark_non_differentiable(output[1])
 
 
-splat.register_fake(_fake)
-_splat_backward.register_fake(_fake_backward)
-splat.register_autograd(
+torch.library.register_fake(splat, _fake)
+torch.library.register_fake(_splat_backward, _fake_backward)
+torch.library.register_autograd(
+    splat,
     lambda ctx, grad, _: (*_splat_backward(grad, *ctx.saved_tensors, *ctx.settings), None, None, None, None),
     setup_context=_save,
 )

@@ -8,13 +8,14 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.square_mean import square_mean as kernels
 from taichi_bokeh.ops._common import dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
+from taichi_bokeh.ops._registration import operator
 
 
 def _half_sizes(radius: Tensor, limit: int) -> Tensor:
     return ((plain(radius).abs() + 1) / 2).clamp(max=limit).to(torch.int32)
 
 
-@torch.library.custom_op("taichi_bokeh::square_mean", mutates_args=())
+@operator
 def square_mean(alpha: Tensor, radius: Tensor, limit: int) -> Tensor:
     """Mean of `alpha` [N, H, W] over squares of half-size min(⌊(|radius| + 1)/2⌋, limit) px, reflected at the border."""
     half = _half_sizes(radius, limit)
@@ -24,7 +25,7 @@ def square_mean(alpha: Tensor, radius: Tensor, limit: int) -> Tensor:
     return mean
 
 
-@torch.library.custom_op("taichi_bokeh::square_mean_backward", mutates_args=())
+@operator
 def _square_mean_backward(grad: Tensor, radius: Tensor, limit: int) -> Tensor:
     half = _half_sizes(radius, limit)
     pad = int(half.max())
@@ -39,9 +40,13 @@ def _save(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.limit = inputs[2]
 
 
-square_mean.register_fake(lambda alpha, radius, limit: torch.empty_like(alpha, memory_format=torch.contiguous_format))
-_square_mean_backward.register_fake(lambda grad, radius, limit: torch.empty_like(grad, memory_format=torch.contiguous_format))
-square_mean.register_autograd(
-    lambda ctx, grad: (_square_mean_backward(grad, *ctx.saved_tensors, ctx.limit), None, None), setup_context=_save
+torch.library.register_fake(
+    square_mean, lambda alpha, radius, limit: torch.empty_like(alpha, memory_format=torch.contiguous_format)
+)
+torch.library.register_fake(
+    _square_mean_backward, lambda grad, radius, limit: torch.empty_like(grad, memory_format=torch.contiguous_format)
+)
+torch.library.register_autograd(
+    square_mean, lambda ctx, grad: (_square_mean_backward(grad, *ctx.saved_tensors, ctx.limit), None, None), setup_context=_save
 )
 refuse_double_backward(_square_mean_backward, "square_mean")

@@ -18,6 +18,7 @@ from taichi_bokeh.kernels import cells as kernels
 from taichi_bokeh.kernels.cells import PIXELS
 from taichi_bokeh.kernels.grids import interpolation
 from taichi_bokeh.ops._common import dtype_name, refuse_double_backward
+from taichi_bokeh.ops._registration import operator
 from taichi_bokeh.ops._slices import Layer, Slices, layers_of
 from taichi_bokeh.ops._taps import correlate, packed, place
 from taichi_bokeh.optics.aperture import aperture_of
@@ -214,7 +215,7 @@ def _cells(shape: list[float], image: Tensor | None, cells: int, field: list[flo
     return whole if aperture.cat_eye == 0 else whole.seen_from((field[0], field[1]), aperture.cat_eye)
 
 
-@torch.library.custom_op("taichi_bokeh::subaperture", mutates_args=())
+@operator
 def subaperture(
     textures: Tensor,
     radius: Tensor,
@@ -314,7 +315,7 @@ def _packed_cotangent(values: Tensor, shape: tuple[int, int], inside: tuple[slic
     return packed(padded, order)
 
 
-@torch.library.custom_op("taichi_bokeh::subaperture_backward", mutates_args=())
+@operator
 def _subaperture_backward(
     grad: Tensor,
     textures: Tensor,
@@ -358,17 +359,21 @@ def _save(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.settings = inputs[3:]
 
 
-subaperture.register_fake(
+torch.library.register_fake(
+    subaperture,
     lambda textures, radius, image, shape, cells, view, *rest: textures.new_empty(
         textures.shape[0], 3, view[1] - view[0], view[3] - view[2]
-    )
+    ),
 )
-_subaperture_backward.register_fake(
+torch.library.register_fake(
+    _subaperture_backward,
     lambda grad, textures, radius, *rest: tuple(
         torch.empty_like(t, memory_format=torch.contiguous_format) for t in (textures, radius)
-    )
+    ),
 )
-subaperture.register_autograd(
-    lambda ctx, grad: (*_subaperture_backward(grad, *ctx.saved_tensors, *ctx.settings), *[None] * 7), setup_context=_save
+torch.library.register_autograd(
+    subaperture,
+    lambda ctx, grad: (*_subaperture_backward(grad, *ctx.saved_tensors, *ctx.settings), *[None] * 7),
+    setup_context=_save,
 )
 refuse_double_backward(_subaperture_backward, "subaperture")

@@ -11,6 +11,7 @@ from taichi_bokeh.kernels.height_field import TILE, height_field
 from taichi_bokeh.kernels.trace import trace as trace_kernels
 from taichi_bokeh.kernels.trace_flat import trace_flat
 from taichi_bokeh.ops._common import GradientOnly, dtype_name, pad_planes, plain, refuse_double_backward
+from taichi_bokeh.ops._registration import operator
 
 Accumulate = Callable[[Tensor, Tensor, range], None]
 
@@ -84,7 +85,7 @@ def _flat_accumulator(scene: Scene, points: Tensor) -> Accumulate:
     return accumulate
 
 
-@torch.library.custom_op("taichi_bokeh::trace", mutates_args=())
+@operator
 def trace(textures: Tensor, disparity: Tensor, lens: Tensor, points: Tensor, kind: str, channels: int) -> tuple[Tensor, Tensor]:
     """Weighted sums of radiance and of the weights that passed the lens, both [B, 3, H, W].
 
@@ -104,7 +105,7 @@ def trace(textures: Tensor, disparity: Tensor, lens: Tensor, points: Tensor, kin
     return sums[..., :3].permute(0, 3, 1, 2).contiguous(), passed.permute(0, 3, 1, 2).contiguous()
 
 
-@torch.library.custom_op("taichi_bokeh::trace_backward", mutates_args=())
+@operator
 def _trace_backward(
     grad: Tensor, textures: Tensor, disparity: Tensor, lens: Tensor, points: Tensor, kind: str, channels: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -133,13 +134,16 @@ def _save(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.mark_non_differentiable(output[1])
 
 
-trace.register_fake(_fake)
-_trace_backward.register_fake(
+torch.library.register_fake(trace, _fake)
+torch.library.register_fake(
+    _trace_backward,
     lambda grad, textures, disparity, lens, *rest: tuple(
         torch.empty_like(t, memory_format=torch.contiguous_format) for t in (textures, disparity, lens)
-    )
+    ),
 )
-trace.register_autograd(
-    lambda ctx, grad, _: (*_trace_backward(grad, *ctx.saved_tensors, *ctx.settings), None, None, None), setup_context=_save
+torch.library.register_autograd(
+    trace,
+    lambda ctx, grad, _: (*_trace_backward(grad, *ctx.saved_tensors, *ctx.settings), None, None, None),
+    setup_context=_save,
 )
 refuse_double_backward(_trace_backward, "trace")

@@ -97,6 +97,21 @@ def test_adjoint_is_the_transpose_of_the_jacobian(profile, algorithm):
     assert pushed.item() == pytest.approx(pulled.item(), rel=2e-5)
 
 
+def test_the_compiler_does_not_look_into_an_operator_that_it_does_not_call():
+    graphs = []
+
+    def called_by_python(alpha):
+        for _ in range(2):
+            torch._dynamo.graph_break()  # within a loop: the function runs as it is, and the hook of the compiler stays on
+            alpha = ops.square_mean(alpha, 3 * alpha, 9)
+        return alpha
+
+    compiled = torch.compile(called_by_python, backend=lambda graph, _: graphs.append(graph) or graph)
+    alpha = rand(1, 5, 6).detach()
+    assert torch.equal(compiled(alpha), called_by_python(alpha))
+    assert not graphs
+
+
 def test_double_backward_is_refused_by_name():
     colour, coverage = rand(1, 2, 3, 2, 2), rand(1, 2, 2, 2)
     (first,) = torch.autograd.grad(ops.composite(colour, coverage).square().sum(), colour, create_graph=True)

@@ -1,0 +1,35 @@
+"""How a function of tensors becomes an operator of torch: `operator` instead of `torch.library.custom_op`.
+
+An operator of `custom_op` imports torch's compiler at its first call, to keep it out of the function, and that takes most of a
+second. Here the compiler is kept out once it is there, and does not come by our doing.
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+_LIBRARY = torch.library.Library("taichi_bokeh", "FRAGMENT")
+_apart_from_compiler = functools.cache(torch.compiler.disable)
+
+
+def operator(function: Callable[..., Any]) -> Any:
+    """The operator taichi_bokeh::<name of the function>, for any device; its schema is read off the annotations.
+
+    The function changes none of its arguments, and what it returns shares no memory with them. What `torch.library` registers
+    by operator (`register_fake`, `register_autograd`) it registers for the result.
+    """
+
+    @functools.wraps(function)
+    def kernel(*args: Any) -> Any:
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled, and `disable` would import it
+            return _apart_from_compiler(function)(*args)
+        return function(*args)
+
+    name = function.__name__.removeprefix("_")
+    schema = torch.library.infer_schema(function, mutates_args=(), op_name=name)
+    _LIBRARY.define(schema, tags=torch.Tag.pt2_compliant_tag)
+    torch.library.impl(f"taichi_bokeh::{name}", "default", kernel, lib=_LIBRARY)
+    return getattr(torch.ops.taichi_bokeh, name).default
