@@ -28,7 +28,7 @@ LEAD_PX = 1.5
 LEAST_RADIUS_PX = 1 / 16
 #: Nodes and weights, [8, 2]: an argument of the kernel, as a loop over it compiles sooner than what it unrolls to.
 GAUSS = np.stack(np.polynomial.legendre.leggauss(8), 1)
-_CUTS = 9
+_CUTS = 7
 
 
 class DiscTable(NamedTuple):
@@ -57,22 +57,27 @@ def disc_table(dtype: str) -> DiscTable:
         return 0.5 + c - 0.5 * c * ti.abs(c)
 
     @ti.func
+    def crossing(x):
+        """sin φ where the unit circle crosses the line at x; 0 where it does not."""
+        return ti.sqrt(ti.max(0.0, 1.0 - x * x))
+
+    @ti.func
     def cut_angles(a, b, r):
         """The angles between which the integrand is smooth, in order, from the lowest to the highest in reach."""
-        low = ti.min(ti.max((b - 1.0) / r, -1.0), 1.0)
-        high = ti.min((b + 1.0) / r, 1.0)
+        reach = crossing(ti.max(a - 1.0, 0.0) / r)  # beyond it the circle lies left of the tent
+        high = ti.min((b + 1.0) / r, reach)
+        low = ti.min(ti.max((b - 1.0) / r, -reach), high)
         cuts = cut_list(0.0)
         cuts[0], cuts[1], cuts[2] = low, high, ti.min(ti.max(b / r, low), high)
-        for k in ti.static(range(3)):
-            line = (a + (k - 1.0)) / r
-            height = ti.sqrt(ti.max(0.0, 1.0 - line * line))
+        for k in range(2):
+            height = crossing((a + k) / r)
             cuts[3 + 2 * k] = ti.min(ti.max(height, low), high)
             cuts[4 + 2 * k] = ti.min(ti.max(-height, low), high)
-        for i in ti.static(range(_CUTS - 1)):
-            for j in ti.static(range(_CUTS - 1 - i)):
+        for i in range(_CUTS - 1):
+            for j in range(_CUTS - 1 - i):
                 first, second = ti.min(cuts[j], cuts[j + 1]), ti.max(cuts[j], cuts[j + 1])
                 cuts[j], cuts[j + 1] = first, second
-        for i in ti.static(range(_CUTS)):
+        for i in range(_CUTS):
             cuts[i] = ti.asin(cuts[i])
         return cuts
 
@@ -80,7 +85,7 @@ def disc_table(dtype: str) -> DiscTable:
     def integrate(a, b, r, gauss: ti.template()):
         cuts = cut_angles(a, b, r)
         value, slope = ti.f64(0.0), ti.f64(0.0)
-        for s in ti.static(range(_CUTS - 1)):
+        for s in range(_CUTS - 1):
             half = 0.5 * (cuts[s + 1] - cuts[s])
             if half > 1e-12:
                 for k in range(gauss.shape[0]):

@@ -56,15 +56,16 @@ def row_table(name: str, dtype: str) -> RowTable:
 
     @ti.func
     def entry(table: ti.template(), dy, i, radius, kind):
-        value = weight(table, dy, i, radius)
-        if kind == STEPS:
-            value -= weight(table, dy, i + 1, radius)
+        value = vec2(0.0)
+        for k in range(1 + (kind == STEPS)):
+            value += (1 - 2 * k) * weight(table, dy, i + k, radius)
         return value
 
     @ti.func
     def is_listed(table: ti.template(), dy, i, interval, kind):
-        low, high = ti.cast(interval, real) / steps, ti.cast(interval + 1, real) / steps
-        size = ti.abs(entry(table, dy, i, low, kind)[0]) + ti.abs(entry(table, dy, i, high, kind)[0])
+        size = real(0.0)
+        for k in range(2):
+            size += ti.abs(entry(table, dy, i, ti.cast(interval + k, real) / steps, kind)[0])
         return size > real(negligible)
 
     @ti.kernel
