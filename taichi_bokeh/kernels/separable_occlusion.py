@@ -70,32 +70,12 @@ def focus_nodes(blur: float, dtype: str) -> tuple[float, ...] | None:
     return _relative_nodes(2.0 ** (np.floor(4 * np.log2(blur)) / 4), dtype)
 
 
-class SeparableOcclusion(NamedTuple):
-    wanted: Any
-    shares: Any
-    occlude: Any
-    cotangent: Any
-    occlude_adjoint: Any
-
-
 @cache
-def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOcclusion:
-    """Kernels for the lists of discs or of `shaped` openings."""
+def occlusion_at(dtype: str) -> tuple[Any, Any]:
+    """τ as a function of d_y − n_k, and (u_k, u_k′) as one of the nodes, k and d_x."""
     real = REAL[dtype]
-    weight_at_itself = row_lists(shaped, PLANES, dtype).at_itself
-    part = part_of_row(on_gpu)
     exp = exponential(dtype)
-    negligible = NEGLIGIBLE_FOCUS[dtype]
-    vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
-    quads = ti.types.ndarray(dtype=ti.types.vector(4, real), ndim=2)
-    wide = ti.types.vector(HIDDEN_LANES, real)
-    wide_pixels = ti.types.ndarray(dtype=wide, ndim=2)
-    planar = ti.types.ndarray(dtype=real, ndim=3)
-    maps = ti.types.ndarray(dtype=real, ndim=2)
-    numbers = ti.types.ndarray(dtype=real, ndim=1)
-    counts = ti.types.ndarray(dtype=ti.i32, ndim=2)
-    list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=3)
-    polynomials = ti.types.ndarray(dtype=ti.types.vector(entry_size(shaped), real), ndim=1)
+    vec2 = ti.types.vector(2, real)
 
     @ti.func
     def hidden(nearer):
@@ -111,6 +91,36 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
                 slope = (slope * (d - nodes[m]) + value) * inverse
                 value *= (d - nodes[m]) * inverse
         return vec2(value, slope)
+
+    return hidden, basis
+
+
+class SeparableOcclusion(NamedTuple):
+    wanted: Any
+    shares: Any
+    occlude: Any
+    cotangent: Any
+    occlude_adjoint: Any
+
+
+@cache
+def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOcclusion:
+    """Kernels for the lists of discs or of `shaped` openings."""
+    real = REAL[dtype]
+    weight_at_itself = row_lists(shaped, PLANES, dtype).at_itself
+    part = part_of_row(on_gpu)
+    hidden, basis = occlusion_at(dtype)
+    negligible = NEGLIGIBLE_FOCUS[dtype]
+    vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
+    quads = ti.types.ndarray(dtype=ti.types.vector(4, real), ndim=2)
+    wide = ti.types.vector(HIDDEN_LANES, real)
+    wide_pixels = ti.types.ndarray(dtype=wide, ndim=2)
+    planar = ti.types.ndarray(dtype=real, ndim=3)
+    maps = ti.types.ndarray(dtype=real, ndim=2)
+    numbers = ti.types.ndarray(dtype=real, ndim=1)
+    counts = ti.types.ndarray(dtype=ti.i32, ndim=2)
+    list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=3)
+    polynomials = ti.types.ndarray(dtype=ti.types.vector(entry_size(shaped), real), ndim=1)
 
     @ti.func
     def at_itself(nodes: ti.template(), d):
