@@ -136,7 +136,7 @@ def _draft_sums(sources: Sequence[Tensor], plan: Sequence[Tensor], settings: Set
     for k in range(len(sources[0])):
         one = [value[k : k + 1] for value in plan]
         picture = Picture(tuple(value[k : k + 1] for value in sources), float(one[0]), float(one[1]), settings.profile)
-        results.append(draft_sums(picture, settings.aperture.extent, _Fixed(one, settings), _Fixed(one, discs)))
+        results.append(draft_sums(picture, _Fixed(one, settings), _Fixed(one, discs)))
     return torch.cat(results)
 
 

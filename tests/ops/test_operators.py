@@ -31,6 +31,9 @@ def cases() -> list:
         pytest.param(ops.resolve_official, (rand(n, 5, h, w, low=0.1), rand(n, h, w)), id="resolve_official"),
         pytest.param(ops.square_mean, (rand(n, h, w), rand(n, h, w, high=5).detach(), 9), id="square_mean"),
     ]
+    nodes, near = [0.45, 0.5, 0.56], rand(1, h, w, low=0.4, high=0.6, seed=3).detach()
+    back = (rand(1, 5, h, w), rand(4, 5, 4, 4, seed=1), near, rand(1, h, w, seed=2).detach(), nodes)
+    made.append(pytest.param(ops.bring_back, back, id="bring_back"))
     for profile in ("disc", "soft", "official"):
         radius = rand(n, h, w, low=-3, high=3, seed=1)
         made.append(pytest.param(ops.sources, (rand(n, 3, h, w), rand(n, h, w), radius, profile), id=f"sources-{profile}"))

@@ -1,0 +1,203 @@
+"""A level of a draft: sources merged in blocks, and what they scatter brought back to the pixels.
+
+Sources of radius r belong, with the weights of tents, to two levels; on level l a block is f = 2^l pixels wide:
+
+    share(y) = max(0, 1 − |l − log₂ max(|r_y|/FINE_PX, 1)|)
+    Q_k(b)   = A(b)·Σ_{y ∈ b} share·τ_k·P(y),     τ_0 = 1, τ_k that of node k (kernels/separable_occlusion.py)
+    r(b)     = Σ share·P_4·r_l(y) / Σ share·P_4,  A(b) = (Σ share·P_4·r_y² / Σ share·P_4)/(f·r(b))²
+
+Merging, the coarser tent and the interpolation widen a disc, so its radius is lessened until its second moment is what it was
+(a disc has the variance r²/4 along an axis, a tent of width f f²/6), and A keeps the area that P is divided by:
+
+    r_l² = (r/f)² − 4·(1/12 + 1/6 + 1/6) + (4/6)/f²
+
+One ring of blocks lies outside the picture and holds copies of its border, so that blocks beyond are copies of the ring. With
+M_k what level 1 and those above it scatter, interpolated bilinearly,
+
+    s(x) = fine(x) + M_0(x) − e(x)·Σ_k u_k(d_x)·M_k(x)
+
+Adjoint, with g = ∂loss/∂s and g_k that of Q_k; P_4 depends on the radius only, which gets no gradient:
+
+    ∂/∂P(y) = share·Σ_k τ_k·Σ_{b ∋ y} A(b)·g_k(b)          b once for every copy of y
+    ∂/∂M_k(b) = Σ_x bilinear(x, b)·(g(x) for k = 0, else −e·u_k·g(x)),     ∂/∂fine = g
+"""
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from taichi_bokeh._runtime import ti
+from taichi_bokeh.kernels.arithmetic import REAL
+from taichi_bokeh.kernels.row_planes import PLANES, WAYS
+from taichi_bokeh.kernels.scatter import NEGLIGIBLE_FOCUS
+from taichi_bokeh.kernels.separable_occlusion import occlusion_at
+
+FINE_PX = 12.0  # discs up to this radius are not merged; on each level discs have about this radius
+LEAST_PX = 1 / 16  # radius of sources that weigh nothing
+_WIDENING = 4 * (1 / 12 + 1 / 6 + 1 / 6)
+_LOG2_E = 1.4426950408889634
+
+
+class Merging(NamedTuple):
+    merge: Any
+    merge_adjoint: Any
+    bring_back: Any
+    bring_back_adjoint: Any
+
+
+@cache
+def merging(count: int, dtype: str) -> Merging:
+    """Kernels for `count` nodes."""
+    real = REAL[dtype]
+    negligible = NEGLIGIBLE_FOCUS[dtype]
+    hidden, basis = occlusion_at(dtype)
+    vec5, shares = ti.types.vector(PLANES, real), ti.types.vector(1 + count, real)
+    stacks = ti.types.ndarray(dtype=real, ndim=4)  # [1 + T, 5, h, w]
+    planar = ti.types.ndarray(dtype=real, ndim=3)  # [5, H, W]
+    maps = ti.types.ndarray(dtype=real, ndim=2)
+    numbers = ti.types.ndarray(dtype=real, ndim=1)
+
+    @ti.func
+    def share_of(radius, level, side):
+        """Of a source on a level; side: 1 for radii of 0 and more, −1 for the others."""
+        share = real(0.0)
+        size = ti.abs(radius) / real(FINE_PX)
+        if (radius < 0) == (side < 0) and size < 2 << level and 2 * size > 1 << level:
+            share = 1 - ti.abs(ti.log(size) * real(_LOG2_E) - level)
+        return ti.max(share, real(0.0))
+
+    @ti.func
+    def shares_of(share, disparity, nodes: ti.template()):
+        """share·τ_k."""
+        result = shares(share)
+        for k in ti.static(range(count)):
+            result[1 + k] = share * hidden(disparity - nodes[k])
+        return result
+
+    @ti.kernel
+    def merge(
+        planes: planar,
+        radius: maps,
+        disparity: maps,
+        nodes: numbers,
+        merged: stacks,
+        spread: maps,
+        area: maps,
+        level: ti.i32,
+        side: ti.i32,
+    ):
+        for row, column in spread:
+            factor = 1 << level
+            scale = 1 / ti.cast(factor, real)
+            totals = ti.Matrix.zero(real, 1 + count, PLANES)
+            sizes, squares = real(0.0), real(0.0)
+            for v in range((row - 1) * factor, row * factor):
+                y = ti.math.clamp(v, 0, radius.shape[0] - 1)
+                for u in range((column - 1) * factor, column * factor):
+                    x = ti.math.clamp(u, 0, radius.shape[1] - 1)
+                    own = radius[y, x]
+                    share = share_of(own, level, side)
+                    if share > 0:
+                        source = vec5(0.0)
+                        for c in ti.static(range(PLANES)):
+                            source[c] = planes[c, y, x]
+                        totals += shares_of(share, disparity[y, x], nodes).outer_product(source)
+                        weight = share * source[PLANES - 1]
+                        square = own * own * scale * scale - real(_WIDENING) + real(4 / 6) * scale * scale
+                        sizes += weight * ti.sqrt(ti.max(square, real(LEAST_PX**2)))
+                        squares += weight * own * own
+            weight = totals[0, PLANES - 1]
+            spread[row, column], area[row, column] = real(LEAST_PX), real(1.0)
+            if weight > 0:
+                size = sizes / weight
+                spread[row, column] = side * size
+                area[row, column] = squares * scale * scale / (weight * size * size)
+            for k, c in ti.static(ti.ndrange(1 + count, PLANES)):
+                merged[k, c, row, column] = area[row, column] * totals[k, c]
+
+    @ti.func
+    def copies(at, size, block, factor):
+        """How many of the pixels of a block are this one, or its copies beyond the border."""
+        first, last = ti.max(at, block * factor), ti.min(at, block * factor + factor - 1)
+        if at == 0:
+            first = block * factor
+        if at == size - 1:
+            last = block * factor + factor - 1
+        return ti.max(last - first + 1, 0)
+
+    @ti.kernel
+    def merge_adjoint(
+        d_merged: stacks,
+        area: maps,
+        radius: maps,
+        disparity: maps,
+        nodes: numbers,
+        d_planes: planar,
+        level: ti.i32,
+        side: ti.i32,
+    ):
+        """Inverts the totals of `merge`."""
+        for y, x in radius:
+            factor = 1 << level
+            share = share_of(radius[y, x], level, side)
+            total = vec5(0.0)
+            if share > 0:
+                each = shares_of(share, disparity[y, x], nodes)
+                top, left = y // factor, x // factor
+                bottom = ti.select(y == radius.shape[0] - 1, area.shape[0] - 2, top)
+                right = ti.select(x == radius.shape[1] - 1, area.shape[1] - 2, left)
+                top, left = ti.select(y == 0, -1, top), ti.select(x == 0, -1, left)
+                for row, column in ti.ndrange((top, bottom + 1), (left, right + 1)):
+                    number = copies(y, radius.shape[0], row, factor) * copies(x, radius.shape[1], column, factor)
+                    for k, c in ti.static(ti.ndrange(1 + count, PLANES)):
+                        total[c] += number * area[row + 1, column + 1] * each[k] * d_merged[k, c, row + 1, column + 1]
+            for c in ti.static(range(PLANES)):
+                d_planes[c, y, x] = total[c]
+
+    @ti.func
+    def between(values: ti.template(), k, c, y, x):
+        """Bilinear, of blocks of two pixels."""
+        row, column = (y + 1) // 2, (x + 1) // 2
+        down, right = ti.select(y % 2 == 0, real(0.75), real(0.25)), ti.select(x % 2 == 0, real(0.75), real(0.25))
+        above = values[k, c, row, column] + right * (values[k, c, row, column + 1] - values[k, c, row, column])
+        row += 1
+        below = values[k, c, row, column] + right * (values[k, c, row, column + 1] - values[k, c, row, column])
+        return above + down * (below - above)
+
+    @ti.kernel
+    def bring_back(fine: planar, scattered: stacks, disparity: maps, in_focus: maps, nodes: numbers, sums: planar):
+        for y, way in ti.ndrange(disparity.shape[0], WAYS):
+            if way == 0:
+                for c in ti.static(range(PLANES)):
+                    for x in range(disparity.shape[1]):
+                        sums[c, y, x] = fine[c, y, x] + between(scattered, 0, c, y, x)
+                if ti.static(count > 0):
+                    for x in range(disparity.shape[1]):
+                        e = in_focus[y, x]
+                        if e > negligible:
+                            for k in ti.static(range(count)):
+                                u = e * basis(nodes, k, disparity[y, x])[0]
+                                for c in ti.static(range(PLANES)):
+                                    sums[c, y, x] = sums[c, y, x] - u * between(scattered, 1 + k, c, y, x)
+
+    @ti.kernel
+    def bring_back_adjoint(d_sums: planar, disparity: maps, in_focus: maps, nodes: numbers, d_scattered: stacks):
+        """Inverts `between` in both lines of `bring_back`."""
+        for row, column in ti.ndrange(d_scattered.shape[2], d_scattered.shape[3]):
+            totals = ti.Matrix.zero(real, 1 + count, PLANES)
+            for v in range(ti.max(2 * row - 3, 0), ti.min(2 * row + 1, disparity.shape[0])):
+                for u in range(ti.max(2 * column - 3, 0), ti.min(2 * column + 1, disparity.shape[1])):
+                    near_row, near_column = v // 2 + 1 == row, u // 2 + 1 == column
+                    weight = ti.select(near_row, real(0.75), real(0.25)) * ti.select(near_column, real(0.75), real(0.25))
+                    each, e = shares(0.0), in_focus[v, u]
+                    each[0] = weight
+                    if e > negligible:
+                        for k in ti.static(range(count)):
+                            each[1 + k] = -weight * e * basis(nodes, k, disparity[v, u])[0]
+                    g = vec5(0.0)
+                    for c in ti.static(range(PLANES)):
+                        g[c] = d_sums[c, v, u]
+                    totals += each.outer_product(g)
+            for k, c in ti.static(ti.ndrange(1 + count, PLANES)):
+                d_scattered[k, c, row, column] = totals[k, c]
+
+    return Merging(merge, merge_adjoint, bring_back, bring_back_adjoint)

@@ -1,0 +1,98 @@
+"""The operators of a draft's levels (kernels/merging.py)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from taichi_bokeh import _runtime
+from taichi_bokeh.kernels.merging import merging as kernels
+from taichi_bokeh.ops._common import dtype_name, plain, refuse_double_backward
+
+
+def _nodes(nodes: list[float], like: Tensor) -> Tensor:
+    return like.new_tensor(nodes or [0.0])  # Taichi takes no empty array
+
+
+def _merged_outputs(planes: Tensor, nodes: list[float], level: int) -> tuple[Tensor, Tensor, Tensor]:
+    height, width = (-(-size // 2**level) + 2 for size in planes.shape[-2:])
+    merged = planes.new_empty(1 + len(nodes), 5, height, width)
+    return merged, planes.new_empty(height, width), planes.new_empty(height, width)
+
+
+@torch.library.custom_op("taichi_bokeh::merge", mutates_args=())
+def merge(
+    planes: Tensor, radius: Tensor, disparity: Tensor, nodes: list[float], level: int, side: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Sources of a level: planes [1 + T, 5, h, w], plain and times τ_k of T nodes, their spread, and A, [h, w].
+
+    planes [1, 5, H, W]; radius, disparity [1, H, W], which get no gradient; side 1 for radii of 0 and more, −1 for the others.
+    h and w are H and W over 2^level, and 2: a ring of copies of the border.
+    """
+    outputs = _merged_outputs(planes, nodes, level)
+    inputs = (plain(value)[0] for value in (planes, radius, disparity))
+    kernel = kernels(len(nodes), dtype_name(planes)).merge
+    _runtime.launch(kernel, *inputs, _nodes(nodes, planes), *outputs, level, side)
+    return outputs
+
+
+@torch.library.custom_op("taichi_bokeh::merge_backward", mutates_args=())
+def _merge_backward(
+    grad: Tensor, area: Tensor, radius: Tensor, disparity: Tensor, nodes: list[float], level: int, side: int
+) -> Tensor:
+    d_planes = grad.new_empty(1, 5, *radius.shape[1:])
+    inputs = (plain(grad), area, plain(radius)[0], plain(disparity)[0])
+    kernel = kernels(len(nodes), dtype_name(grad)).merge_adjoint
+    _runtime.launch(kernel, *inputs, _nodes(nodes, grad), d_planes[0], level, side)
+    return d_planes
+
+
+def _save_merge(ctx: Any, inputs: Any, output: Any) -> None:
+    _, radius, disparity, *ctx.settings = inputs
+    ctx.save_for_backward(output[2], radius, disparity)
+    ctx.mark_non_differentiable(*output[1:])
+
+
+merge.register_fake(lambda planes, radius, disparity, nodes, level, side: _merged_outputs(planes, nodes, level))
+_merge_backward.register_fake(lambda grad, area, radius, *rest: grad.new_empty(1, 5, *radius.shape[1:]))
+merge.register_autograd(
+    lambda ctx, grad, *_: (_merge_backward(grad, *ctx.saved_tensors, *ctx.settings), *[None] * 5), setup_context=_save_merge
+)
+refuse_double_backward(_merge_backward, "merge")
+
+
+@torch.library.custom_op("taichi_bokeh::bring_back", mutates_args=())
+def bring_back(fine: Tensor, scattered: Tensor, disparity: Tensor, in_focus: Tensor, nodes: list[float]) -> Tensor:
+    """Sums [1, 5, H, W]: `fine`, of that size, and what level 1 scatters, [1 + T, 5, h, w] as of `merge`.
+
+    disparity, in_focus [1, H, W], which get no gradient.
+    """
+    sums = torch.empty_like(fine, memory_format=torch.contiguous_format)
+    kernel = kernels(len(nodes), dtype_name(fine)).bring_back
+    inputs = plain(fine)[0], plain(scattered), plain(disparity)[0], plain(in_focus)[0]
+    _runtime.launch(kernel, *inputs, _nodes(nodes, fine), sums[0])
+    return sums
+
+
+@torch.library.custom_op("taichi_bokeh::bring_back_backward", mutates_args=())
+def _bring_back_backward(grad: Tensor, disparity: Tensor, in_focus: Tensor, nodes: list[float]) -> Tensor:
+    d_scattered = _merged_outputs(grad, nodes, 1)[0]
+    inputs = (plain(value)[0] for value in (grad, disparity, in_focus))
+    kernel = kernels(len(nodes), dtype_name(grad)).bring_back_adjoint
+    _runtime.launch(kernel, *inputs, _nodes(nodes, grad), d_scattered)
+    return d_scattered
+
+
+def _save_bring_back(ctx: Any, inputs: Any, output: Any) -> None:
+    *_, disparity, in_focus, ctx.nodes = inputs
+    ctx.save_for_backward(disparity, in_focus)
+
+
+def _bring_back_differentiate(ctx: Any, grad: Tensor) -> Any:
+    return grad, _bring_back_backward(grad, *ctx.saved_tensors, ctx.nodes), None, None, None
+
+
+bring_back.register_fake(lambda fine, *rest: torch.empty_like(fine, memory_format=torch.contiguous_format))
+_bring_back_backward.register_fake(lambda grad, disparity, in_focus, nodes: _merged_outputs(grad, nodes, 1)[0])
+bring_back.register_autograd(_bring_back_differentiate, setup_context=_save_bring_back)
+refuse_double_backward(_bring_back_backward, "bring_back")
