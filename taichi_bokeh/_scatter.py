@@ -17,6 +17,7 @@ from taichi_bokeh.optics.aperture_cells import kernel_reach
 _STRIP_BYTES = 2 << 30  # what the arrays of a strip may take
 _FLOATS_A_PIXEL = 24  # of a layer: radius, sources, sums, colour, coverage
 _MARGIN_PX = 16  # how much farther than its radius any profile reaches, at most
+_WHOLE_PX = 64  # strips begin at multiples, so that what a draft merges is the same with them and without
 
 
 class Settings(NamedTuple):
@@ -74,7 +75,7 @@ def _by_strips(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, 
     picture = torch.empty_like(layers.rgb[:, 0])
     strips = list(_strips(layers.height, max(2 * halo, rows - 2 * halo)))  # halos are no more than half of the work
     for k, (top, bottom) in enumerate(strips):
-        first, last = max(0, top - halo), min(layers.height, bottom + halo)
+        first, last = max(0, top - halo) // _WHOLE_PX * _WHOLE_PX, min(layers.height, bottom + halo)
         strip = Layers(*(value[..., first:last, :] for value in (layers.rgb, layers.alpha, layers.disparity)))
         with _runtime.nested_progress(k, len(strips)):
             picture[..., top:bottom, :] = _whole(strip, blur, focus, settings)[..., top - first : bottom - first, :]

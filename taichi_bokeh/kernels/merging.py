@@ -111,8 +111,9 @@ def merging(count: int, dtype: str) -> Merging:
                 size = sizes / weight
                 spread[row, column] = side * size
                 area[row, column] = squares * scale * scale / (weight * size * size)
-            for k, c in ti.static(ti.ndrange(1 + count, PLANES)):
-                merged[k, c, row, column] = area[row, column] * totals[k, c]
+            for k in ti.static(range(1 + count)):
+                for c in ti.static(range(PLANES)):
+                    merged[k, c, row, column] = area[row, column] * totals[k, c]
 
     @ti.func
     def copies(at, size, block, factor):
@@ -148,8 +149,9 @@ def merging(count: int, dtype: str) -> Merging:
                 top, left = ti.select(y == 0, -1, top), ti.select(x == 0, -1, left)
                 for row, column in ti.ndrange((top, bottom + 1), (left, right + 1)):
                     number = copies(y, radius.shape[0], row, factor) * copies(x, radius.shape[1], column, factor)
-                    for k, c in ti.static(ti.ndrange(1 + count, PLANES)):
-                        total[c] += number * area[row + 1, column + 1] * each[k] * d_merged[k, c, row + 1, column + 1]
+                    for k in ti.static(range(1 + count)):
+                        for c in ti.static(range(PLANES)):
+                            total[c] += number * area[row + 1, column + 1] * each[k] * d_merged[k, c, row + 1, column + 1]
             for c in ti.static(range(PLANES)):
                 d_planes[c, y, x] = total[c]
 
@@ -197,7 +199,8 @@ def merging(count: int, dtype: str) -> Merging:
                     for c in ti.static(range(PLANES)):
                         g[c] = d_sums[c, v, u]
                     totals += each.outer_product(g)
-            for k, c in ti.static(ti.ndrange(1 + count, PLANES)):
-                d_scattered[k, c, row, column] = totals[k, c]
+            for k in ti.static(range(1 + count)):
+                for c in ti.static(range(PLANES)):
+                    d_scattered[k, c, row, column] = totals[k, c]
 
     return Merging(merge, merge_adjoint, bring_back, bring_back_adjoint)
