@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.row_planes import PLANES, WAYS
+from taichi_bokeh.kernels.row_planes import PLANES, part_of_row
 from taichi_bokeh.kernels.scatter import NEGLIGIBLE_FOCUS
 from taichi_bokeh.kernels.separable_occlusion import occlusion_at
 
@@ -45,11 +45,12 @@ class Merging(NamedTuple):
 
 
 @cache
-def merging(count: int, dtype: str) -> Merging:
+def merging(count: int, dtype: str, on_gpu: bool) -> Merging:
     """Kernels for `count` nodes."""
     real = REAL[dtype]
     negligible = NEGLIGIBLE_FOCUS[dtype]
     hidden, basis = occlusion_at(dtype)
+    part = part_of_row(on_gpu)
     vec5, shares = ti.types.vector(PLANES, real), ti.types.vector(1 + count, real)
     stacks = ti.types.ndarray(dtype=real, ndim=4)  # [1 + T, 5, h, w]
     planar = ti.types.ndarray(dtype=real, ndim=3)  # [5, H, W]
@@ -166,14 +167,17 @@ def merging(count: int, dtype: str) -> Merging:
         return above + down * (below - above)
 
     @ti.kernel
-    def bring_back(fine: planar, scattered: stacks, disparity: maps, in_focus: maps, nodes: numbers, sums: planar):
-        for y, way in ti.ndrange(disparity.shape[0], WAYS):
-            if way == 0:
+    def bring_back(
+        fine: planar, scattered: stacks, disparity: maps, in_focus: maps, nodes: numbers, sums: planar, ways: ti.i32
+    ):
+        for y, way in ti.ndrange(disparity.shape[0], ways):
+            columns = part(way, ways, disparity.shape[1])
+            if columns[1] > columns[0]:
                 for c in ti.static(range(PLANES)):
-                    for x in range(disparity.shape[1]):
+                    for x in range(columns[0], columns[1]):
                         sums[c, y, x] = fine[c, y, x] + between(scattered, 0, c, y, x)
                 if ti.static(count > 0):
-                    for x in range(disparity.shape[1]):
+                    for x in range(columns[0], columns[1]):
                         e = in_focus[y, x]
                         if e > negligible:
                             for k in ti.static(range(count)):

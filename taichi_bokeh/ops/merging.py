@@ -7,7 +7,9 @@ from torch import Tensor
 
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.merging import merging as kernels
-from taichi_bokeh.ops._common import dtype_name, plain, refuse_double_backward
+from taichi_bokeh.kernels.row_planes import WAYS
+from taichi_bokeh.ops._common import dtype_name, on_gpu, plain, refuse_double_backward
+from taichi_bokeh.ops._registration import operator
 
 
 def _nodes(nodes: list[float], like: Tensor) -> Tensor:
@@ -20,7 +22,7 @@ def _merged_outputs(planes: Tensor, nodes: list[float], level: int) -> tuple[Ten
     return merged, planes.new_empty(height, width), planes.new_empty(height, width)
 
 
-@torch.library.custom_op("taichi_bokeh::merge", mutates_args=())
+@operator
 def merge(
     planes: Tensor, radius: Tensor, disparity: Tensor, nodes: list[float], level: int, side: int
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -31,18 +33,18 @@ def merge(
     """
     outputs = _merged_outputs(planes, nodes, level)
     inputs = (plain(value)[0] for value in (planes, radius, disparity))
-    kernel = kernels(len(nodes), dtype_name(planes)).merge
+    kernel = kernels(len(nodes), dtype_name(planes), on_gpu(planes)).merge
     _runtime.launch(kernel, *inputs, _nodes(nodes, planes), *outputs, level, side)
     return outputs
 
 
-@torch.library.custom_op("taichi_bokeh::merge_backward", mutates_args=())
+@operator
 def _merge_backward(
     grad: Tensor, area: Tensor, radius: Tensor, disparity: Tensor, nodes: list[float], level: int, side: int
 ) -> Tensor:
     d_planes = grad.new_empty(1, 5, *radius.shape[1:])
     inputs = (plain(grad), area, plain(radius)[0], plain(disparity)[0])
-    kernel = kernels(len(nodes), dtype_name(grad)).merge_adjoint
+    kernel = kernels(len(nodes), dtype_name(grad), on_gpu(grad)).merge_adjoint
     _runtime.launch(kernel, *inputs, _nodes(nodes, grad), d_planes[0], level, side)
     return d_planes
 
@@ -53,32 +55,34 @@ def _save_merge(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.mark_non_differentiable(*output[1:])
 
 
-merge.register_fake(lambda planes, radius, disparity, nodes, level, side: _merged_outputs(planes, nodes, level))
-_merge_backward.register_fake(lambda grad, area, radius, *rest: grad.new_empty(1, 5, *radius.shape[1:]))
-merge.register_autograd(
-    lambda ctx, grad, *_: (_merge_backward(grad, *ctx.saved_tensors, *ctx.settings), *[None] * 5), setup_context=_save_merge
+torch.library.register_fake(merge, lambda planes, radius, disparity, nodes, level, side: _merged_outputs(planes, nodes, level))
+torch.library.register_fake(_merge_backward, lambda grad, area, radius, *rest: grad.new_empty(1, 5, *radius.shape[1:]))
+torch.library.register_autograd(
+    merge,
+    lambda ctx, grad, *_: (_merge_backward(grad, *ctx.saved_tensors, *ctx.settings), *[None] * 5),
+    setup_context=_save_merge,
 )
 refuse_double_backward(_merge_backward, "merge")
 
 
-@torch.library.custom_op("taichi_bokeh::bring_back", mutates_args=())
+@operator
 def bring_back(fine: Tensor, scattered: Tensor, disparity: Tensor, in_focus: Tensor, nodes: list[float]) -> Tensor:
     """Sums [1, 5, H, W]: `fine`, of that size, and what level 1 scatters, [1 + T, 5, h, w] as of `merge`.
 
     disparity, in_focus [1, H, W], which get no gradient.
     """
     sums = torch.empty_like(fine, memory_format=torch.contiguous_format)
-    kernel = kernels(len(nodes), dtype_name(fine)).bring_back
+    kernel = kernels(len(nodes), dtype_name(fine), on_gpu(fine)).bring_back
     inputs = plain(fine)[0], plain(scattered), plain(disparity)[0], plain(in_focus)[0]
-    _runtime.launch(kernel, *inputs, _nodes(nodes, fine), sums[0])
+    _runtime.launch(kernel, *inputs, _nodes(nodes, fine), sums[0], fine.shape[3] if on_gpu(fine) else WAYS)
     return sums
 
 
-@torch.library.custom_op("taichi_bokeh::bring_back_backward", mutates_args=())
+@operator
 def _bring_back_backward(grad: Tensor, disparity: Tensor, in_focus: Tensor, nodes: list[float]) -> Tensor:
     d_scattered = _merged_outputs(grad, nodes, 1)[0]
     inputs = (plain(value)[0] for value in (grad, disparity, in_focus))
-    kernel = kernels(len(nodes), dtype_name(grad)).bring_back_adjoint
+    kernel = kernels(len(nodes), dtype_name(grad), on_gpu(grad)).bring_back_adjoint
     _runtime.launch(kernel, *inputs, _nodes(nodes, grad), d_scattered)
     return d_scattered
 
@@ -92,7 +96,7 @@ def _bring_back_differentiate(ctx: Any, grad: Tensor) -> Any:
     return grad, _bring_back_backward(grad, *ctx.saved_tensors, ctx.nodes), None, None, None
 
 
-bring_back.register_fake(lambda fine, *rest: torch.empty_like(fine, memory_format=torch.contiguous_format))
-_bring_back_backward.register_fake(lambda grad, disparity, in_focus, nodes: _merged_outputs(grad, nodes, 1)[0])
-bring_back.register_autograd(_bring_back_differentiate, setup_context=_save_bring_back)
+torch.library.register_fake(bring_back, lambda fine, *rest: torch.empty_like(fine, memory_format=torch.contiguous_format))
+torch.library.register_fake(_bring_back_backward, lambda grad, disparity, in_focus, nodes: _merged_outputs(grad, nodes, 1)[0])
+torch.library.register_autograd(bring_back, _bring_back_differentiate, setup_context=_save_bring_back)
 refuse_double_backward(_bring_back_backward, "bring_back")
