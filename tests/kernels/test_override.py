@@ -5,6 +5,7 @@ import torch
 from taichi_bokeh import ops
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.scatter import LANES, scatter
+from taichi_bokeh.ops._plan import Plan
 from taichi_bokeh.ops.scatter import _prepare
 from taichi_bokeh.optics.aperture import Aperture, shape_of
 
@@ -27,7 +28,8 @@ def test_a_taichi_tape_reaches_the_sources_through_the_override():
         for n, c, y, x in cotangent:
             loss[None] += sums[n, c, y, x] * cotangent[n, c, y, x]
 
-    p = _prepare((planes.detach(), 2 * spread + 0.1, disparity, in_focus), "disc", 0.0, "replicate")
+    whole = planes.detach(), 2 * spread + 0.1, disparity, in_focus
+    p = _prepare(whole, Plan("disc", 0.0, "exact", "float64"), float(whole[1].max()), "replicate")
     out = torch.zeros(1, 5, 6, 9 + LANES, dtype=torch.float64, requires_grad=True)
     for tensor in (p.source, p.focus, out):
         tensor.grad = torch.zeros_like(tensor)
