@@ -56,17 +56,6 @@ def _polynomials() -> tuple[Any, Any]:
     return value, slope
 
 
-class ListBlocks(NamedTuple):
-    """Lists, TAPS entries at a time; `entries` is [blocks, entry_size]."""
-
-    parts: int  # lists of a source for a row
-    sides: int  # of the source, to which a block's entries are added
-    head_of: Any  # func: the list
-    length: Any  # func: of the list, in blocks
-    load: Any  # func: the coefficients of a block, as of a mirrored list's
-    columns: Any  # func: of a block, for each side, (column of the first entry, direction of the others, weight's sign)
-
-
 @cache
 def row_lists(shaped: bool, lanes: int, dtype: str) -> RowLists:
     """Functions for sums of `lanes` planes; `entries` [total] of `entry_size` coefficients each."""
@@ -76,12 +65,6 @@ def row_lists(shaped: bool, lanes: int, dtype: str) -> RowLists:
 def entry_size(shaped: bool) -> int:
     """Coefficients in an element of `entries`: of one polynomial, or of a block of them."""
     return 4 if shaped else 4 * TAPS
-
-
-@cache
-def list_blocks(shaped: bool, dtype: str) -> ListBlocks:
-    """Functions for threads that each take a list of their own."""
-    return _shaped_blocks(dtype) if shaped else _mirrored_blocks(dtype)
 
 
 def _mirrored(lanes: int, dtype: str) -> RowLists:
@@ -318,59 +301,9 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
     return Fours(alike, add, gather)
 
 
-def _mirrored_blocks(dtype: str) -> ListBlocks:
-    coefficients = ti.types.vector(4 * TAPS, REAL[dtype])
+def sides() -> tuple[Any, Any, Any]:
+    """Functions for shaped lists: of what side a source is, its list, and the column of an entry."""
 
-    @ti.func
-    def head_of(lists: ti.template(), dy, at, part):
-        return lists[ti.abs(dy), ti.cast(at, ti.i32), 0]
-
-    @ti.func
-    def length(head):
-        return head[2]
-
-    @ti.func
-    def load(entries: ti.template(), head, block):
-        return coefficients([entries[head[0] + block, k] for k in ti.static(range(4 * TAPS))])
-
-    @ti.func
-    def columns(head, block, at, x):
-        near, steps = head[1] + TAPS * block, ti.cast(head[3] == STEPS, ti.i32)
-        return ti.math.ivec3(x - near, -1, 1), ti.math.ivec3(x + near + steps, 1, 1 - 2 * steps)
-
-    return ListBlocks(1, 2, head_of, length, load, columns)
-
-
-def _shaped_blocks(dtype: str) -> ListBlocks:
-    real = REAL[dtype]
-    coefficients = ti.types.vector(4 * TAPS, real)
-    side, head_of, column_of = _sides()
-
-    @ti.func
-    def length(head):
-        return (head[2] + TAPS - 1) // TAPS
-
-    @ti.func
-    def load(entries: ti.template(), head, block):
-        """Beyond the end of the list 0."""
-        result = coefficients(0.0)
-        for j in ti.static(range(TAPS)):
-            if TAPS * block + j < head[2]:
-                for k in ti.static(range(4)):
-                    result[TAPS * k + j] = entries[head[0] + TAPS * block + j, k]
-        return result
-
-    @ti.func
-    def columns(head, block, at, x):
-        sign = side(at)
-        return ti.math.ivec3(
-            column_of(x, head[1] + TAPS * block, head[3], sign), sign, ti.select(head[3] == STEPS, sign, 1)
-        ), ti.math.ivec3(0)
-
-    return ListBlocks(2, 1, head_of, length, load, columns)
-
-
-def _sides() -> tuple[Any, Any, Any]:
     @ti.func
     def side(at):
         """1 for a far source (negative radius), whose lists are the table's; −1 for a near one."""
@@ -392,7 +325,7 @@ def _shaped(lanes: int, dtype: str) -> RowLists:
     real = REAL[dtype]
     vec, vec2 = ti.types.vector(lanes, real), ti.types.vector(2, real)
     value, slope = _polynomials()
-    side, head_of, column = _sides()
+    side, head_of, column = sides()
 
     @ti.func
     def reaches(lists: ti.template(), dy, at):

@@ -14,7 +14,8 @@ from typing import Any
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.row_lists import STEPS, TAPS, list_blocks
+from taichi_bokeh.kernels.list_blocks import list_blocks
+from taichi_bokeh.kernels.row_lists import STEPS, TAPS
 from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, PLANES, plane_of
 from taichi_bokeh.kernels.rows import GROUP, HIDDEN_LANES, SEGMENT
 
