@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from taichi_bokeh.kernels.row_planes import WAYS
+
 BORDERS = ("replicate", "reflect")
 
 
@@ -21,6 +23,11 @@ def dtype_name(tensor: Tensor) -> str:
 def on_gpu(tensor: Tensor) -> bool:
     """Whether kernels that take it run where a launch wants a thread for every pixel."""
     return tensor.device.type == "cuda"
+
+
+def parts_of_row(tensor: Tensor, columns: int) -> int:
+    """How many parts a row is cut into by kernels: see kernels/row_planes.py."""
+    return columns if on_gpu(tensor) else WAYS
 
 
 def plain(tensor: Tensor) -> Tensor:

@@ -12,12 +12,12 @@ from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.disc_table import GAUSS, STEPS_PER_PIXEL, disc_table
 from taichi_bokeh.kernels.profile import profile as profile_of
 from taichi_bokeh.kernels.row_lists import TAPS, entry_size
-from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, WAYS, row_planes
+from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, row_planes
 from taichi_bokeh.kernels.row_table import row_table
 from taichi_bokeh.kernels.row_tiles import row_tiles
 from taichi_bokeh.kernels.rows import BLOCK, GROUP, HIDDEN_LANES, SEGMENT, rows, stride_of
 from taichi_bokeh.kernels.separable_occlusion import separable_occlusion
-from taichi_bokeh.ops._common import dtype_name, on_gpu
+from taichi_bokeh.ops._common import border_index, dtype_name, on_gpu, parts_of_row
 
 _BAND_BYTES = 512 << 20  # what the arrays of a band may take
 _LEAST_BAND = 64  # rows
@@ -49,6 +49,7 @@ class Lists(NamedTuple):
 
     table: Table
     nodes: Tensor | None  # [T], disparities; None where nothing is in focus
+    widest: Tensor  # [H + 2·pad]: how far, in px, any of a row of padded sources may count
     pad: int
     tall: int  # rows of the picture that are one task, where it is several
     opaque: bool  # throughout: alpha need not be summed up beside 1
@@ -92,8 +93,10 @@ def lists_of(table: Table, picture: Picture, largest_px: float, nodes: tuple[flo
     """A table with what else there is to a picture whose largest spread radius is given."""
     at = None if nodes is None else picture.spread.new_tensor(nodes)
     pad = math.ceil(table.extent * largest_px + table.margin_px) + 1
+    farthest = table.extent * torch.linalg.vector_norm(picture.spread, math.inf, 1) + table.margin_px
+    widest = farthest[border_index(len(farthest), pad, "replicate", farthest.device)]
     tall = min(_MOST_TALL, max(_LEAST_TALL, -(-picture.spread.shape[0] // (2 * _runtime.threads()))))
-    return Lists(table, at, pad, tall, opaque)
+    return Lists(table, at, widest, pad, tall, opaque)
 
 
 class Buffers:
@@ -154,21 +157,14 @@ class Sources(NamedTuple):
     top: int
 
 
-def parts_of_row(tensor: Tensor, columns: int) -> int:
-    """How many parts a row is cut into by kernels: see kernels/row_planes.py."""
-    return columns if on_gpu(tensor) else WAYS
-
-
 def pack(picture: Picture, top: int, bottom: int, lists: Lists, buffers: Buffers) -> Sources:
     shape = (bottom - top, picture.spread.shape[1] + 2 * lists.pad)
     values, place = buffers.get("values", *shape, _packed(lists)), buffers.get("place", *shape)
     shares = buffers.get("shares", *(shape if lists.nodes is not None else (1, 1)), 4)
-    kernel, table = row_planes(lists.opaque, dtype_name(values), on_gpu(values)).pack, lists.table
-    arguments = (picture.planes, picture.spread, values, place, top, lists.pad, table.steps)
+    kernel = row_planes(lists.opaque, dtype_name(values), on_gpu(values)).pack
+    arguments = (picture.planes, picture.spread, values, place, top, lists.pad, lists.table.steps)
     _runtime.launch(kernel, *arguments, parts_of_row(values, shape[1]))
-    rows_ = (torch.arange(top, bottom, device=values.device) - lists.pad).clamp_(0, picture.spread.shape[0] - 1)
-    widest = table.extent * torch.linalg.vector_norm(picture.spread, math.inf, 1)[rows_] + table.margin_px
-    return Sources(values, shares, place, widest, top)
+    return Sources(values, shares, place, lists.widest[top:bottom], top)
 
 
 def fold(d_values: Tensor, d_place: Tensor, d_nearer: Tensor, gradients: Picture, top: int, lists: Lists) -> None:
@@ -207,14 +203,17 @@ def _segments(height: int, width: int, device: torch.device) -> Tensor:
 
 
 class InFocus(NamedTuple):
-    """Where pixels are in focus."""
+    """Where pixels are in focus, and what separates the occlusion there."""
 
+    nodes: Tensor  # [T], disparities
     wanted: Tensor  # [H, segments], 1 where a segment holds any
     near: Tensor  # [H + 2·pad, segments], 1 where a source may reach one of those
 
 
-def in_focus_of(picture: Picture, lists: Lists) -> InFocus:
-    """Of a picture, for its rows and those of its padded sources."""
+def in_focus_of(picture: Picture, lists: Lists) -> InFocus | None:
+    """Of a picture, for its rows and those of its padded sources; None where nothing is."""
+    if lists.nodes is None:
+        return None
     height, width = picture.spread.shape
     wanted = _segments(height, width, picture.spread.device)
     kernels = separable_occlusion(lists.table.shaped, dtype_name(picture.spread), on_gpu(picture.spread))
@@ -223,14 +222,14 @@ def in_focus_of(picture: Picture, lists: Lists) -> InFocus:
     rows_ = torch.nn.functional.pad(wanted.float().T[:, None], (2 * lists.pad,) * 2)
     rows_ = torch.nn.functional.max_pool1d(rows_, 2 * lists.pad + 1, 1)
     near = torch.nn.functional.max_pool1d(rows_.permute(2, 1, 0), 2 * around + 1, 1, around)
-    return InFocus(wanted, near[:, 0].to(torch.int32).contiguous())
+    return InFocus(lists.nodes, wanted, near[:, 0].to(torch.int32).contiguous())
 
 
 def sums(picture: Picture, lists: Lists, result: Tensor) -> None:
     """Write the sums [5, H, W] of a picture."""
     height, width = picture.spread.shape
     name, buffers = dtype_name(picture.spread), Buffers(picture.spread)
-    in_focus = None if lists.nodes is None else in_focus_of(picture, lists)
+    in_focus = in_focus_of(picture, lists)
     for first, last in forward_bands(picture, lists):
         sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
         _spread(sources, lists, _segments(last - first, width, result.device), buffers, result)
@@ -244,12 +243,12 @@ def _hidden_sums(
     picture: Picture, lists: Lists, sources: Sources, in_focus: InFocus | None, band: tuple[int, int], buffers: Buffers
 ) -> Iterator[tuple[int, Tensor]]:
     """Number and S_k of each group of nodes, in the segments that hold pixels in focus; nothing where there are none."""
-    if lists.nodes is None or in_focus is None:
+    if in_focus is None:
         return
     wanted = in_focus.wanted[slice(*band)]
     if not on_gpu(wanted) and not bool(wanted.any()):
         return
-    for group in range(len(lists.nodes) // GROUP):
+    for group in range(len(in_focus.nodes) // GROUP):
         _share(picture, lists, sources, in_focus, group)
         yield group, _spread(sources, lists, wanted, buffers)
 
@@ -258,19 +257,19 @@ def _share(picture: Picture, lists: Lists, sources: Sources, in_focus: InFocus, 
     """Write the shares of a band of sources, where they count."""
     kernels = separable_occlusion(lists.table.shaped, dtype_name(picture.spread), on_gpu(picture.spread))
     near = in_focus.near[sources.top : sources.top + sources.place.shape[0]]
-    _runtime.launch(kernels.shares, picture.disparity, lists.nodes, group, near, sources.shares, sources.top, lists.pad)
+    _runtime.launch(kernels.shares, picture.disparity, in_focus.nodes, group, near, sources.shares, sources.top, lists.pad)
 
 
 def pull(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Picture) -> None:
     """Add the gradients of a picture, from those of its sums [5, H, W]."""
     buffers, all_planes = Buffers(d_sums), lists._replace(opaque=False)
-    in_focus = None if lists.nodes is None else in_focus_of(picture, lists)
-    if lists.nodes is not None:
+    in_focus = in_focus_of(picture, lists)
+    if in_focus is not None:
         kernel = separable_occlusion(lists.table.shaped, dtype_name(d_sums), on_gpu(d_sums)).occlude_adjoint
         for first, last in forward_bands(picture, lists):
             sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
             for group, hidden in _hidden_sums(picture, lists, sources, in_focus, (first, last), buffers):
-                arguments = (*picture, lists.nodes, group, hidden, *lists.table[:2], lists.table.steps)
+                arguments = (*picture, in_focus.nodes, group, hidden, *lists.table[:2], lists.table.steps)
                 _runtime.launch(kernel, d_sums, *arguments, *gradients, first)
     for top, bottom in backward_bands(picture, lists):
         sources = pack(picture, top, bottom, all_planes, buffers)
@@ -310,11 +309,11 @@ def _pull_band(
     _runtime.launch(row_planes(False, name, on_gpu(d_sums)).cotangent, d_sums, *arrays, before, first, edge, ways)
     _sum_up(*arrays, before)
     launch(False, *arrays)
-    if lists.nodes is not None and in_focus is not None:
+    if in_focus is not None:
         kernels = separable_occlusion(table.shaped, name, on_gpu(d_sums))
         arrays = cotangents(HIDDEN_LANES)
-        for group in range(len(lists.nodes) // GROUP):
-            node = (picture.disparity, lists.nodes, group)
+        for group in range(len(in_focus.nodes) // GROUP):
+            node = (picture.disparity, in_focus.nodes, group)
             _runtime.launch(kernels.cotangent, d_sums, picture.in_focus, *node, *arrays, before, first, edge, ways)
             _sum_up(*arrays, before)
             if not on_gpu(before) and not bool(before[:, -1].any()):

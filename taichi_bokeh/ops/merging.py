@@ -7,8 +7,7 @@ from torch import Tensor
 
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.merging import merging as kernels
-from taichi_bokeh.kernels.row_planes import WAYS
-from taichi_bokeh.ops._common import dtype_name, on_gpu, plain, refuse_double_backward
+from taichi_bokeh.ops._common import dtype_name, on_gpu, parts_of_row, plain, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
 
 
@@ -74,7 +73,7 @@ def bring_back(fine: Tensor, scattered: Tensor, disparity: Tensor, in_focus: Ten
     sums = torch.empty_like(fine, memory_format=torch.contiguous_format)
     kernel = kernels(len(nodes), dtype_name(fine), on_gpu(fine)).bring_back
     inputs = plain(fine)[0], plain(scattered), plain(disparity)[0], plain(in_focus)[0]
-    _runtime.launch(kernel, *inputs, _nodes(nodes, fine), sums[0], fine.shape[3] if on_gpu(fine) else WAYS)
+    _runtime.launch(kernel, *inputs, _nodes(nodes, fine), sums[0], parts_of_row(fine, fine.shape[3]))
     return sums
 
 
