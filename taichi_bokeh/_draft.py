@@ -26,22 +26,27 @@ class Scatter(Protocol):
     def __call__(self, planes: Tensor, spread: Tensor, disparity: Tensor, in_focus: Tensor) -> Tensor: ...
 
 
-class Picture:
-    """One layer [1, …], what the operator takes of it, with its blur and focus.
+def levels_for(largest_px: float, blur: float, dtype: str) -> int:
+    """How many levels a layer of this largest radius and blur is merged to.
 
-    Nothing is merged where that saves nothing, or the occlusion of its pixels in focus does not separate.
+    None where that saves nothing, or the occlusion of pixels in focus would not separate.
     """
+    if not WORTH_PX < largest_px < math.inf or focus_nodes(blur, dtype) is None:
+        return 0
+    return math.ceil(math.log2(largest_px / FINE_PX))
 
-    def __init__(self, sources: tuple[Tensor, ...], blur: float, focus: float, profile: str) -> None:
+
+class Picture:
+    """One layer [1, …], what the operator takes of it, with its blur and focus, merged to so many levels."""
+
+    def __init__(self, sources: tuple[Tensor, ...], blur: float, focus: float, profile: str, levels: int) -> None:
         self.planes, self.spread, self.disparity, self.in_focus = sources
         self.radius = self.spread.detach()
         if profile == "soft":  # the disc of the same area and about the same edge
             self.radius = ((self.radius - math.log(10) / 3).square() + math.pi**2 / 27).sqrt()
         nodes = focus_nodes(blur, dtype_name(self.planes)) if bool((self.in_focus > 0).any()) else ()
         self.nodes = [focus + node for node in nodes or ()]
-        self.largest = float(self.radius.abs().max())
-        merge = nodes is not None and self.largest > WORTH_PX
-        self.levels = math.ceil(math.log2(self.largest / FINE_PX)) if merge else 0
+        self.levels = levels
 
 
 def draft_sums(picture: Picture, scatter: Scatter, scatter_merged: Scatter) -> Tensor:

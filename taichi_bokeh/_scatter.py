@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime, ops
-from taichi_bokeh._draft import Picture, draft_sums
+from taichi_bokeh._draft import Picture, draft_sums, levels_for
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.ops._common import dtype_name
 from taichi_bokeh.ops._plan import LEAST_ROWS_PX, Plan, Way, facts_of, way_of
 from taichi_bokeh.optics.aperture import Aperture, shape_of
 from taichi_bokeh.optics.aperture_cells import kernel_reach
@@ -17,7 +18,7 @@ from taichi_bokeh.optics.aperture_cells import kernel_reach
 _STRIP_BYTES = 2 << 30  # what the arrays of a strip may take
 _FLOATS_A_PIXEL = 24  # of a layer: radius, sources, sums, colour, coverage
 _MARGIN_PX = 16  # how much farther than its radius any profile reaches, at most
-_WHOLE_PX = 64  # strips begin at multiples, so that what a draft merges is the same with them and without
+_MARGIN_BLOCKS = 3  # how many blocks farther than its radius what is merged reaches: its own, and those interpolated between
 
 
 class Settings(NamedTuple):
@@ -50,12 +51,27 @@ def _per_layer(value: Tensor, count: int) -> Tensor:
 
 def scatter(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> Tensor:
     """Picture [B, 3, H, W]."""
+    levels = _levels(layers, blur, focus) if settings.quality == "draft" else [0] * layers.batch * layers.count
     if torch.compiler.is_compiling() or _needs_gradient(layers, blur, focus) or settings.aperture.cat_eye != 0:
-        return _whole(layers, blur, focus, settings)
+        return _whole(layers, blur, focus, settings, levels)
     row_bytes = layers.width * layers.batch * layers.count * _FLOATS_A_PIXEL * layers.rgb.element_size()
     if row_bytes * layers.height <= _STRIP_BYTES:
-        return _whole(layers, blur, focus, settings)
-    return _by_strips(layers, blur, focus, settings, max(64, _STRIP_BYTES // row_bytes))
+        return _whole(layers, blur, focus, settings, levels)
+    return _by_strips(layers, blur, focus, settings, levels, max(64, _STRIP_BYTES // row_bytes))
+
+
+def _largest_px(layers: Layers, blur: Tensor, focus: Tensor) -> Tensor:
+    """The largest radius of each layer, [B, L]."""
+    low, high = layers.disparity.detach().flatten(2).aminmax(dim=2)
+    blur, focus = blur.detach()[:, None], focus.detach()[:, None]
+    return blur * torch.maximum((low - focus).abs(), (high - focus).abs())
+
+
+def _levels(layers: Layers, blur: Tensor, focus: Tensor) -> list[int]:
+    """To how many levels each layer of each scene is merged in a draft, B·L of them."""
+    largest = _largest_px(layers, blur, focus).flatten().tolist()
+    blurs = _per_layer(blur, layers.count).tolist()
+    return [levels_for(px, each, dtype_name(layers.rgb)) for px, each in zip(largest, blurs, strict=True)]
 
 
 def _needs_gradient(layers: Layers, blur: Tensor, focus: Tensor) -> bool:
@@ -63,11 +79,11 @@ def _needs_gradient(layers: Layers, blur: Tensor, focus: Tensor) -> bool:
     return torch.is_grad_enabled() and any(value.requires_grad for value in inputs)
 
 
-def _by_strips(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, rows: int) -> Tensor:
-    """The same to rounding: each strip sees as far as its sources reach."""
-    low, high = layers.disparity.flatten(1).aminmax(dim=1)
-    largest_px = float((blur * torch.maximum((low - focus).abs(), (high - focus).abs())).max())
-    halo = kernel_reach(largest_px, settings.aperture.extent) + _MARGIN_PX
+def _by_strips(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, levels: Sequence[int], rows: int) -> Tensor:
+    """The same to rounding: each strip sees as far as its sources reach, and a draft merges the same blocks."""
+    largest_px = float(_largest_px(layers, blur, focus).max())
+    block = 2 ** max(levels)
+    halo = kernel_reach(largest_px, settings.aperture.extent) + _MARGIN_PX + _MARGIN_BLOCKS * block
     if settings.max_radius > 0:
         halo = min(halo, math.ceil(settings.max_radius))
     if settings.algorithm == "auto":  # one way for all strips
@@ -75,10 +91,10 @@ def _by_strips(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, 
     picture = torch.empty_like(layers.rgb[:, 0])
     strips = list(_strips(layers.height, max(2 * halo, rows - 2 * halo)))  # halos are no more than half of the work
     for k, (top, bottom) in enumerate(strips):
-        first, last = max(0, top - halo) // _WHOLE_PX * _WHOLE_PX, min(layers.height, bottom + halo)
+        first, last = max(0, top - halo) // block * block, min(layers.height, -(-(bottom + halo) // block) * block)
         strip = Layers(*(value[..., first:last, :] for value in (layers.rgb, layers.alpha, layers.disparity)))
         with _runtime.nested_progress(k, len(strips)):
-            picture[..., top:bottom, :] = _whole(strip, blur, focus, settings)[..., top - first : bottom - first, :]
+            picture[..., top:bottom, :] = _whole(strip, blur, focus, settings, levels)[..., top - first : bottom - first, :]
     return picture
 
 
@@ -100,12 +116,12 @@ def _sources(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) ->
     return rgb, alpha, radius, planes, spread, disparity, in_focus
 
 
-def _whole(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> Tensor:
+def _whole(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, levels: Sequence[int]) -> Tensor:
     batch, count, height, width = layers.shape
     profile = settings.profile
     rgb, alpha, radius, *sources = _sources(layers, blur, focus, settings)
     plan = [_per_layer(value, count).detach() for value in (blur, focus)]
-    sums = _draft_sums(sources, plan, settings) if settings.quality == "draft" else _sums(sources, plan, settings)
+    sums = _draft_sums(sources, plan, settings, levels) if any(levels) else _sums(sources, plan, settings)
     if profile == "official":
         coverage = ops.square_mean(alpha, radius, int(settings.max_radius or 1 << 20))
         colour = ops.resolve_official(sums, coverage)
@@ -131,12 +147,13 @@ class _Fixed(NamedTuple):
         return _sums((planes, spread, disparity, in_focus), plan, self.settings)
 
 
-def _draft_sums(sources: Sequence[Tensor], plan: Sequence[Tensor], settings: Settings) -> Tensor:
+def _draft_sums(sources: Sequence[Tensor], plan: Sequence[Tensor], settings: Settings, levels: Sequence[int]) -> Tensor:
     discs = settings._replace(profile="shape" if settings.profile == "shape" else "disc")
     results = []
     for k in range(len(sources[0])):
         one = [value[k : k + 1] for value in plan]
-        picture = Picture(tuple(value[k : k + 1] for value in sources), float(one[0]), float(one[1]), settings.profile)
+        layer = tuple(value[k : k + 1] for value in sources)
+        picture = Picture(layer, float(one[0]), float(one[1]), settings.profile, levels[k])
         results.append(draft_sums(picture, _Fixed(one, settings), _Fixed(one, discs)))
     return torch.cat(results)
 
@@ -156,6 +173,5 @@ def ways(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> lis
     with torch.no_grad():
         sources = _sources(layers, blur, focus, settings)[3:]
         facts = facts_of(sources, *(_per_layer(value, layers.count) for value in (blur, focus)))
-        dtype = str(layers.rgb.dtype).removeprefix("torch.")
-        plan = Plan(settings.profile, settings.max_radius, settings.algorithm, dtype, settings.aperture)
+        plan = Plan(settings.profile, settings.max_radius, settings.algorithm, dtype_name(layers.rgb), settings.aperture)
         return [way_of(one, layers.height * layers.width, plan) for one in facts]

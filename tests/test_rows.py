@@ -335,6 +335,24 @@ def test_a_draft_keeps_the_brightness_and_merges_nothing_small():
     torch.testing.assert_close(draft, torch.full_like(draft, 0.37), atol=2e-5, rtol=0)
 
 
+@pytest.mark.parametrize("profile", ["disc", "soft"])
+def test_strips_leave_no_trace_in_a_draft(profile, monkeypatch):
+    """Nor where nothing in a strip is so large that a draft of it alone would merge anything."""
+    noise = random_layers(height=1100, width=40, dtype=torch.float32)
+    disparity = 0.5 + torch.linspace(1.0, 0.0, 1100)[:, None] * (noise.disparity - 0.5)
+    layers = tb.Layers(noise.rgb, noise.alpha, disparity)
+    lens = tb.ThinLens(300.0, 0.5)
+    whole = tb.render(layers, lens, profile=profile, quality="draft")
+    assert (whole - tb.render(layers, lens, profile=profile)).abs().max() > 1e-3
+    monkeypatch.setattr(_scatter, "_STRIP_BYTES", 1)
+    assert torch.allclose(tb.render(layers, lens, profile=profile, quality="draft"), whole, atol=2e-5)
+
+
+def test_a_draft_names_a_radius_that_is_not_finite():
+    with pytest.raises(ValueError, match="blur radius is not finite"):
+        tb.render(random_layers(dtype=torch.float32), tb.ThinLens(3e38, -1e3), quality="draft")
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [
