@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 
 SAMPLES = 512  # across the opening: 6 a pixel at a radius of 40 px
 EVEN_SPACING_PX, EVEN_NODES = 0.5, 8  # of the nodes up to 4 px
+_SPARSE_WORTH = 1 << 18  # products of a sum, from which on those with 0 are left out
 FINE_PX = 32  # radii below this are summed on the grid of the pixels
 
 
@@ -92,7 +93,6 @@ class Cells:
         Args:
             radius_px: signed radius of the circle of confusion.
         """
-        # On one thread: torch and BLAS part arrays as small as these, and on a busy machine wait for the slowest at each step.
         transmission = self.transmission.numpy()
         reach = kernel_reach(radius_px, self.extent)
         spread = _tent_means(radius_px * self.extent, len(transmission), reach)
@@ -102,9 +102,9 @@ class Cells:
                 continue
             rows, columns = (_lit(spread, *ends) for ends in ((box.top, box.bottom), (box.left, box.right)))
             through = transmission[box.top : box.bottom, box.left : box.right]
-            across = np.einsum("rs,cs->rc", through, columns.spread)
-            kernel[rows.at, columns.at] = np.einsum("rs,sc->rc", rows.spread, across)
-        return torch.from_numpy(kernels / float(self._light))
+            kernel[rows.at, columns.at] = _sums(columns.spread, _sums(rows.spread, through).T).T
+        kernels /= float(self._light)
+        return torch.from_numpy(kernels)
 
 
 def kernel_reach(radius_px: float, extent: float) -> int:
@@ -242,6 +242,19 @@ def _lit(spread: Array, first: int, last: int) -> _Lit:
     reached = np.flatnonzero(part.any(1))
     at = slice(int(reached[0]), int(reached[-1]) + 1)
     return _Lit(at, part[at])
+
+
+def _sums(spread: Array, light: Array) -> Array:
+    """spread @ light, of which `spread` is 0 but near its diagonal.
+
+    On one thread: torch and BLAS part arrays as small as these, and on a busy machine wait for the slowest at each step.
+    """
+    if spread.size * light.shape[1] < _SPARSE_WORTH:
+        return np.einsum("rs,sc->rc", spread, light)
+    from scipy import sparse  # its import takes longer than all that small kernels need
+
+    result: Array = sparse.csr_array(spread) @ light
+    return result
 
 
 def _spread(light: Tensor) -> float:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from taichi_bokeh.optics import aperture_cells
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.aperture_cells import (
     SAMPLES,
@@ -79,6 +80,17 @@ def test_light_passes_a_disc_within_the_unit_circle_only():
     circle = torch.stack([phi.cos(), phi.sin()], 1)
     assert torch.equal(Aperture().transmission(0.999 * circle), torch.ones(37, dtype=torch.float64))
     assert torch.equal(Aperture().transmission(1.001 * circle), torch.zeros(37, dtype=torch.float64))
+
+
+@few_openings
+@pytest.mark.parametrize("radius_px", [0.0, 0.3, -7.4, 40.0])
+def test_leaving_out_what_is_zero_changes_nothing(radius_px, shape, monkeypatch):
+    cells = divide(Aperture(**shape), 5)
+    kernels = []
+    for worth in (0, 1 << 40):
+        monkeypatch.setattr(aperture_cells, "_SPARSE_WORTH", worth)
+        kernels.append(cells.kernels(radius_px))
+    torch.testing.assert_close(*kernels, atol=1e-14, rtol=0)
 
 
 def test_a_polygon_lets_light_through_up_to_its_sides_and_corners():
