@@ -30,7 +30,10 @@ def results(name: str, inputs: tuple, gradient: torch.Tensor) -> tuple:
     """Of an operator, and of its adjoint for a gradient of its first output."""
     outputs = getattr(ops, name)(*inputs)
     outputs = (outputs,) if isinstance(outputs, torch.Tensor) else outputs
-    return *outputs, *getattr(torch.ops.taichi_bokeh, f"{name}_backward")(gradient, *inputs)
+    kept = ()
+    if name == "scatter_sums":
+        outputs, kept, inputs = outputs[:1], outputs[1:], inputs[:-1]  # the last says whether to keep
+    return *outputs, *getattr(torch.ops.taichi_bokeh, f"{name}_backward")(gradient, *kept, *inputs)
 
 
 if __name__ == "__main__":

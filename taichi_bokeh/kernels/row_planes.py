@@ -14,6 +14,8 @@ from taichi_bokeh.kernels.arithmetic import REAL
 PLANES = 5
 LANES = 8  # planes are rounded up to a whole vector
 OPAQUE_LANES = 4
+GROUP = 3  # nodes of kernels/separable_occlusion.py at a time
+HIDDEN_LANES = 16  # of their planes
 #: Taichi runs a parallel loop of up to 512 iterations on one thread; rows are counted this many times so that all threads work.
 WAYS = 16
 BLOCK_THREADS = 64  # of a GPU, where a kernel does not say

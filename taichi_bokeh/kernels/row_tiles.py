@@ -16,8 +16,8 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.list_blocks import list_blocks
 from taichi_bokeh.kernels.row_lists import STEPS, TAPS
-from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, PLANES, plane_of
-from taichi_bokeh.kernels.rows import GROUP, HIDDEN_LANES, SEGMENT
+from taichi_bokeh.kernels.row_planes import HIDDEN_LANES, OPAQUE_LANES, PLANES, plane_of
+from taichi_bokeh.kernels.rows import SEGMENT
 
 ROWS = 32  # of a tile, and threads of a block
 COLUMNS = {"float32": 32, "float64": 16}  # px, of a tile: it takes 33 KiB of the 48 that a block may have
@@ -25,15 +25,13 @@ QUARTET = 4  # planes of a tile
 
 
 @cache
-def row_tiles(shaped: bool, hidden: bool, opaque: bool, dtype: str) -> Any:
-    """A kernel for discs or for `shaped` openings; for the planes P or, if `hidden`, for P·τ_k of a group of nodes.
-
-    opaque: as of kernels/rows.py.
-    """
+def row_tiles(shaped: bool, lanes: int, dtype: str) -> Any:
+    """A kernel for discs or for `shaped` openings, with sources of LANES, OPAQUE_LANES or HIDDEN_LANES."""
     real = REAL[dtype]
+    hidden, opaque = lanes == HIDDEN_LANES, lanes == OPAQUE_LANES
     columns = COLUMNS[dtype]
     nowhere = columns  # the cell of what falls beside the tile; behind it those of `whole`
-    quartets = (HIDDEN_LANES if hidden else OPAQUE_LANES if opaque else LANES) // QUARTET
+    quartets = lanes // QUARTET
     parts, sides, head_of, length, load, columns_of = list_blocks(shaped, dtype)
     array = ti.simt.block.SharedArray
     vec, coefficients = ti.types.vector(QUARTET, real), ti.types.vector(4 * TAPS, real)
@@ -44,18 +42,6 @@ def row_tiles(shaped: bool, hidden: bool, opaque: bool, dtype: str) -> Any:
     flags = ti.types.ndarray(dtype=ti.i32, ndim=2)
     list_heads = ti.types.ndarray(dtype=head_type, ndim=3)
     polynomials = ti.types.ndarray(dtype=real, ndim=2)
-
-    @ti.func
-    def plane(sources: ti.template(), shares: ti.template(), y, k, lane):
-        """One of the planes P, or of P·τ_k; 0 for lanes that only fill up."""
-        value = real(0.0)
-        if ti.static(hidden):
-            if lane < GROUP * PLANES:
-                c = ti.min(lane % PLANES, ti.static(plane_of(opaque, PLANES - 1)))
-                value = sources[y, k, c] * shares[y, k, lane // PLANES]
-        elif lane < PLANES:
-            value = sources[y, k, lane]
-        return value
 
     @ti.func
     def cell_of(column, kind):
@@ -99,7 +85,6 @@ def row_tiles(shaped: bool, hidden: bool, opaque: bool, dtype: str) -> Any:
     @ti.kernel
     def spread(
         sources: volumes,
-        shares: volumes,
         place: places,
         widest: numbers,
         lists: list_heads,
@@ -112,9 +97,9 @@ def row_tiles(shaped: bool, hidden: bool, opaque: bool, dtype: str) -> Any:
         top: ti.i32,
         pad: ti.i32,
     ):
-        """Writes s to `sums` [5, H, W] from row `top` on, or if hidden to `whole_of_all` [rows, W, lanes]; where wanted.
+        """Writes s to `sums` [5, H, W] from row `top` on, of HIDDEN_LANES to `whole_of_all` [rows, W, lanes]; where wanted.
 
-        sources [rows + 2·pad, W + 2·pad, lanes], shares, place, widest and wanted: as of kernels/rows.py; entries
+        sources [rows + 2·pad, W + 2·pad, lanes], place, widest and wanted: as of kernels/rows.py; entries
         [blocks, coefficients].
         """
         ti.loop_config(block_dim=ROWS)
@@ -151,7 +136,7 @@ def row_tiles(shaped: bool, hidden: bool, opaque: bool, dtype: str) -> Any:
                             if own < end:
                                 at[thread] = place[y, own]
                                 for c in ti.static(range(QUARTET)):
-                                    values[thread, c] = plane(sources, shares, y, own, QUARTET * quartet + c)
+                                    values[thread, c] = sources[y, own, QUARTET * quartet + c]
                             ti.simt.block.sync()
                             for k in range(begin + ROWS * chunk, ti.min(begin + ROWS * (chunk + 1), end)):
                                 n = k - begin - ROWS * chunk

@@ -11,9 +11,7 @@ Adjoint, with g = ∂loss/∂s and G(x) = Σ_{x′ ≥ x} g(x′), which is 0 be
     ∂/∂P(y) = Σ_rows Σ_i w_i·[G(y_x − i) − G(y_x + i + 1)],   for weights Σ_i w_i·[g(y_x − i) + g(y_x + i)]
     ∂/∂r_y  = ⟨P(y), the same with w_i′⟩
 
-With `hidden`, P·τ_k takes the place of P, for the three nodes k of kernels/separable_occlusion.py and their shares τ_k:
-
-    ∂/∂P(y) = Σ_k τ_k·A_k,      ∂/∂d_y = Σ_k τ_k′·⟨P, A_k⟩,      τ_k′ = −20·τ_k·(1 − τ_k),      A_k gathered as above
+The planes are P itself or, of HIDDEN_LANES, what is hidden: P·τ_k for the nodes k of kernels/separable_occlusion.py.
 
 One thread owns a row of results (`spread`: of the picture; `pull`: of the sources), so nothing is atomic and the result does
 not depend on the number of threads. A row is cut into runs of columns that are rendered on their own, those with `wanted`
@@ -28,13 +26,11 @@ from typing import Any, NamedTuple
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.row_lists import FOUR, entry_size, row_lists
-from taichi_bokeh.kernels.row_planes import BLOCK_THREADS, LANES, OPAQUE_LANES, PLANES, plane_of
+from taichi_bokeh.kernels.row_planes import BLOCK_THREADS, HIDDEN_LANES, OPAQUE_LANES, PLANES, plane_of
 
 SEGMENT = 64  # px: the unit in which columns of a row are wanted or not
-GROUP = 3  # nodes at a time
 TALL_WAYS = 512  # as WAYS, for as few tasks as there are threads
 CHUNK = 128  # sources of a row that are added to all their rows before the next
-HIDDEN_LANES = 16  # of their planes
 BLOCK = 8  # rows that are near one another in memory and in time
 
 
@@ -45,25 +41,19 @@ def stride_of(count: int) -> int:
 
 class Rows(NamedTuple):
     spread: Any  # kernel: sums of one band of rows, on a processor
-    spread_tall: Any  # kernel: the same for whole rows of discs, many rows a task; None for other openings and if hidden
+    spread_tall: Any  # kernel: the same for whole rows of discs, many rows a task; None for other openings and HIDDEN_LANES
     pull: Any  # kernel: its adjoint, for one band of source rows
 
 
 @cache
-def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> Rows:
-    """Kernels for discs or for `shaped` openings; for the planes P or, if `hidden`, for those of a group of nodes, P·τ_k.
-
-    opaque: whether sources hold as few planes as `plane_of` says; their adjoint wants all.
-    """
+def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
+    """Kernels for discs or for `shaped` openings, with sources of OPAQUE_LANES (not their adjoint), LANES or HIDDEN_LANES."""
     real = REAL[dtype]
-    narrow, vec4 = ti.types.vector(OPAQUE_LANES if opaque else LANES, real), ti.types.vector(4, real)
-    lanes = HIDDEN_LANES if hidden else narrow.n
+    hidden, opaque = lanes == HIDDEN_LANES, lanes == OPAQUE_LANES
     vec = ti.types.vector(lanes, real)
     reaches, add, extent, gather, _, fours = row_lists(shaped, lanes, dtype)
     in_fours = not (shaped or hidden or on_gpu)  # the others' code would take long to compile, and a GPU's thread has one
-    pixels = ti.types.ndarray(dtype=vec, ndim=2)  # [rows, columns] of sums
-    interleaved = ti.types.ndarray(dtype=narrow, ndim=2)
-    quads = ti.types.ndarray(dtype=vec4, ndim=2)
+    pixels = ti.types.ndarray(dtype=vec, ndim=2)  # [rows, columns] of sources or sums
     places = ti.types.ndarray(dtype=real, ndim=2)
     numbers = ti.types.ndarray(dtype=real, ndim=1)
     planar = ti.types.ndarray(dtype=real, ndim=3)
@@ -80,23 +70,8 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
         return turn * stride % count  # both are less than 2¹⁵
 
     @ti.func
-    def planes_of(sources: ti.template(), shares: ti.template(), y, k):
-        """P, or P·τ_k for three k, with the shares τ_k."""
-        result = vec(0.0)
-        source = sources[y, k]
-        if ti.static(hidden):
-            share = shares[y, k]
-            for n in ti.static(range(GROUP)):
-                for c in ti.static(range(PLANES)):
-                    result[PLANES * n + c] = share[n] * source[ti.static(plane_of(opaque, c))]
-        else:
-            result = source
-        return result
-
-    @ti.func
     def spread_row(
         sources: ti.template(),
-        shares: ti.template(),
         place: ti.template(),
         widest: ti.template(),
         lists: ti.template(),
@@ -127,8 +102,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
                         half = ti.cast(ti.sqrt(far * far - dy * dy), ti.i32) + 1
                         for k in range(ti.max(0, first - half + pad), ti.min(sources.shape[1], last + half + pad)):
                             if reaches(lists, dy, place[y, k]):
-                                source = planes_of(sources, shares, y, k)
-                                add(step, whole, lists, entries, row, k - pad, dy, place[y, k], source, first, last)
+                                add(step, whole, lists, entries, row, k - pad, dy, place[y, k], sources[y, k], first, last)
                 total = vec(0.0)
                 for x in range(first, last):
                     total += step[row, x]
@@ -141,8 +115,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
 
     @ti.kernel
     def spread(
-        sources: interleaved,
-        shares: quads,
+        sources: pixels,
         place: places,
         widest: numbers,
         lists: list_heads,
@@ -155,10 +128,10 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
         pad: ti.i32,
         stride: ti.i32,
     ):
-        """Writes s to `sums` [5, H, W] from row `top` on, or if hidden to `whole` [rows, W]; in the wanted segments.
+        """Writes s to `sums` [5, H, W] from row `top` on, of HIDDEN_LANES to `whole` [rows, W]; in the wanted segments.
 
-        sources, shares, place [rows + 2·pad, W + 2·pad]: shares τ_k if hidden, place the radius in steps of the table;
-        widest: how far, in px, any of a row of sources may count; wanted [rows, segments].
+        sources, place [rows + 2·pad, W + 2·pad]: place is the radius in steps of the table; widest: how far, in px, any of a
+        row of sources may count; wanted [rows, segments].
         """
         ti.loop_config(block_dim=1)
         blocks = (whole.shape[0] + BLOCK - 1) // BLOCK
@@ -166,7 +139,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
             if way == 0:
                 begin = BLOCK * scattered(turn, blocks, stride)
                 for row in range(begin, ti.min(begin + BLOCK, whole.shape[0])):
-                    spread_row(sources, shares, place, widest, lists, entries, wanted, step, whole, sums, row, top, pad)
+                    spread_row(sources, place, widest, lists, entries, wanted, step, whole, sums, row, top, pad)
 
     @ti.func
     def add_chunk(
@@ -205,7 +178,7 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
 
     @ti.kernel
     def tall(
-        sources: interleaved,
+        sources: pixels,
         place: places,
         widest: numbers,
         lists: list_heads,
@@ -243,36 +216,10 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
                                 sums[c, top + row, x] = whole[row, x][k] + total[k]
 
     @ti.func
-    def give_back(
-        sources: ti.template(),
-        shares: ti.template(),
-        total,
-        total_slope,
-        d_sources: ti.template(),
-        d_place: ti.template(),
-        d_nearer: ti.template(),
-        y,
-        k,
-    ):
-        """Adds what one row, or two, give to a source: inverts planes_of."""
-        if ti.static(hidden):
-            source, share = sources[y, k], shares[y, k]
-            gathered = narrow(0.0)
-            nearer, radius = real(0.0), real(0.0)
-            for n in ti.static(range(GROUP)):
-                along, along_slope = real(0.0), real(0.0)
-                for c in ti.static(range(PLANES)):
-                    gathered[c] += share[n] * total[PLANES * n + c]
-                    along += source[c] * total[PLANES * n + c]
-                    along_slope += source[c] * total_slope[PLANES * n + c]
-                nearer -= 20 * share[n] * (1 - share[n]) * along
-                radius += share[n] * along_slope
-            d_sources[y, k] = d_sources[y, k] + gathered
-            d_nearer[y, k] = d_nearer[y, k] + nearer
-            d_place[y, k] = d_place[y, k] + radius
-        else:
-            d_sources[y, k] = d_sources[y, k] + total
-            d_place[y, k] = d_place[y, k] + total_slope.dot(sources[y, k])
+    def give_back(sources: ti.template(), total, total_slope, d_sources: ti.template(), d_place: ti.template(), y, k):
+        """Adds what one row, or two, give to a source."""
+        d_sources[y, k] = d_sources[y, k] + total
+        d_place[y, k] = d_place[y, k] + total_slope.dot(sources[y, k])
 
     @ti.func
     def counts(before: ti.template(), row, first, last, width):
@@ -282,7 +229,6 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
     @ti.func
     def pull_one(
         sources: ti.template(),
-        shares: ti.template(),
         place: ti.template(),
         lists: ti.template(),
         entries: ti.template(),
@@ -291,7 +237,6 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
         before: ti.template(),
         d_sources: ti.template(),
         d_place: ti.template(),
-        d_nearer: ti.template(),
         y,
         k,
         row,
@@ -304,12 +249,11 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
         ends = extent(lists, dy, place[y, k])
         if ends[1] >= ends[0] and counts(before, row, x + ends[0], x + ends[1] + 1, width):
             total, total_slope = gather(d_step, d_whole, lists, entries, row, edge + x, dy, place[y, k])
-            give_back(sources, shares, total, total_slope, d_sources, d_place, d_nearer, y, k)
+            give_back(sources, total, total_slope, d_sources, d_place, y, k)
 
     @ti.func
     def pull_four(
         sources: ti.template(),
-        shares: ti.template(),
         place: ti.template(),
         lists: ti.template(),
         entries: ti.template(),
@@ -318,7 +262,6 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
         before: ti.template(),
         d_sources: ti.template(),
         d_place: ti.template(),
-        d_nearer: ti.template(),
         y,
         k,
         x,
@@ -342,15 +285,14 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
             a, b, c, d, a_slope, b_slope, c_slope, d_slope = fours.gather(
                 d_step, d_whole, lists, entries, place, y, k, edge + x, dy, above, below, from_above, from_below
             )
-            give_back(sources, shares, a, a_slope, d_sources, d_place, d_nearer, y, k)
-            give_back(sources, shares, b, b_slope, d_sources, d_place, d_nearer, y, k + 1)
-            give_back(sources, shares, c, c_slope, d_sources, d_place, d_nearer, y, k + 2)
-            give_back(sources, shares, d, d_slope, d_sources, d_place, d_nearer, y, k + 3)
+            give_back(sources, a, a_slope, d_sources, d_place, y, k)
+            give_back(sources, b, b_slope, d_sources, d_place, y, k + 1)
+            give_back(sources, c, c_slope, d_sources, d_place, y, k + 2)
+            give_back(sources, d, d_slope, d_sources, d_place, y, k + 3)
 
     @ti.kernel
     def pull(
-        sources: interleaved,
-        shares: quads,
+        sources: pixels,
         place: places,
         widest: numbers,
         lists: list_heads,
@@ -358,16 +300,15 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
         d_whole: pixels,
         d_step: pixels,
         before: flags,
-        d_sources: interleaved,
+        d_sources: pixels,
         d_place: places,
-        d_nearer: places,
         top: ti.i32,
         pad: ti.i32,
         edge: ti.i32,
         stride: ti.i32,
         ways: ti.i32,
     ):
-        """Writes the gradients of a band of padded sources, of their place and of their disparity; adds them if hidden.
+        """Writes the gradients of a band of padded sources and of their place.
 
         d_whole, d_step [rows, W + 2·edge]: g, and G, of a band of the picture, from `edge` columns before it on;
         before [rows, W + 1]: how many of the columns before each have a g other than 0; top: the first padded source row,
@@ -379,10 +320,8 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
             for y in range(own_turn, own_turn + 1):
                 height, width = before.shape[0], before.shape[1] - 1
                 begin, end = way * sources.shape[1] // ways, (way + 1) * sources.shape[1] // ways
-                if ti.static(not hidden):
-                    for k in range(begin, end):
-                        d_sources[y, k] = narrow(0.0)
-                        d_place[y, k], d_nearer[y, k] = 0.0, 0.0
+                for k in range(begin, end):
+                    d_sources[y, k], d_place[y, k] = vec(0.0), 0.0
                 reach = ti.cast(widest[y], ti.i32)
                 own = y + top - pad
                 if ti.static(not in_fours):
@@ -390,8 +329,8 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
                         if before[row, width] > 0:
                             for k in range(begin, end):
                                 pull_one(
-                                    sources, shares, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
-                                    d_nearer, y, k, row, k - pad, row - own, edge,
+                                    sources, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
+                                    y, k, row, k - pad, row - own, edge,
                                 )  # fmt: skip
                 else:
                     for dy in range(reach + 1):
@@ -410,8 +349,8 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
                                     together = fours.alike(lists, place, y, k, edge + k - pad, dy, d_step.shape[1])
                                 if together:
                                     pull_four(
-                                        sources, shares, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
-                                        d_nearer, y, k, k - pad, dy, above, below, from_above, from_below, edge,
+                                        sources, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
+                                        y, k, k - pad, dy, above, below, from_above, from_below, edge,
                                     )  # fmt: skip
                                 else:
                                     for one in range(k, ti.min(k + FOUR, end)):
@@ -419,8 +358,8 @@ def rows(shaped: bool, hidden: bool, opaque: bool, dtype: str, on_gpu: bool) -> 
                                             if from_above if side == 0 else from_below:
                                                 row = ti.select(side == 0, above, below)
                                                 pull_one(
-                                                    sources, shares, place, lists, entries, d_step, d_whole, before, d_sources,
-                                                    d_place, d_nearer, y, one, row, one - pad, dy, edge,
+                                                    sources, place, lists, entries, d_step, d_whole, before, d_sources,
+                                                    d_place, y, one, row, one - pad, dy, edge,
                                                 )  # fmt: skip
 
     return Rows(spread, tall if in_fours else None, pull)

@@ -15,7 +15,8 @@ the last because O(x, x) = 1. Adjoint, with g = ∂loss/∂s and A_k the gathere
     ∂/∂d_y  = Σ_k τ_k′·⟨P, A_k⟩,  τ_k′ = −20·τ_k·(1 − τ_k)    ∂/∂d_x = −e·⟨g, Σ_k u_k′·S_k⟩ + e·⟨g, P⟩·E·κ′
     ∂/∂r_x  = … + e·⟨g, P⟩·E′·κ
 
-Nodes are taken GROUP at a time, as 3·5 planes are a vector. The gradients of sources are those of kernels/rows.py.
+Nodes are taken GROUP at a time, as 3·5 planes are a vector. P·τ_k and what its gradient gives to sources, A_k to ∂/∂P(y) and
+∂/∂d_y, is in kernels/hidden_planes.py.
 """
 
 from functools import cache, lru_cache
@@ -27,8 +28,8 @@ from numpy.typing import NDArray
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL, exponential
 from taichi_bokeh.kernels.row_lists import entry_size, row_lists
-from taichi_bokeh.kernels.row_planes import PLANES, part_of_row
-from taichi_bokeh.kernels.rows import GROUP, HIDDEN_LANES, SEGMENT
+from taichi_bokeh.kernels.row_planes import GROUP, HIDDEN_LANES, PLANES, part_of_row
+from taichi_bokeh.kernels.rows import SEGMENT
 from taichi_bokeh.kernels.scatter import NEGLIGIBLE_FOCUS
 
 MOST_NODES = 15
@@ -97,7 +98,6 @@ def occlusion_at(dtype: str) -> tuple[Any, Any]:
 
 class SeparableOcclusion(NamedTuple):
     wanted: Any
-    shares: Any
     occlude: Any
     cotangent: Any
     occlude_adjoint: Any
@@ -112,7 +112,6 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
     hidden, basis = occlusion_at(dtype)
     negligible = NEGLIGIBLE_FOCUS[dtype]
     vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
-    quads = ti.types.ndarray(dtype=ti.types.vector(4, real), ndim=2)
     wide = ti.types.vector(HIDDEN_LANES, real)
     wide_pixels = ti.types.ndarray(dtype=wide, ndim=2)
     planar = ti.types.ndarray(dtype=real, ndim=3)
@@ -148,18 +147,6 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
             segments[row, segment] = some
 
     @ti.kernel
-    def shares(disparity: maps, nodes: numbers, group: ti.i32, near: counts, result: quads, top: ti.i32, pad: ti.i32):
-        """τ_k of padded sources, for the nodes of one group; near [rows, segments]: whether they reach what is in focus."""
-        for row, column in result:
-            x = ti.math.clamp(column - pad, 0, disparity.shape[1] - 1)
-            if near[row, x // SEGMENT] != 0:
-                y = ti.math.clamp(top + row - pad, 0, disparity.shape[0] - 1)
-                share = ti.types.vector(4, real)(0.0)
-                for k in ti.static(range(GROUP)):
-                    share[k] = hidden(disparity[y, x] - nodes[GROUP * group + k])
-                result[row, column] = share
-
-    @ti.kernel
     def occlude(
         sums: planar,
         planes: planar,
@@ -172,23 +159,32 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
         lists: list_heads,
         entries: polynomials,
         steps: real,
+        kept: planar,
+        keeps: ti.i32,
         top: ti.i32,
     ):
-        """Takes the S_k of one group from the sums of a band of rows; with the first group, gives back the pixel itself."""
+        """Takes the S_k of one group from the sums of a band of rows; with the first group, gives back the pixel itself.
+
+        If it `keeps`, adds Σ_k u_k·S_k and Σ_k u_k′·S_k to `kept` [10, H, W].
+        """
         for row, x in whole:
             y = top + row
             e, d = in_focus[y, x], disparity[y, x]
             if e > negligible:
-                taken = vec5(0.0)
+                taken, by_disparity = vec5(0.0), vec5(0.0)
                 for k in ti.static(range(GROUP)):
-                    u = basis(nodes, GROUP * group + k, d)[0]
+                    u = basis(nodes, GROUP * group + k, d)
                     for c in ti.static(range(PLANES)):
-                        taken[c] += u * whole[row, x][PLANES * k + c]
+                        taken[c] += u[0] * whole[row, x][PLANES * k + c]
+                        by_disparity[c] += u[1] * whole[row, x][PLANES * k + c]
                 own = real(0.0)
                 if group == 0:
                     own = own_weight(spread[y, x], lists, entries, steps)[0] * at_itself(nodes, d)[0]
                 for c in ti.static(range(PLANES)):
                     sums[c, y, x] = sums[c, y, x] + e * (own * planes[c, y, x] - taken[c])
+                    if keeps != 0:
+                        kept[c, y, x] = kept[c, y, x] + taken[c]
+                        kept[PLANES + c, y, x] = kept[PLANES + c, y, x] + by_disparity[c]
 
     @ti.kernel
     def cotangent(
@@ -244,8 +240,7 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
         in_focus: maps,
         disparity: maps,
         nodes: numbers,
-        group: ti.i32,
-        whole: wide_pixels,
+        kept: planar,
         lists: list_heads,
         entries: polynomials,
         steps: real,
@@ -253,28 +248,21 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
         d_spread: maps,
         d_in_focus: maps,
         d_disparity: maps,
-        top: ti.i32,
     ):
-        """Adds what the pixels in focus of a band get: inverts `occlude`."""
-        for row, x in whole:
-            y = top + row
+        """Adds what the pixels in focus get: inverts `occlude` of all groups, with what it kept."""
+        for y, x in in_focus:
             e, d = in_focus[y, x], disparity[y, x]
             if e > negligible:
-                along = vec2(0.0)
-                for k in ti.static(range(GROUP)):
-                    pulled = real(0.0)
-                    for c in ti.static(range(PLANES)):
-                        pulled += d_sums[c, y, x] * whole[row, x][PLANES * k + c]
-                    along -= basis(nodes, GROUP * group + k, d) * pulled
-                if group == 0:
-                    weight, itself = own_weight(spread[y, x], lists, entries, steps), at_itself(nodes, d)
-                    pulled = real(0.0)
-                    for c in ti.static(range(PLANES)):
-                        pulled += d_sums[c, y, x] * planes[c, y, x]
-                        d_planes[c, y, x] = d_planes[c, y, x] + e * weight[0] * itself[0] * d_sums[c, y, x]
-                    d_spread[y, x] = d_spread[y, x] + e * weight[1] * itself[0] * pulled
-                    along += weight[0] * pulled * itself
-                d_in_focus[y, x] = d_in_focus[y, x] + along[0]
-                d_disparity[y, x] = d_disparity[y, x] + e * along[1]
+                weight, itself = own_weight(spread[y, x], lists, entries, steps), at_itself(nodes, d)
+                taken, by_disparity, pulled = real(0.0), real(0.0), real(0.0)
+                for c in ti.static(range(PLANES)):
+                    g = d_sums[c, y, x]
+                    taken += g * kept[c, y, x]
+                    by_disparity += g * kept[PLANES + c, y, x]
+                    pulled += g * planes[c, y, x]
+                    d_planes[c, y, x] = d_planes[c, y, x] + e * weight[0] * itself[0] * g
+                d_spread[y, x] = d_spread[y, x] + e * weight[1] * itself[0] * pulled
+                d_in_focus[y, x] = d_in_focus[y, x] + weight[0] * itself[0] * pulled - taken
+                d_disparity[y, x] = d_disparity[y, x] + e * (weight[0] * itself[1] * pulled - by_disparity)
 
-    return SeparableOcclusion(wanted, shares, occlude, cotangent, occlude_adjoint)
+    return SeparableOcclusion(wanted, occlude, cotangent, occlude_adjoint)

@@ -10,18 +10,22 @@ from torch import Tensor
 
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.disc_table import GAUSS, STEPS_PER_PIXEL, disc_table
+from taichi_bokeh.kernels.hidden_planes import hidden_planes
 from taichi_bokeh.kernels.profile import profile as profile_of
 from taichi_bokeh.kernels.row_lists import TAPS, entry_size
-from taichi_bokeh.kernels.row_planes import LANES, OPAQUE_LANES, row_planes
+from taichi_bokeh.kernels.row_planes import GROUP, HIDDEN_LANES, LANES, OPAQUE_LANES, PLANES, row_planes
 from taichi_bokeh.kernels.row_table import row_table
 from taichi_bokeh.kernels.row_tiles import row_tiles
-from taichi_bokeh.kernels.rows import BLOCK, GROUP, HIDDEN_LANES, SEGMENT, rows, stride_of
+from taichi_bokeh.kernels.rows import BLOCK, SEGMENT, rows, stride_of
 from taichi_bokeh.kernels.separable_occlusion import separable_occlusion
 from taichi_bokeh.ops._common import border_index, dtype_name, on_gpu, parts_of_row
 
-_BAND_BYTES = 512 << 20  # what the arrays of a band may take
+_BAND_BYTES = 128 << 20  # what the arrays of a band may take: memory that has just been used is there and near
+_MOST_BAND_BYTES = 512 << 20  # the same on a GPU, and where a band would have few rows for its padding, or for the threads
 _LEAST_BAND = 64  # rows
-_LEAST_TALL, _MOST_TALL = 16, 512  # rows; the result does not depend on it
+_BAND_PADDINGS, _BAND_ROWS_A_THREAD = 8, 64  # how many are not few
+KEPT = 2 * PLANES
+_LEAST_TALL, _MOST_TALL = 16, 512  # rows of a band that are one task, where it is several; the result does not depend on it
 
 
 class Table(NamedTuple):
@@ -51,7 +55,6 @@ class Lists(NamedTuple):
     nodes: Tensor | None  # [T], disparities; None where nothing is in focus
     widest: Tensor  # [H + 2·pad]: how far, in px, any of a row of padded sources may count
     pad: int
-    tall: int  # rows of the picture that are one task, where it is several
     opaque: bool  # throughout: alpha need not be summed up beside 1
 
 
@@ -95,8 +98,7 @@ def lists_of(table: Table, picture: Picture, largest_px: float, nodes: tuple[flo
     pad = math.ceil(table.extent * largest_px + table.margin_px) + 1
     farthest = table.extent * torch.linalg.vector_norm(picture.spread, math.inf, 1) + table.margin_px
     widest = farthest[border_index(len(farthest), pad, "replicate", farthest.device)]
-    tall = min(_MOST_TALL, max(_LEAST_TALL, -(-picture.spread.shape[0] // (2 * _runtime.threads()))))
-    return Lists(table, at, widest, pad, tall, opaque)
+    return Lists(table, at, widest, pad, opaque)
 
 
 class Buffers:
@@ -115,18 +117,22 @@ class Buffers:
         return held[:size].view(shape)
 
 
-def _bands(height: int, bytes_a_row: int, bytes_a_padded_row: int, padding: int, unit: int = 1) -> Iterator[tuple[int, int]]:
-    """[first, last) of bands of rows, in whole units, whose arrays fit in memory; some have `padding` rows more."""
-    fitting = (_BAND_BYTES - padding * bytes_a_padded_row) // (bytes_a_row + bytes_a_padded_row)
-    step = min(height, max(_LEAST_BAND, fitting))
+def _bands(like: Tensor, height: int, floats_a_row: int, floats_a_padded_row: int, padding: int) -> Iterator[tuple[int, int]]:
+    """[first, last) of bands of rows whose arrays fit in memory; some have `padding` rows more."""
+    small, large = (
+        (limit // like.element_size() - padding * floats_a_padded_row) // (floats_a_row + floats_a_padded_row)
+        for limit in (_BAND_BYTES, _MOST_BAND_BYTES)
+    )
+    enough = large if on_gpu(like) else max(_BAND_PADDINGS * padding, _BAND_ROWS_A_THREAD * _runtime.threads())
+    step = min(height, max(_LEAST_BAND, small, min(large, enough)))
     step = -(-height // -(-height // step))  # equal parts
-    step = unit * -(-step // unit)
     for first in range(0, height, step):
         yield first, min(height, first + step)
 
 
-def _lanes(lists: Lists, lanes: int) -> int:
-    return lanes if lists.nodes is None else lanes + HIDDEN_LANES
+def _hidden(lists: Lists) -> int:
+    """Lanes of what is hidden."""
+    return 0 if lists.nodes is None else HIDDEN_LANES
 
 
 def _packed(lists: Lists) -> int:
@@ -134,24 +140,24 @@ def _packed(lists: Lists) -> int:
 
 
 def forward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
-    """Bands of rows of the picture: their sources, padded, and two arrays of sums each of P and of P·τ_k."""
-    (height, width), size = picture.spread.shape, picture.spread.element_size()
-    sources = (_packed(lists) + 5) * (width + 2 * lists.pad)
-    return _bands(height, 2 * _lanes(lists, _packed(lists)) * width * size, sources * size, 2 * lists.pad, lists.tall)
+    """Bands of rows of the picture: their sources, padded, and two arrays of sums, each of P and of P·τ_k."""
+    height, width = picture.spread.shape
+    lanes = _packed(lists) + _hidden(lists)
+    return _bands(picture.spread, height, 2 * lanes * width, (lanes + 1) * (width + 2 * lists.pad), 2 * lists.pad)
 
 
 def backward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
     """Bands of rows of padded sources: they and their gradients, and two arrays of cotangents, padded, each of P and P·τ_k."""
-    (height, width), size = picture.spread.shape, picture.spread.element_size()
-    sources, cotangents = (2 * LANES + 7) * (width + 2 * lists.pad), 2 * _lanes(lists, LANES) * (width + 4 * lists.pad)
-    return _bands(height + 2 * lists.pad, sources * size, cotangents * size, 2 * lists.pad)
+    height, width = picture.spread.shape
+    lanes, padded = LANES + _hidden(lists), height + 2 * lists.pad
+    sources, cotangents = (2 * lanes + 4) * (width + 2 * lists.pad), 2 * lanes * (width + 4 * lists.pad)
+    return _bands(picture.spread, padded, sources, cotangents, 2 * lists.pad)
 
 
 class Sources(NamedTuple):
     """A band of padded sources, interleaved."""
 
-    values: Tensor  # [rows, W + 2·pad, LANES or OPAQUE_LANES]
-    shares: Tensor  # [rows, W + 2·pad, 4], of a group of nodes
+    values: Tensor  # [rows, W + 2·pad, LANES or OPAQUE_LANES, or HIDDEN_LANES of a group of nodes]
     place: Tensor  # [rows, W + 2·pad]
     widest: Tensor  # [rows]
     top: int
@@ -160,11 +166,10 @@ class Sources(NamedTuple):
 def pack(picture: Picture, top: int, bottom: int, lists: Lists, buffers: Buffers) -> Sources:
     shape = (bottom - top, picture.spread.shape[1] + 2 * lists.pad)
     values, place = buffers.get("values", *shape, _packed(lists)), buffers.get("place", *shape)
-    shares = buffers.get("shares", *(shape if lists.nodes is not None else (1, 1)), 4)
     kernel = row_planes(lists.opaque, dtype_name(values), on_gpu(values)).pack
     arguments = (picture.planes, picture.spread, values, place, top, lists.pad, lists.table.steps)
     _runtime.launch(kernel, *arguments, parts_of_row(values, shape[1]))
-    return Sources(values, shares, place, lists.widest[top:bottom], top)
+    return Sources(values, place, lists.widest[top:bottom], top)
 
 
 def fold(d_values: Tensor, d_place: Tensor, d_nearer: Tensor, gradients: Picture, top: int, lists: Lists) -> None:
@@ -177,24 +182,24 @@ def fold(d_values: Tensor, d_place: Tensor, d_nearer: Tensor, gradients: Picture
 
 def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, result: Tensor | None = None) -> Tensor:
     """Write the sums of a band to the rows of `result`; without one, return those of P·τ_k, [rows, W, C], where wanted."""
-    hidden = result is None
     height, width = (size - 2 * lists.pad for size in sources.place.shape)
-    lanes, table = HIDDEN_LANES if hidden else _packed(lists), lists.table
+    lanes, table = sources.values.shape[2], lists.table
     whole = buffers.get(f"whole, {lanes}", height, width, lanes)
     sums_ = whole.new_empty(1, 1, 1) if result is None else result
     if on_gpu(whole):
-        kernel = row_tiles(table.shaped, hidden, lists.opaque, dtype_name(whole))
-        arguments = (*sources[:4], table.heads, table.entries, wanted, whole, sums_, height, width, sources.top, lists.pad)
+        kernel = row_tiles(table.shaped, lanes, dtype_name(whole))
+        arguments = (*sources[:3], table.heads, table.entries, wanted, whole, sums_, height, width, sources.top, lists.pad)
         _runtime.launch(kernel, *arguments)
         return whole
     step = buffers.get(f"step, {lanes}", height, width, lanes)
-    kernels = rows(table.shaped, hidden, lists.opaque, dtype_name(step), on_gpu=False)
+    kernels = rows(table.shaped, lanes, dtype_name(step), on_gpu=False)
     if kernels.spread_tall is None:
-        spread = (kernels.spread, *sources[:4], table.heads, table.entries, wanted, step, whole, sums_)
+        spread = (kernels.spread, *sources[:3], table.heads, table.entries, wanted, step, whole, sums_)
         _runtime.launch(*spread, sources.top, lists.pad, stride_of(-(-height // BLOCK)))
     else:
-        tall = (kernels.spread_tall, sources.values, *sources[2:4], table.heads, table.entries, step, whole, sums_)
-        _runtime.launch(*tall, lists.tall, sources.top, lists.pad, stride_of(-(-height // lists.tall)))
+        tall = (kernels.spread_tall, *sources[:3], table.heads, table.entries, step, whole, sums_)
+        task = min(_MOST_TALL, max(_LEAST_TALL, -(-height // (2 * _runtime.threads()))))
+        _runtime.launch(*tall, task, sources.top, lists.pad, stride_of(-(-height // task)))
     return whole
 
 
@@ -208,6 +213,10 @@ class InFocus(NamedTuple):
     nodes: Tensor  # [T], disparities
     wanted: Tensor  # [H, segments], 1 where a segment holds any
     near: Tensor  # [H + 2·pad, segments], 1 where a source may reach one of those
+
+    def near_of(self, sources: Sources) -> Tensor:
+        """That of a band."""
+        return self.near[sources.top : sources.top + sources.place.shape[0]]
 
 
 def in_focus_of(picture: Picture, lists: Lists) -> InFocus | None:
@@ -225,52 +234,72 @@ def in_focus_of(picture: Picture, lists: Lists) -> InFocus | None:
     return InFocus(lists.nodes, wanted, near[:, 0].to(torch.int32).contiguous())
 
 
-def sums(picture: Picture, lists: Lists, result: Tensor) -> None:
-    """Write the sums [5, H, W] of a picture."""
+def sums(picture: Picture, lists: Lists, result: Tensor, kept: Tensor | None) -> None:
+    """Write the sums [5, H, W] of a picture; keep for `pull` what is hidden from its pixels in focus in `kept`, zeros at first.
+
+    kept [KEPT, H, W]: the sums and their slope by the disparity of the pixel.
+    """
     height, width = picture.spread.shape
-    name, buffers = dtype_name(picture.spread), Buffers(picture.spread)
-    in_focus = in_focus_of(picture, lists)
+    buffers, in_focus = Buffers(picture.spread), in_focus_of(picture, lists)
     for first, last in forward_bands(picture, lists):
         sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
         _spread(sources, lists, _segments(last - first, width, result.device), buffers, result)
-        for group, hidden in _hidden_sums(picture, lists, sources, in_focus, (first, last), buffers):
-            arguments = (*picture, lists.nodes, group, hidden, *lists.table[:2], lists.table.steps)
-            _runtime.launch(separable_occlusion(lists.table.shaped, name, on_gpu(result)).occlude, result, *arguments, first)
+        _occlude(picture, lists, sources, in_focus, buffers, result, kept)
         _runtime.report(last, height)
 
 
-def _hidden_sums(
-    picture: Picture, lists: Lists, sources: Sources, in_focus: InFocus | None, band: tuple[int, int], buffers: Buffers
-) -> Iterator[tuple[int, Tensor]]:
-    """Number and S_k of each group of nodes, in the segments that hold pixels in focus; nothing where there are none."""
+def _hidden_of(picture: Picture, lists: Lists, in_focus: InFocus) -> Tensor:
+    """What `sums` keeps, where it was not asked to, or the sums were found in another way."""
+    buffers, kept = Buffers(picture.spread), picture.planes.new_zeros(KEPT, *picture.spread.shape)
+    unused = torch.zeros_like(picture.planes)
+    for first, last in forward_bands(picture, lists):
+        sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
+        _occlude(picture, lists, sources, in_focus, buffers, unused, kept)
+    return kept
+
+
+def _occlude(
+    picture: Picture,
+    lists: Lists,
+    sources: Sources,
+    in_focus: InFocus | None,
+    buffers: Buffers,
+    result: Tensor,
+    kept: Tensor | None,
+) -> None:
+    """Take from the sums of a band what is hidden from its pixels in focus."""
     if in_focus is None:
         return
-    wanted = in_focus.wanted[slice(*band)]
+    first, last = sources.top, sources.top + sources.place.shape[0] - 2 * lists.pad
+    wanted = in_focus.wanted[first:last]
     if not on_gpu(wanted) and not bool(wanted.any()):
         return
+    kernel = separable_occlusion(lists.table.shaped, dtype_name(result), on_gpu(result)).occlude
+    keeping = (result, 0) if kept is None else (kept, 1)
     for group in range(len(in_focus.nodes) // GROUP):
-        _share(picture, lists, sources, in_focus, group)
-        yield group, _spread(sources, lists, wanted, buffers)
+        hidden = _spread(_hide(picture, lists, sources, in_focus, group, buffers), lists, wanted, buffers)
+        arguments = (*picture, in_focus.nodes, group, hidden, *lists.table[:2], lists.table.steps, *keeping, first)
+        _runtime.launch(kernel, result, *arguments)
 
 
-def _share(picture: Picture, lists: Lists, sources: Sources, in_focus: InFocus, group: int) -> None:
-    """Write the shares of a band of sources, where they count."""
-    kernels = separable_occlusion(lists.table.shaped, dtype_name(picture.spread), on_gpu(picture.spread))
-    near = in_focus.near[sources.top : sources.top + sources.place.shape[0]]
-    _runtime.launch(kernels.shares, picture.disparity, in_focus.nodes, group, near, sources.shares, sources.top, lists.pad)
+def _hide(picture: Picture, lists: Lists, sources: Sources, in_focus: InFocus, group: int, buffers: Buffers) -> Sources:
+    """P·τ_k of a band of sources, where they count."""
+    hidden = buffers.get("hidden", *sources.place.shape, HIDDEN_LANES)
+    kernel = hidden_planes(lists.opaque, dtype_name(hidden)).hide
+    arguments = (picture.disparity, in_focus.nodes, group, in_focus.near_of(sources), hidden)
+    _runtime.launch(kernel, sources.values, *arguments, sources.top, lists.pad)
+    return sources._replace(values=hidden)
 
 
-def pull(d_sums: Tensor, picture: Picture, lists: Lists, gradients: Picture) -> None:
-    """Add the gradients of a picture, from those of its sums [5, H, W]."""
+def pull(d_sums: Tensor, picture: Picture, lists: Lists, kept: Tensor | None, gradients: Picture) -> None:
+    """Add the gradients of a picture, from those of its sums [5, H, W]; `kept` by `sums`, None if they were found otherwise."""
     buffers, all_planes = Buffers(d_sums), lists._replace(opaque=False)
     in_focus = in_focus_of(picture, lists)
     if in_focus is not None:
+        kept = _hidden_of(picture, lists, in_focus) if kept is None else kept
         kernel = separable_occlusion(lists.table.shaped, dtype_name(d_sums), on_gpu(d_sums)).occlude_adjoint
-        for first, last in forward_bands(picture, lists):
-            sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
-            for group, hidden in _hidden_sums(picture, lists, sources, in_focus, (first, last), buffers):
-                arguments = (*picture, in_focus.nodes, group, hidden, *lists.table[:2], lists.table.steps)
-                _runtime.launch(kernel, d_sums, *arguments, *gradients, first)
+        arguments = (*picture, in_focus.nodes, kept, *lists.table[:2], lists.table.steps)
+        _runtime.launch(kernel, d_sums, *arguments, *gradients)
     for top, bottom in backward_bands(picture, lists):
         sources = pack(picture, top, bottom, all_planes, buffers)
         _pull_band(d_sums, picture, all_planes, gradients, sources, in_focus, buffers)
@@ -291,24 +320,27 @@ def _pull_band(
     first, last = max(0, sources.top - 2 * pad), min(height, sources.top + sources.place.shape[0])
     edge = 2 * pad + TAPS
     before = buffers.get("before", last - first, width + 1, dtype=torch.int32)
-    d_values = buffers.get("d_values", *sources.values.shape)
-    d_place, d_nearer = (buffers.get(which, *sources.place.shape) for which in ("d_place", "d_nearer"))
+    ways = parts_of_row(d_sums, width + 2 * edge)
 
     def cotangents(lanes: int) -> tuple[Tensor, Tensor]:
         shape = (last - first, width + 2 * edge, lanes)
         return buffers.get(f"d_whole, {lanes}", *shape), buffers.get(f"d_step, {lanes}", *shape)
 
-    def launch(hidden: bool, d_whole: Tensor, d_step: Tensor) -> None:
-        arguments = (*sources[:4], table.heads, table.entries, d_whole, d_step, before, d_values, d_place, d_nearer)
-        kernel = rows(table.shaped, hidden, False, name, on_gpu(d_sums)).pull
-        ways = parts_of_row(d_sums, sources.place.shape[1])
-        _runtime.launch(kernel, *arguments, sources.top - first, pad, edge, stride_of(sources.place.shape[0]), ways)
+    def pulled(own: Sources, d_whole: Tensor, d_step: Tensor) -> tuple[Tensor, Tensor]:
+        lanes = own.values.shape[2]
+        d_values = buffers.get(f"d_values, {lanes}", *own.values.shape)
+        d_place = buffers.get(f"d_place, {lanes}", *own.place.shape)
+        arguments = (*own[:3], table.heads, table.entries, d_whole, d_step, before, d_values, d_place)
+        kernel = rows(table.shaped, lanes, name, on_gpu(d_sums)).pull
+        parts = parts_of_row(d_sums, own.place.shape[1])
+        _runtime.launch(kernel, *arguments, own.top - first, pad, edge, stride_of(own.place.shape[0]), parts)
+        return d_values, d_place
 
     arrays = cotangents(LANES)
-    ways = parts_of_row(d_sums, arrays[0].shape[1])
     _runtime.launch(row_planes(False, name, on_gpu(d_sums)).cotangent, d_sums, *arrays, before, first, edge, ways)
     _sum_up(*arrays, before)
-    launch(False, *arrays)
+    d_values, d_place = pulled(sources, *arrays)
+    d_nearer = buffers.get("d_nearer", *sources.place.shape).zero_()
     if in_focus is not None:
         kernels = separable_occlusion(table.shaped, name, on_gpu(d_sums))
         arrays = cotangents(HIDDEN_LANES)
@@ -318,8 +350,10 @@ def _pull_band(
             _sum_up(*arrays, before)
             if not on_gpu(before) and not bool(before[:, -1].any()):
                 break
-            _share(picture, lists, sources, in_focus, group)
-            launch(True, *arrays)
+            d_hidden, d_place_hidden = pulled(_hide(picture, lists, sources, in_focus, group, buffers), *arrays)
+            back = (*node, in_focus.near_of(sources), d_hidden, d_values, d_nearer, sources.top, pad)
+            _runtime.launch(hidden_planes(False, name).adjoint, sources.values, *back)
+            d_place += d_place_hidden
     fold(d_values, d_place, d_nearer, gradients, sources.top, lists)
 
 

@@ -83,8 +83,14 @@ def _at_once(planes: Tensor) -> int:
     return max(1, _PIXELS_AT_ONCE // (planes.shape[2] * planes.shape[3]))
 
 
+def scatter(planes: Tensor, spread: Tensor, disparity: Tensor, in_focus: Tensor, *plan: Any) -> Tensor:
+    """The sums of `scatter_sums`, which keeps what it has to."""
+    keep = torch.is_grad_enabled() and (disparity.requires_grad or in_focus.requires_grad)
+    return scatter_sums(planes, spread, disparity, in_focus, *plan, keep)[0]
+
+
 @operator
-def scatter(
+def scatter_sums(
     planes: Tensor,
     spread: Tensor,
     disparity: Tensor,
@@ -97,8 +103,9 @@ def scatter(
     algorithm: str,
     image: Tensor | None,
     shape: list[float],
-) -> Tensor:
-    """Scatter sums [N, 5, H, W].
+    keep: bool,
+) -> tuple[Tensor, Tensor]:
+    """Scatter sums [N, 5, H, W], and what is kept of them for their gradient, [N, KEPT, H, W] or, without `keep`, [0, …].
 
     planes [N, 5, H, W]: weighted sources; spread, disparity, in_focus [N, H, W]; blur, focus [N], by which the evaluation is
     planned, not differentiated; profile "disc", "soft", "official", or, with signed spread, "shape" for the aperture of an
@@ -106,7 +113,7 @@ def scatter(
     "replicate" or "reflect"; algorithm "auto", "exact", "fast", or "rows": "auto" for small radii too.
     """
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
-    result = torch.empty_like(inputs[0])
+    result, kept = _outputs(inputs[0], keep)
     plan = Plan(profile, max_radius, algorithm, dtype_name(planes), aperture_of(shape, image))
     facts = facts_of(inputs, blur, focus)
     ways = [way_of(one, planes.shape[2] * planes.shape[3], plan) for one in facts]
@@ -124,10 +131,16 @@ def scatter(
             else:
                 picture, lists = _with_lists(chosen, way, facts, first, plan)
                 if way.name == "rows":
-                    _rows.sums(picture, lists, result[first])
+                    _rows.sums(picture, lists, result[first], kept[first] if keep else None)
                 else:
                     _direct.sums(picture, lists, plan.aperture.cat_eye, result[first])
-    return result
+    return result, kept
+
+
+def _outputs(planes: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
+    count, _, height, width = planes.shape
+    sums = torch.empty_like(planes, memory_format=torch.contiguous_format)
+    return sums, planes.new_zeros(count if keep else 0, _rows.KEPT, height, width)
 
 
 def _parts(ways: list[Way], at_once: int) -> Iterator[slice]:
@@ -206,8 +219,9 @@ def _arguments(p: _Prepared, sums: Tensor | GradientOnly) -> tuple[Any, ...]:
 
 
 @operator
-def _scatter_backward(
+def _scatter_sums_backward(
     grad: Tensor,
+    kept: Tensor,
     planes: Tensor,
     spread: Tensor,
     disparity: Tensor,
@@ -225,7 +239,9 @@ def _scatter_backward(
     grads = tuple(torch.zeros_like(value) for value in inputs)
     plan = Plan(profile, max_radius, algorithm, dtype_name(planes), aperture_of(shape, image))
     facts = facts_of(inputs, blur, focus)
-    ways = [way_of(one, planes.shape[2] * planes.shape[3], plan, adjoint=True) for one in facts]
+    pixels = planes.shape[2] * planes.shape[3]
+    ways = [way_of(one, pixels, plan, adjoint=True) for one in facts]
+    has_kept = [len(kept) > 0 and way_of(one, pixels, plan).name == "rows" for one in facts]
     for part in _parts(ways, _at_once(planes)):
         chosen = tuple(value[part] for value in inputs)
         first = part.start
@@ -239,7 +255,7 @@ def _scatter_backward(
             d_planes, d_spread, d_disparity, d_in_focus = (total[first] for total in grads)
             gradients = _rows.Picture(d_planes, d_spread, d_in_focus, d_disparity)
             if way.name == "rows":
-                _rows.pull(plain(grad[first]), picture, lists, gradients)
+                _rows.pull(plain(grad[first]), picture, lists, kept[first] if has_kept[first] else None, gradients)
             else:
                 _direct.pull(plain(grad[first]), picture, lists, plan.aperture.cat_eye, gradients)
     return grads  # type: ignore[return-value]
@@ -259,20 +275,21 @@ def _gather_pull(
 
 
 def _save(ctx: Any, inputs: Any, output: Any) -> None:
-    ctx.save_for_backward(*inputs[:6], inputs[10])
+    ctx.save_for_backward(output[1], *inputs[:6], inputs[10])
     ctx.settings = (*inputs[6:10], inputs[11])
+    ctx.mark_non_differentiable(output[1])
 
 
-def _differentiate(ctx: Any, grad: Tensor) -> Any:
+def _differentiate(ctx: Any, grad: Tensor, _: Tensor) -> Any:
     *tensors, image = ctx.saved_tensors
     *settings, shape = ctx.settings
-    return *_scatter_backward(grad, *tensors, *settings, image, shape), *[None] * 8
+    return *_scatter_sums_backward(grad, *tensors, *settings, image, shape), *[None] * 9
 
 
-torch.library.register_fake(scatter, lambda planes, *rest: torch.empty_like(planes, memory_format=torch.contiguous_format))
+torch.library.register_fake(scatter_sums, lambda planes, *rest: _outputs(planes, rest[-1]))
 torch.library.register_fake(
-    _scatter_backward,
-    lambda grad, *inputs: tuple(torch.empty_like(t, memory_format=torch.contiguous_format) for t in inputs[:4]),
+    _scatter_sums_backward,
+    lambda grad, kept, *inputs: tuple(torch.empty_like(t, memory_format=torch.contiguous_format) for t in inputs[:4]),
 )
-torch.library.register_autograd(scatter, _differentiate, setup_context=_save)
-refuse_double_backward(_scatter_backward, "scatter")
+torch.library.register_autograd(scatter_sums, _differentiate, setup_context=_save)
+refuse_double_backward(_scatter_sums_backward, "scatter")

@@ -37,7 +37,7 @@ def scatter(algorithm: str, profile: str, aperture: tb.Aperture, opaque: bool) -
     gradient = torch.randn(planes.shape, generator=GENERATOR)
     gradient[:, :, 20:30, 50:200] = 0
     plan = (torch.tensor([blur]), torch.tensor([focus]), profile, 0.0, "replicate", algorithm, aperture.image)
-    return "scatter", (planes, spread, disparity, in_focus, *plan, shape_of(aperture)), gradient
+    return "scatter_sums", (planes, spread, disparity, in_focus, *plan, shape_of(aperture), True), gradient
 
 
 def scene() -> tuple[torch.Tensor, torch.Tensor]:

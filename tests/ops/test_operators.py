@@ -41,18 +41,20 @@ def cases() -> list:
         border = "reflect" if profile == "official" else "replicate"
         sums = (rand(n, 5, h, w), spread, rand(n, h, w, seed=3), rand(n, h, w, seed=4))
         made.append(
-            pytest.param(ops.scatter, (*sums, *PLAN, profile, 0.0, border, "exact", None, DISC), id=f"scatter-{profile}")
+            pytest.param(
+                ops.scatter_sums, (*sums, *PLAN, profile, 0.0, border, "exact", None, DISC, True), id=f"scatter-{profile}"
+            )
         )
         if profile != "official":
             close = (rand(n, 5, h, w), spread, rand(n, h, w, low=0.46, high=0.54, seed=3), rand(n, h, w, seed=4))
-            made.append(
-                pytest.param(ops.scatter, (*close, *PLAN, profile, 0.0, border, "fast", None, DISC), id=f"rows-{profile}")
-            )
+            for keep in (True, False):
+                settings = (*PLAN, profile, 0.0, border, "fast", None, DISC, keep)
+                made.append(pytest.param(ops.scatter_sums, (*close, *settings), id=f"rows-{profile}{'-kept' * keep}"))
     signed = rand(n, h, w, low=-2.5, high=2.5, seed=2)
     close = (rand(n, 5, h, w), signed, rand(n, h, w, low=0.46, high=0.54, seed=3), rand(n, h, w, seed=4))
     for name, algorithm, shape in (("hexagon", "fast", HEXAGON), ("hexagon", "exact", HEXAGON), ("lemon", "exact", LEMON)):
-        settings = (*PLAN, "shape", 0.0, "replicate", algorithm, None, shape)
-        made.append(pytest.param(ops.scatter, (*close, *settings), id=f"{name}-{algorithm}"))
+        settings = (*PLAN, "shape", 0.0, "replicate", algorithm, None, shape, True)
+        made.append(pytest.param(ops.scatter_sums, (*close, *settings), id=f"{name}-{algorithm}"))
     for profile in ("disc", "soft"):
         small = rand(n, h, w, low=-0.05, high=0.05, seed=5)
         inputs = (rand(n, 5, h, w, low=0.5), rand(n, 3, h, w), rand(n, h, w), small, profile)
