@@ -32,7 +32,7 @@ def results(name: str, inputs: tuple, gradient: torch.Tensor) -> tuple:
     outputs = (outputs,) if isinstance(outputs, torch.Tensor) else outputs
     kept = ()
     if name == "scatter_sums":
-        outputs, kept, inputs = outputs[:1], outputs[1:], inputs[:-1]  # the last says whether to keep
+        outputs, kept, inputs = outputs[:1], outputs[1:], (*inputs[:-1], False)  # in place of what says whether to keep
     return *outputs, *getattr(torch.ops.taichi_bokeh, f"{name}_backward")(gradient, *kept, *inputs)
 
 

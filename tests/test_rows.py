@@ -162,6 +162,18 @@ def test_opaque_layers_are_summed_without_the_plane_of_alpha(monkeypatch):
         torch.testing.assert_close(ours, theirs, atol=1e-9, rtol=1e-9)
 
 
+@pytest.mark.parametrize("algorithm", ["fast", "exact"])
+def test_gradients_of_colours_alone_are_the_same(algorithm):
+    """Nothing is kept for them, and less is computed."""
+    layers = random_layers(height=40, width=70)
+    found = []
+    for also_disparity in (True, False):
+        rgb, disparity = layers.rgb.clone().requires_grad_(), layers.disparity.clone().requires_grad_(also_disparity)
+        picture = tb.render(tb.Layers(rgb, layers.alpha, disparity), tb.ThinLens(25.0, 0.51), algorithm=algorithm)
+        found.append(torch.autograd.grad(picture.square().sum(), rgb)[0])
+    assert torch.equal(*found)
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 97, 540, 1080])
 def test_every_row_has_its_turn(count):
     step = stride_of(count)

@@ -165,7 +165,7 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
     ):
         """Takes the S_k of one group from the sums of a band of rows; with the first group, gives back the pixel itself.
 
-        If it `keeps`, adds Σ_k u_k·S_k and Σ_k u_k′·S_k to `kept` [10, H, W].
+        If it `keeps`, writes Σ_k u_k·S_k and Σ_k u_k′·S_k of the pixels in focus to `kept` [10, H, W], group by group.
         """
         for row, x in whole:
             y = top + row
@@ -183,8 +183,10 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
                 for c in ti.static(range(PLANES)):
                     sums[c, y, x] = sums[c, y, x] + e * (own * planes[c, y, x] - taken[c])
                     if keeps != 0:
-                        kept[c, y, x] = kept[c, y, x] + taken[c]
-                        kept[PLANES + c, y, x] = kept[PLANES + c, y, x] + by_disparity[c]
+                        if group > 0:
+                            taken[c] += kept[c, y, x]
+                            by_disparity[c] += kept[PLANES + c, y, x]
+                        kept[c, y, x], kept[PLANES + c, y, x] = taken[c], by_disparity[c]
 
     @ti.kernel
     def cotangent(
@@ -241,6 +243,7 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
         disparity: maps,
         nodes: numbers,
         kept: planar,
+        has_kept: ti.i32,
         lists: list_heads,
         entries: polynomials,
         steps: real,
@@ -249,7 +252,7 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
         d_in_focus: maps,
         d_disparity: maps,
     ):
-        """Adds what the pixels in focus get: inverts `occlude` of all groups, with what it kept."""
+        """Adds what the pixels in focus get: inverts `occlude` of all groups, with what it kept, or but for that."""
         for y, x in in_focus:
             e, d = in_focus[y, x], disparity[y, x]
             if e > negligible:
@@ -257,8 +260,9 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
                 taken, by_disparity, pulled = real(0.0), real(0.0), real(0.0)
                 for c in ti.static(range(PLANES)):
                     g = d_sums[c, y, x]
-                    taken += g * kept[c, y, x]
-                    by_disparity += g * kept[PLANES + c, y, x]
+                    if has_kept != 0:
+                        taken += g * kept[c, y, x]
+                        by_disparity += g * kept[PLANES + c, y, x]
                     pulled += g * planes[c, y, x]
                     d_planes[c, y, x] = d_planes[c, y, x] + e * weight[0] * itself[0] * g
                 d_spread[y, x] = d_spread[y, x] + e * weight[1] * itself[0] * pulled

@@ -140,18 +140,18 @@ def _packed(lists: Lists) -> int:
 
 
 def forward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
-    """Bands of rows of the picture: their sources, padded, and two arrays of sums, each of P and of P·τ_k."""
+    """Bands of rows of the picture: their sources P and P·τ_k, padded, and two arrays of the sums of either."""
     height, width = picture.spread.shape
-    lanes = _packed(lists) + _hidden(lists)
-    return _bands(picture.spread, height, 2 * lanes * width, (lanes + 1) * (width + 2 * lists.pad), 2 * lists.pad)
+    sums_, sources = 2 * max(_packed(lists), _hidden(lists)), _packed(lists) + _hidden(lists) + 1
+    return _bands(picture.spread, height, sums_ * width, sources * (width + 2 * lists.pad), 2 * lists.pad)
 
 
 def backward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
-    """Bands of rows of padded sources: they and their gradients, and two arrays of cotangents, padded, each of P and P·τ_k."""
+    """Bands of rows of padded sources: P, P·τ_k and their gradients, and two arrays of cotangents of either, padded."""
     height, width = picture.spread.shape
-    lanes, padded = LANES + _hidden(lists), height + 2 * lists.pad
-    sources, cotangents = (2 * lanes + 4) * (width + 2 * lists.pad), 2 * lanes * (width + 4 * lists.pad)
-    return _bands(picture.spread, padded, sources, cotangents, 2 * lists.pad)
+    sources, cotangents = 2 * (LANES + _hidden(lists)) + 4, 2 * max(LANES, _hidden(lists))
+    per_row = sources * (width + 2 * lists.pad), cotangents * (width + 4 * lists.pad)
+    return _bands(picture.spread, height + 2 * lists.pad, *per_row, 2 * lists.pad)
 
 
 class Sources(NamedTuple):
@@ -184,14 +184,14 @@ def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, re
     """Write the sums of a band to the rows of `result`; without one, return those of P·τ_k, [rows, W, C], where wanted."""
     height, width = (size - 2 * lists.pad for size in sources.place.shape)
     lanes, table = sources.values.shape[2], lists.table
-    whole = buffers.get(f"whole, {lanes}", height, width, lanes)
+    whole = buffers.get("whole", height, width, lanes)
     sums_ = whole.new_empty(1, 1, 1) if result is None else result
     if on_gpu(whole):
         kernel = row_tiles(table.shaped, lanes, dtype_name(whole))
         arguments = (*sources[:3], table.heads, table.entries, wanted, whole, sums_, height, width, sources.top, lists.pad)
         _runtime.launch(kernel, *arguments)
         return whole
-    step = buffers.get(f"step, {lanes}", height, width, lanes)
+    step = buffers.get("step", height, width, lanes)
     kernels = rows(table.shaped, lanes, dtype_name(step), on_gpu=False)
     if kernels.spread_tall is None:
         spread = (kernels.spread, *sources[:3], table.heads, table.entries, wanted, step, whole, sums_)
@@ -235,9 +235,9 @@ def in_focus_of(picture: Picture, lists: Lists) -> InFocus | None:
 
 
 def sums(picture: Picture, lists: Lists, result: Tensor, kept: Tensor | None) -> None:
-    """Write the sums [5, H, W] of a picture; keep for `pull` what is hidden from its pixels in focus in `kept`, zeros at first.
+    """Write the sums [5, H, W] of a picture, and to `kept`, for `pull`, what is hidden from its pixels in focus.
 
-    kept [KEPT, H, W]: the sums and their slope by the disparity of the pixel.
+    kept [KEPT, H, W]: these sums, and their slope by the disparity of the pixel; other pixels are left alone.
     """
     height, width = picture.spread.shape
     buffers, in_focus = Buffers(picture.spread), in_focus_of(picture, lists)
@@ -250,7 +250,7 @@ def sums(picture: Picture, lists: Lists, result: Tensor, kept: Tensor | None) ->
 
 def _hidden_of(picture: Picture, lists: Lists, in_focus: InFocus) -> Tensor:
     """What `sums` keeps, where it was not asked to, or the sums were found in another way."""
-    buffers, kept = Buffers(picture.spread), picture.planes.new_zeros(KEPT, *picture.spread.shape)
+    buffers, kept = Buffers(picture.spread), picture.planes.new_empty(KEPT, *picture.spread.shape)
     unused = torch.zeros_like(picture.planes)
     for first, last in forward_bands(picture, lists):
         sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
@@ -291,14 +291,21 @@ def _hide(picture: Picture, lists: Lists, sources: Sources, in_focus: InFocus, g
     return sources._replace(values=hidden)
 
 
-def pull(d_sums: Tensor, picture: Picture, lists: Lists, kept: Tensor | None, gradients: Picture) -> None:
-    """Add the gradients of a picture, from those of its sums [5, H, W]; `kept` by `sums`, None if they were found otherwise."""
+def pull(
+    d_sums: Tensor, picture: Picture, lists: Lists, kept: Tensor | None, gradients: Picture, planes_only: bool = False
+) -> None:
+    """Add the gradients of a picture, from those of its sums [5, H, W].
+
+    kept: by `sums`, None if they were found otherwise; planes_only: what those of disparity and in_focus get is not all.
+    """
     buffers, all_planes = Buffers(d_sums), lists._replace(opaque=False)
     in_focus = in_focus_of(picture, lists)
     if in_focus is not None:
-        kept = _hidden_of(picture, lists, in_focus) if kept is None else kept
+        if kept is None and not planes_only:
+            kept = _hidden_of(picture, lists, in_focus)
+        known = (d_sums, 0) if kept is None else (kept, 1)
         kernel = separable_occlusion(lists.table.shaped, dtype_name(d_sums), on_gpu(d_sums)).occlude_adjoint
-        arguments = (*picture, in_focus.nodes, kept, *lists.table[:2], lists.table.steps)
+        arguments = (*picture, in_focus.nodes, *known, *lists.table[:2], lists.table.steps)
         _runtime.launch(kernel, d_sums, *arguments, *gradients)
     for top, bottom in backward_bands(picture, lists):
         sources = pack(picture, top, bottom, all_planes, buffers)
@@ -324,7 +331,7 @@ def _pull_band(
 
     def cotangents(lanes: int) -> tuple[Tensor, Tensor]:
         shape = (last - first, width + 2 * edge, lanes)
-        return buffers.get(f"d_whole, {lanes}", *shape), buffers.get(f"d_step, {lanes}", *shape)
+        return buffers.get("d_whole", *shape), buffers.get("d_step", *shape)
 
     def pulled(own: Sources, d_whole: Tensor, d_step: Tensor) -> tuple[Tensor, Tensor]:
         lanes = own.values.shape[2]

@@ -107,6 +107,8 @@ def scatter_sums(
 ) -> tuple[Tensor, Tensor]:
     """Scatter sums [N, 5, H, W], and what is kept of them for their gradient, [N, KEPT, H, W] or, without `keep`, [0, …].
 
+    What is kept is defined where it is of use: at pixels in focus whose sums are taken by rows.
+
     planes [N, 5, H, W]: weighted sources; spread, disparity, in_focus [N, H, W]; blur, focus [N], by which the evaluation is
     planned, not differentiated; profile "disc", "soft", "official", or, with signed spread, "shape" for the aperture of an
     image and a shape (`shape_of`); max_radius in px: only sources nearer than this contribute, 0 for no limit; border
@@ -140,7 +142,7 @@ def scatter_sums(
 def _outputs(planes: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
     count, _, height, width = planes.shape
     sums = torch.empty_like(planes, memory_format=torch.contiguous_format)
-    return sums, planes.new_zeros(count if keep else 0, _rows.KEPT, height, width)
+    return sums, planes.new_empty(count if keep else 0, _rows.KEPT, height, width)
 
 
 def _parts(ways: list[Way], at_once: int) -> Iterator[slice]:
@@ -234,7 +236,9 @@ def _scatter_sums_backward(
     algorithm: str,
     image: Tensor | None,
     shape: list[float],
+    planes_only: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of planes, spread, disparity and in_focus; `planes_only`: those of the last two may be left unfinished."""
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     grads = tuple(torch.zeros_like(value) for value in inputs)
     plan = Plan(profile, max_radius, algorithm, dtype_name(planes), aperture_of(shape, image))
@@ -255,7 +259,8 @@ def _scatter_sums_backward(
             d_planes, d_spread, d_disparity, d_in_focus = (total[first] for total in grads)
             gradients = _rows.Picture(d_planes, d_spread, d_in_focus, d_disparity)
             if way.name == "rows":
-                _rows.pull(plain(grad[first]), picture, lists, kept[first] if has_kept[first] else None, gradients)
+                own = kept[first] if has_kept[first] else None
+                _rows.pull(plain(grad[first]), picture, lists, own, gradients, planes_only)
             else:
                 _direct.pull(plain(grad[first]), picture, lists, plan.aperture.cat_eye, gradients)
     return grads  # type: ignore[return-value]
@@ -283,7 +288,8 @@ def _save(ctx: Any, inputs: Any, output: Any) -> None:
 def _differentiate(ctx: Any, grad: Tensor, _: Tensor) -> Any:
     *tensors, image = ctx.saved_tensors
     *settings, shape = ctx.settings
-    return *_scatter_sums_backward(grad, *tensors, *settings, image, shape), *[None] * 9
+    planes_only = not (ctx.needs_input_grad[2] or ctx.needs_input_grad[3])
+    return *_scatter_sums_backward(grad, *tensors, *settings, image, shape, planes_only), *[None] * 9
 
 
 torch.library.register_fake(scatter_sums, lambda planes, *rest: _outputs(planes, rest[-1]))
