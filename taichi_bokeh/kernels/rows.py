@@ -30,7 +30,8 @@ from taichi_bokeh.kernels.row_planes import BLOCK_THREADS, HIDDEN_LANES, OPAQUE_
 
 SEGMENT = 64  # px: the unit in which columns of a row are wanted or not
 TALL_WAYS = 512  # as WAYS, for as few tasks as there are threads
-CHUNK = 128  # sources of a row that are added to all their rows before the next
+COLUMNS = 32  # sources of a row whose farthest reach is known
+CHUNK = 4  # how many times COLUMNS are added to all their rows before the next
 BLOCK = 8  # rows that are near one another in memory and in time
 
 
@@ -74,6 +75,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         sources: ti.template(),
         place: ti.template(),
         widest: ti.template(),
+        reach: ti.template(),
         lists: ti.template(),
         entries: ti.template(),
         wanted: ti.template(),
@@ -100,9 +102,15 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                     dy, far = row + pad - y, widest[y]
                     if ti.cast(ti.abs(dy), real) < far:
                         half = ti.cast(ti.sqrt(far * far - dy * dy), ti.i32) + 1
-                        for k in range(ti.max(0, first - half + pad), ti.min(sources.shape[1], last + half + pad)):
-                            if reaches(lists, dy, place[y, k]):
-                                add(step, whole, lists, entries, row, k - pad, dy, place[y, k], sources[y, k], first, last)
+                        begin, stop = ti.max(0, first - half + pad), ti.min(sources.shape[1], last + half + pad)
+                        for block in range(begin // COLUMNS, (stop + COLUMNS - 1) // COLUMNS):
+                            if ti.cast(ti.abs(dy), real) < reach[y, block]:
+                                for k in range(ti.max(begin, COLUMNS * block), ti.min(stop, COLUMNS * (block + 1))):
+                                    if reaches(lists, dy, place[y, k]):
+                                        add(
+                                            step, whole, lists, entries, row, k - pad, dy, place[y, k], sources[y, k], first,
+                                            last,
+                                        )  # fmt: skip
                 total = vec(0.0)
                 for x in range(first, last):
                     total += step[row, x]
@@ -118,6 +126,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         sources: pixels,
         place: places,
         widest: numbers,
+        reach: places,
         lists: list_heads,
         entries: polynomials,
         wanted: flags,
@@ -131,7 +140,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         """Writes s to `sums` [5, H, W] from row `top` on, of HIDDEN_LANES to `whole` [rows, W]; in the wanted segments.
 
         sources, place [rows + 2·pad, W + 2·pad]: place is the radius in steps of the table; widest: how far, in px, any of a
-        row of sources may count; wanted [rows, segments].
+        row of sources may count, and reach: any of COLUMNS of it; wanted [rows, segments].
         """
         ti.loop_config(block_dim=1)
         blocks = (whole.shape[0] + BLOCK - 1) // BLOCK
@@ -139,10 +148,10 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
             if way == 0:
                 begin = BLOCK * scattered(turn, blocks, stride)
                 for row in range(begin, ti.min(begin + BLOCK, whole.shape[0])):
-                    spread_row(sources, place, widest, lists, entries, wanted, step, whole, sums, row, top, pad)
+                    spread_row(sources, place, widest, reach, lists, entries, wanted, step, whole, sums, row, top, pad)
 
     @ti.func
-    def add_chunk(
+    def add_columns(
         sources: ti.template(),
         place: ti.template(),
         lists: ti.template(),
@@ -153,34 +162,32 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         dy,
         begin,
         end,
-        first,
-        last,
+        to_above,
+        to_below,
         pad,
     ):
-        """Sources begin … end − 1 of row y to the rows `dy` above and below it, as far as these are rows first … last − 1."""
+        """Sources begin … end − 1 of row y to the rows `dy` above and below it, or one of them."""
         above, below, width = y - pad - dy, y - pad + dy, whole.shape[1]
-        to_above = first <= above and above < last
-        to_below = first <= below and below < last and dy > 0
-        if to_above or to_below:
-            for four in range((end - begin + FOUR - 1) // FOUR):
-                k = begin + FOUR * four
-                together = k + FOUR <= end
-                if together:  # apart, as a function would be called on the right of `and` whatever is on its left
-                    together = fours.alike(lists, place, y, k, k - pad, dy, width)
-                if together:
-                    fours.add(step, whole, lists, entries, sources, place, y, k, k - pad, dy, above, below, to_above, to_below)
-                else:
-                    for one in range(k, ti.min(k + FOUR, end)):
-                        if to_above:
-                            add(step, whole, lists, entries, above, one - pad, dy, place[y, one], sources[y, one], 0, width)
-                        if to_below:
-                            add(step, whole, lists, entries, below, one - pad, dy, place[y, one], sources[y, one], 0, width)
+        for four in range((end - begin + FOUR - 1) // FOUR):
+            k = begin + FOUR * four
+            together = k + FOUR <= end
+            if together:  # apart, as a function would be called on the right of `and` whatever is on its left
+                together = fours.alike(lists, place, y, k, k - pad, dy, width)
+            if together:
+                fours.add(step, whole, lists, entries, sources, place, y, k, k - pad, dy, above, below, to_above, to_below)
+            else:
+                for one in range(k, ti.min(k + FOUR, end)):
+                    if to_above:
+                        add(step, whole, lists, entries, above, one - pad, dy, place[y, one], sources[y, one], 0, width)
+                    if to_below:
+                        add(step, whole, lists, entries, below, one - pad, dy, place[y, one], sources[y, one], 0, width)
 
     @ti.kernel
     def tall(
         sources: pixels,
         place: places,
         widest: numbers,
+        reach: places,
         lists: list_heads,
         entries: polynomials,
         step: pixels,
@@ -203,10 +210,23 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                         for x in range(whole.shape[1]):
                             step[row, x], whole[row, x] = vec(0.0), vec(0.0)
                     for y in range(first, last + 2 * pad):
-                        for chunk in range((sources.shape[1] + CHUNK - 1) // CHUNK):
-                            begin, end = chunk * CHUNK, ti.min((chunk + 1) * CHUNK, sources.shape[1])
-                            for dy in range(ti.cast(widest[y], ti.i32) + 1):
-                                add_chunk(sources, place, lists, entries, step, whole, y, dy, begin, end, first, last, pad)
+                        for chunk in range((reach.shape[1] + CHUNK - 1) // CHUNK):
+                            begin, end = CHUNK * chunk, ti.min(CHUNK * (chunk + 1), reach.shape[1])
+                            far = real(0.0)
+                            for block in range(begin, end):
+                                far = ti.max(far, reach[y, block])
+                            for dy in range(ti.cast(far, ti.i32) + 1):
+                                above, below = y - pad - dy, y - pad + dy
+                                to_above = first <= above and above < last
+                                to_below = first <= below and below < last and dy > 0
+                                if to_above or to_below:
+                                    for block in range(begin, end):
+                                        if ti.cast(dy, real) < reach[y, block]:
+                                            stop = ti.min(COLUMNS * (block + 1), sources.shape[1])
+                                            add_columns(
+                                                sources, place, lists, entries, step, whole, y, dy, COLUMNS * block, stop,
+                                                to_above, to_below, pad,
+                                            )  # fmt: skip
                     for row in range(first, last):
                         total = vec(0.0)
                         for x in range(whole.shape[1]):
@@ -290,11 +310,55 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
             give_back(sources, c, c_slope, d_sources, d_place, y, k + 2)
             give_back(sources, d, d_slope, d_sources, d_place, y, k + 3)
 
+    @ti.func
+    def pull_columns(
+        sources: ti.template(),
+        place: ti.template(),
+        lists: ti.template(),
+        entries: ti.template(),
+        d_step: ti.template(),
+        d_whole: ti.template(),
+        before: ti.template(),
+        d_sources: ti.template(),
+        d_place: ti.template(),
+        y,
+        dy,
+        begin,
+        end,
+        above,
+        below,
+        from_above,
+        from_below,
+        pad,
+        edge,
+    ):
+        """What sources begin … end − 1 of row y take back from the rows `dy` above and below it."""
+        for four in range((end - begin + FOUR - 1) // FOUR):
+            k = begin + FOUR * four
+            together = k + FOUR <= end
+            if together:
+                together = fours.alike(lists, place, y, k, edge + k - pad, dy, d_step.shape[1])
+            if together:
+                pull_four(
+                    sources, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
+                    y, k, k - pad, dy, above, below, from_above, from_below, edge,
+                )  # fmt: skip
+            else:
+                for one in range(k, ti.min(k + FOUR, end)):
+                    for side in range(2):
+                        if from_above if side == 0 else from_below:
+                            row = ti.select(side == 0, above, below)
+                            pull_one(
+                                sources, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
+                                y, one, row, one - pad, dy, edge,
+                            )  # fmt: skip
+
     @ti.kernel
     def pull(
         sources: pixels,
         place: places,
         widest: numbers,
+        reach: places,
         lists: list_heads,
         entries: polynomials,
         d_whole: pixels,
@@ -322,18 +386,19 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                 begin, end = way * sources.shape[1] // ways, (way + 1) * sources.shape[1] // ways
                 for k in range(begin, end):
                     d_sources[y, k], d_place[y, k] = vec(0.0), 0.0
-                reach = ti.cast(widest[y], ti.i32)
-                own = y + top - pad
+                far, own = ti.cast(widest[y], ti.i32), y + top - pad
                 if ti.static(not in_fours):
-                    for row in range(ti.max(0, own - reach), ti.min(height, own + reach + 1)):
+                    for row in range(ti.max(0, own - far), ti.min(height, own + far + 1)):
                         if before[row, width] > 0:
-                            for k in range(begin, end):
-                                pull_one(
-                                    sources, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
-                                    y, k, row, k - pad, row - own, edge,
-                                )  # fmt: skip
+                            for block in range(begin // COLUMNS, (end + COLUMNS - 1) // COLUMNS):
+                                if ti.cast(ti.abs(row - own), real) < reach[y, block]:
+                                    for k in range(ti.max(begin, COLUMNS * block), ti.min(end, COLUMNS * (block + 1))):
+                                        pull_one(
+                                            sources, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
+                                            y, k, row, k - pad, row - own, edge,
+                                        )  # fmt: skip
                 else:
-                    for dy in range(reach + 1):
+                    for dy in range(far + 1):
                         above, below = own - dy, own + dy
                         from_above = above >= 0 and above < height
                         from_below = dy > 0 and below >= 0 and below < height
@@ -342,24 +407,12 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                         if from_below:
                             from_below = before[below, width] > 0
                         if from_above or from_below:
-                            for four in range((end - begin + FOUR - 1) // FOUR):
-                                k = begin + FOUR * four
-                                together = k + FOUR <= end
-                                if together:
-                                    together = fours.alike(lists, place, y, k, edge + k - pad, dy, d_step.shape[1])
-                                if together:
-                                    pull_four(
+                            for block in range(begin // COLUMNS, (end + COLUMNS - 1) // COLUMNS):
+                                if ti.cast(dy, real) < reach[y, block]:
+                                    start, stop = ti.max(begin, COLUMNS * block), ti.min(end, COLUMNS * (block + 1))
+                                    pull_columns(
                                         sources, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
-                                        y, k, k - pad, dy, above, below, from_above, from_below, edge,
+                                        y, dy, start, stop, above, below, from_above, from_below, pad, edge,
                                     )  # fmt: skip
-                                else:
-                                    for one in range(k, ti.min(k + FOUR, end)):
-                                        for side in range(2):
-                                            if from_above if side == 0 else from_below:
-                                                row = ti.select(side == 0, above, below)
-                                                pull_one(
-                                                    sources, place, lists, entries, d_step, d_whole, before, d_sources,
-                                                    d_place, y, one, row, one - pad, dy, edge,
-                                                )  # fmt: skip
 
     return Rows(spread, tall if in_fours else None, pull)

@@ -16,7 +16,7 @@ from taichi_bokeh.kernels.row_lists import TAPS, entry_size
 from taichi_bokeh.kernels.row_planes import GROUP, HIDDEN_LANES, LANES, OPAQUE_LANES, PLANES, row_planes
 from taichi_bokeh.kernels.row_table import row_table
 from taichi_bokeh.kernels.row_tiles import row_tiles
-from taichi_bokeh.kernels.rows import BLOCK, SEGMENT, rows, stride_of
+from taichi_bokeh.kernels.rows import BLOCK, COLUMNS, SEGMENT, rows, stride_of
 from taichi_bokeh.kernels.separable_occlusion import separable_occlusion
 from taichi_bokeh.ops._common import border_index, dtype_name, on_gpu, parts_of_row
 
@@ -54,6 +54,7 @@ class Lists(NamedTuple):
     table: Table
     nodes: Tensor | None  # [T], disparities; None where nothing is in focus
     widest: Tensor  # [H + 2·pad]: how far, in px, any of a row of padded sources may count
+    reach: Tensor  # [H + 2·pad, blocks]: the same of every COLUMNS of it
     pad: int
     opaque: bool  # throughout: alpha need not be summed up beside 1
 
@@ -96,9 +97,17 @@ def lists_of(table: Table, picture: Picture, largest_px: float, nodes: tuple[flo
     """A table with what else there is to a picture whose largest spread radius is given."""
     at = None if nodes is None else picture.spread.new_tensor(nodes)
     pad = math.ceil(table.extent * largest_px + table.margin_px) + 1
-    farthest = table.extent * torch.linalg.vector_norm(picture.spread, math.inf, 1) + table.margin_px
-    widest = farthest[border_index(len(farthest), pad, "replicate", farthest.device)]
-    return Lists(table, at, widest, pad, opaque)
+    reach = _reach(picture.spread, pad) * table.extent + table.margin_px
+    return Lists(table, at, reach.amax(1), reach, pad, opaque)
+
+
+def _reach(spread: Tensor, pad: int) -> Tensor:
+    """Largest radius of every COLUMNS of padded sources, [H + 2·pad, blocks]."""
+    (height, width), device = spread.shape, spread.device
+    columns = torch.arange(-pad, width + pad, device=device)
+    columns = torch.nn.functional.pad(columns, (0, -len(columns) % COLUMNS), value=width).clamp_(0, width - 1)
+    largest = spread.abs()[:, columns].view(height, -1, COLUMNS).amax(2)
+    return largest[border_index(height, pad, "replicate", device)]
 
 
 class Buffers:
@@ -160,6 +169,7 @@ class Sources(NamedTuple):
     values: Tensor  # [rows, W + 2·pad, LANES or OPAQUE_LANES, or HIDDEN_LANES of a group of nodes]
     place: Tensor  # [rows, W + 2·pad]
     widest: Tensor  # [rows]
+    reach: Tensor  # [rows, blocks]
     top: int
 
 
@@ -169,7 +179,7 @@ def pack(picture: Picture, top: int, bottom: int, lists: Lists, buffers: Buffers
     kernel = row_planes(lists.opaque, dtype_name(values), on_gpu(values)).pack
     arguments = (picture.planes, picture.spread, values, place, top, lists.pad, lists.table.steps)
     _runtime.launch(kernel, *arguments, parts_of_row(values, shape[1]))
-    return Sources(values, place, lists.widest[top:bottom], top)
+    return Sources(values, place, lists.widest[top:bottom], lists.reach[top:bottom], top)
 
 
 def fold(d_values: Tensor, d_place: Tensor, d_nearer: Tensor, gradients: Picture, top: int, lists: Lists) -> None:
@@ -194,10 +204,10 @@ def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, re
     step = buffers.get("step", height, width, lanes)
     kernels = rows(table.shaped, lanes, dtype_name(step), on_gpu=False)
     if kernels.spread_tall is None:
-        spread = (kernels.spread, *sources[:3], table.heads, table.entries, wanted, step, whole, sums_)
+        spread = (kernels.spread, *sources[:4], table.heads, table.entries, wanted, step, whole, sums_)
         _runtime.launch(*spread, sources.top, lists.pad, stride_of(-(-height // BLOCK)))
     else:
-        tall = (kernels.spread_tall, *sources[:3], table.heads, table.entries, step, whole, sums_)
+        tall = (kernels.spread_tall, *sources[:4], table.heads, table.entries, step, whole, sums_)
         task = min(_MOST_TALL, max(_LEAST_TALL, -(-height // (2 * _runtime.threads()))))
         _runtime.launch(*tall, task, sources.top, lists.pad, stride_of(-(-height // task)))
     return whole
@@ -337,7 +347,7 @@ def _pull_band(
         lanes = own.values.shape[2]
         d_values = buffers.get(f"d_values, {lanes}", *own.values.shape)
         d_place = buffers.get(f"d_place, {lanes}", *own.place.shape)
-        arguments = (*own[:3], table.heads, table.entries, d_whole, d_step, before, d_values, d_place)
+        arguments = (*own[:4], table.heads, table.entries, d_whole, d_step, before, d_values, d_place)
         kernel = rows(table.shaped, lanes, name, on_gpu(d_sums)).pull
         parts = parts_of_row(d_sums, own.place.shape[1])
         _runtime.launch(kernel, *arguments, own.top - first, pad, edge, stride_of(own.place.shape[0]), parts)
