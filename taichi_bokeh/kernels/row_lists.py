@@ -12,7 +12,8 @@ Steps before the first column of a run are added to it, steps behind its last on
 
 Neighbours on a row mostly have lists of one length that begin at one offset. FOUR of them then are added in registers before
 they are added to a row: TAPS + FOUR − 1 additions in memory on either side instead of FOUR·TAPS. There, what is added to is
-read before the first of it is written, as a compiler computes addresses anew after every store.
+read before the first of it is written, as a compiler computes addresses anew after every store; and the weights are stored on
+the way, as it makes vectors of what is stored side by side, and of little else.
 """
 
 from functools import cache
@@ -24,6 +25,7 @@ from taichi_bokeh.kernels.arithmetic import REAL
 WEIGHTS, STEPS = 0, 1  # kinds of lists
 TAPS = 4  # entries of a block of a mirrored list
 FOUR = 4  # neighbours that are added together
+NOTHING, ALIKE, DIFFERENT = 0, 1, 2  # what their lists hold for a row
 _SPAN = TAPS + FOUR - 1  # columns that a block of all of them touches on one side
 
 
@@ -39,7 +41,7 @@ class RowLists(NamedTuple):
 class Fours(NamedTuple):
     """Of sources that are neighbours."""
 
-    alike: Any  # func: whether FOUR have lists of one kind, length and first offset, all of it within the row
+    likeness: Any  # func: ALIKE if FOUR have lists of one kind, length and first offset, all of it within the row
     add: Any  # func: adds them to two rows, as far above them as below, or to one of them
     gather: Any  # func: what a row gives back to all of them, and its derivatives
 
@@ -184,15 +186,21 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
         return ti.select(kind == WEIGHTS and block == 0, real(0.0), real(1.0))
 
     @ti.func
-    def alike(lists: ti.template(), place: ti.template(), y, k, x, dy, last):
-        """Sources k … k + FOUR − 1 of row y, at the columns x …, whose rows end at `last`."""
+    def likeness(lists: ti.template(), place: ti.template(), y, k, x, dy, last):
+        """Of sources k … k + FOUR − 1 of row y, at the columns x …, whose rows end at `last`."""
         heads = [lists[ti.abs(dy), ti.cast(place[y, k + m], ti.i32), 0] for m in ti.static(range(FOUR))]
-        same = heads[0][2] > 0
-        for m in ti.static(range(1, FOUR)):
-            for c in ti.static(range(1, 4)):
-                same = same and heads[m][c] == heads[0][c]
-        reach = reach_of(heads[0])
-        return same and x - reach >= 0 and x + FOUR - 1 + reach < last
+        longest = 0
+        for m in ti.static(range(FOUR)):
+            longest = ti.max(longest, heads[m][2])
+        result = NOTHING
+        if longest > 0:
+            same = True
+            for m in ti.static(range(1, FOUR)):
+                for c in ti.static(range(1, 4)):
+                    same = same and heads[m][c] == heads[0][c]
+            reach = reach_of(heads[0])
+            result = ti.select(same and x - reach >= 0 and x + FOUR - 1 + reach < last, ALIKE, DIFFERENT)
+        return result
 
     @ti.func
     def add_span(target: ti.template(), row, column, parts):
@@ -216,6 +224,8 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
         below,
         to_above,
         to_below,
+        scratch: ti.template(),
+        slot,
     ):
         at = [place[y, k + m] for m in ti.static(range(FOUR))]
         intervals = [ti.cast(at[m], ti.i32) for m in ti.static(range(FOUR))]
@@ -228,7 +238,9 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
             right = [vec(0.0) for _ in ti.static(range(_SPAN))]
             share = share_of_first(head[3], block)
             for m in ti.static(range(FOUR)):
-                weights = values(entries, begins[m] + block, at[m] - intervals[m])
+                scratch[slot, m] = values(entries, begins[m] + block, at[m] - intervals[m])
+            for m in ti.static(range(FOUR)):
+                weights = scratch[slot, m]
                 for j in ti.static(range(TAPS)):
                     part = weights[j] * source[m]
                     left[m + TAPS - 1 - j] += part
@@ -298,7 +310,7 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
                     total_slope[m] += by_radius[j] * both
         return total[0], total[1], total[2], total[3], total_slope[0], total_slope[1], total_slope[2], total_slope[3]
 
-    return Fours(alike, add, gather)
+    return Fours(likeness, add, gather)
 
 
 def sides() -> tuple[Any, Any, Any]:

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.row_lists import FOUR, entry_size, row_lists
+from taichi_bokeh.kernels.row_lists import ALIKE, DIFFERENT, FOUR, TAPS, entry_size, row_lists
 from taichi_bokeh.kernels.row_planes import BLOCK_THREADS, HIDDEN_LANES, OPAQUE_LANES, PLANES, plane_of
 
 SEGMENT = 64  # px: the unit in which columns of a row are wanted or not
@@ -56,6 +56,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
     in_fours = not (shaped or hidden or on_gpu)  # the others' code would take long to compile, and a GPU's thread has one
     pixels = ti.types.ndarray(dtype=vec, ndim=2)  # [rows, columns] of sources or sums
     places = ti.types.ndarray(dtype=real, ndim=2)
+    weights = ti.types.ndarray(dtype=ti.types.vector(TAPS, real), ndim=2)  # [tasks, FOUR], of no use afterwards
     numbers = ti.types.ndarray(dtype=real, ndim=1)
     planar = ti.types.ndarray(dtype=real, ndim=3)
     flags = ti.types.ndarray(dtype=ti.i32, ndim=2)
@@ -165,17 +166,36 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         to_above,
         to_below,
         pad,
+        scratch: ti.template(),
+        slot,
     ):
         """Sources begin … end − 1 of row y to the rows `dy` above and below it, or one of them."""
         above, below, width = y - pad - dy, y - pad + dy, whole.shape[1]
         for four in range((end - begin + FOUR - 1) // FOUR):
             k = begin + FOUR * four
-            together = k + FOUR <= end
-            if together:  # apart, as a function would be called on the right of `and` whatever is on its left
-                together = fours.alike(lists, place, y, k, k - pad, dy, width)
-            if together:
-                fours.add(step, whole, lists, entries, sources, place, y, k, k - pad, dy, above, below, to_above, to_below)
-            else:
+            likeness = DIFFERENT
+            if k + FOUR <= end:
+                likeness = fours.likeness(lists, place, y, k, k - pad, dy, width)
+            if likeness == ALIKE:
+                fours.add(
+                    step,
+                    whole,
+                    lists,
+                    entries,
+                    sources,
+                    place,
+                    y,
+                    k,
+                    k - pad,
+                    dy,
+                    above,
+                    below,
+                    to_above,
+                    to_below,
+                    scratch,
+                    slot,
+                )
+            elif likeness == DIFFERENT:
                 for one in range(k, ti.min(k + FOUR, end)):
                     if to_above:
                         add(step, whole, lists, entries, above, one - pad, dy, place[y, one], sources[y, one], 0, width)
@@ -193,6 +213,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         step: pixels,
         whole: pixels,
         sums: planar,
+        scratch: weights,
         height: ti.i32,
         top: ti.i32,
         pad: ti.i32,
@@ -225,7 +246,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                                             stop = ti.min(COLUMNS * (block + 1), sources.shape[1])
                                             add_columns(
                                                 sources, place, lists, entries, step, whole, y, dy, COLUMNS * block, stop,
-                                                to_above, to_below, pad,
+                                                to_above, to_below, pad, scratch, task,
                                             )  # fmt: skip
                     for row in range(first, last):
                         total = vec(0.0)
@@ -335,15 +356,15 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         """What sources begin … end − 1 of row y take back from the rows `dy` above and below it."""
         for four in range((end - begin + FOUR - 1) // FOUR):
             k = begin + FOUR * four
-            together = k + FOUR <= end
-            if together:
-                together = fours.alike(lists, place, y, k, edge + k - pad, dy, d_step.shape[1])
-            if together:
+            likeness = DIFFERENT
+            if k + FOUR <= end:
+                likeness = fours.likeness(lists, place, y, k, edge + k - pad, dy, d_step.shape[1])
+            if likeness == ALIKE:
                 pull_four(
                     sources, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
                     y, k, k - pad, dy, above, below, from_above, from_below, edge,
                 )  # fmt: skip
-            else:
+            elif likeness == DIFFERENT:
                 for one in range(k, ti.min(k + FOUR, end)):
                     for side in range(2):
                         if from_above if side == 0 else from_below:

@@ -12,7 +12,7 @@ from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.disc_table import GAUSS, STEPS_PER_PIXEL, disc_table
 from taichi_bokeh.kernels.hidden_planes import hidden_planes
 from taichi_bokeh.kernels.profile import profile as profile_of
-from taichi_bokeh.kernels.row_lists import TAPS, entry_size
+from taichi_bokeh.kernels.row_lists import FOUR, TAPS, entry_size
 from taichi_bokeh.kernels.row_planes import GROUP, HIDDEN_LANES, LANES, OPAQUE_LANES, PLANES, row_planes
 from taichi_bokeh.kernels.row_table import row_table
 from taichi_bokeh.kernels.row_tiles import row_tiles
@@ -209,7 +209,8 @@ def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, re
     else:
         tall = (kernels.spread_tall, *sources[:4], table.heads, table.entries, step, whole, sums_)
         task = min(_MOST_TALL, max(_LEAST_TALL, -(-height // (2 * _runtime.threads()))))
-        _runtime.launch(*tall, task, sources.top, lists.pad, stride_of(-(-height // task)))
+        scratch = buffers.get("scratch", -(-height // task), FOUR, TAPS)
+        _runtime.launch(*tall, scratch, task, sources.top, lists.pad, stride_of(-(-height // task)))
     return whole
 
 
