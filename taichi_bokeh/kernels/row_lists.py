@@ -115,6 +115,8 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         source,
         first,
         last,
+        scratch: ti.template(),
+        slot,
     ):
         """The source at column x, `dy` rows above `row`, of radius `at`, to the columns first … last − 1."""
         interval = ti.cast(at, ti.i32)
@@ -123,7 +125,8 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         if head[2] > 0 and x - reach < last and x + reach >= first:
             for block in range(head[2]):
                 ends = ends_of(x, head, block)
-                weights = values(entries, head[0] + block, at - interval)
+                scratch[slot, 0] = values(entries, head[0] + block, at - interval)
+                weights = scratch[slot, 0]
                 for j in range(TAPS):
                     part = pick(weights, j) * source
                     left, right = ends[0] - j, ends[1] + j
@@ -356,6 +359,8 @@ def _shaped(lanes: int, dtype: str) -> RowLists:
         source,
         first,
         last,
+        scratch: ti.template(),
+        slot,
     ):
         sign = side(at)
         t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)

@@ -86,6 +86,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         row,
         top,
         pad,
+        scratch: ti.template(),
     ):
         width = whole.shape[1]
         for segment in range(wanted.shape[1]):
@@ -110,7 +111,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                                     if reaches(lists, dy, place[y, k]):
                                         add(
                                             step, whole, lists, entries, row, k - pad, dy, place[y, k], sources[y, k], first,
-                                            last,
+                                            last, scratch, row,
                                         )  # fmt: skip
                 total = vec(0.0)
                 for x in range(first, last):
@@ -134,6 +135,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         step: pixels,
         whole: pixels,
         sums: planar,
+        scratch: weights,
         top: ti.i32,
         pad: ti.i32,
         stride: ti.i32,
@@ -149,7 +151,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
             if way == 0:
                 begin = BLOCK * scattered(turn, blocks, stride)
                 for row in range(begin, ti.min(begin + BLOCK, whole.shape[0])):
-                    spread_row(sources, place, widest, reach, lists, entries, wanted, step, whole, sums, row, top, pad)
+                    spread_row(sources, place, widest, reach, lists, entries, wanted, step, whole, sums, row, top, pad, scratch)
 
     @ti.func
     def add_columns(
@@ -198,9 +200,37 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
             elif likeness == DIFFERENT:
                 for one in range(k, ti.min(k + FOUR, end)):
                     if to_above:
-                        add(step, whole, lists, entries, above, one - pad, dy, place[y, one], sources[y, one], 0, width)
+                        add(
+                            step,
+                            whole,
+                            lists,
+                            entries,
+                            above,
+                            one - pad,
+                            dy,
+                            place[y, one],
+                            sources[y, one],
+                            0,
+                            width,
+                            scratch,
+                            slot,
+                        )
                     if to_below:
-                        add(step, whole, lists, entries, below, one - pad, dy, place[y, one], sources[y, one], 0, width)
+                        add(
+                            step,
+                            whole,
+                            lists,
+                            entries,
+                            below,
+                            one - pad,
+                            dy,
+                            place[y, one],
+                            sources[y, one],
+                            0,
+                            width,
+                            scratch,
+                            slot,
+                        )
 
     @ti.kernel
     def tall(

@@ -203,13 +203,13 @@ def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, re
         return whole
     step = buffers.get("step", height, width, lanes)
     kernels = rows(table.shaped, lanes, dtype_name(step), on_gpu=False)
+    scratch = buffers.get("scratch", height, FOUR, TAPS)
     if kernels.spread_tall is None:
-        spread = (kernels.spread, *sources[:4], table.heads, table.entries, wanted, step, whole, sums_)
+        spread = (kernels.spread, *sources[:4], table.heads, table.entries, wanted, step, whole, sums_, scratch)
         _runtime.launch(*spread, sources.top, lists.pad, stride_of(-(-height // BLOCK)))
     else:
         tall = (kernels.spread_tall, *sources[:4], table.heads, table.entries, step, whole, sums_)
         task = min(_MOST_TALL, max(_LEAST_TALL, -(-height // (2 * _runtime.threads()))))
-        scratch = buffers.get("scratch", -(-height // task), FOUR, TAPS)
         _runtime.launch(*tall, scratch, task, sources.top, lists.pad, stride_of(-(-height // task)))
     return whole
 
