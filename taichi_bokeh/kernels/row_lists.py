@@ -41,7 +41,8 @@ class RowLists(NamedTuple):
 class Fours(NamedTuple):
     """Of sources that are neighbours."""
 
-    likeness: Any  # func: ALIKE if FOUR have lists of one kind, length and first offset, all of it within the row
+    likeness: Any  # func: ALIKE if FOUR have lists of one kind, length and first offset
+    # the others are for rows that hold all that a source may reach
     add: Any  # func: adds them to two rows, as far above them as below, or to one of them
     gather: Any  # func: what a row gives back to all of them, and its derivatives
 
@@ -189,20 +190,19 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
         return ti.select(kind == WEIGHTS and block == 0, real(0.0), real(1.0))
 
     @ti.func
-    def likeness(lists: ti.template(), place: ti.template(), y, k, x, dy, last):
-        """Of sources k … k + FOUR − 1 of row y, at the columns x …, whose rows end at `last`."""
-        heads = [lists[ti.abs(dy), ti.cast(place[y, k + m], ti.i32), 0] for m in ti.static(range(FOUR))]
-        longest = 0
-        for m in ti.static(range(FOUR)):
-            longest = ti.max(longest, heads[m][2])
+    def likeness(lists: ti.template(), place: ti.template(), y, k, dy):
+        """Of sources k … k + FOUR − 1 of row y."""
+        at = [ti.cast(place[y, k + m], ti.i32) for m in ti.static(range(FOUR))]
         result = NOTHING
-        if longest > 0:
+        heads = [lists[ti.abs(dy), at[m], 0] for m in ti.static(range(FOUR))]
+        if ((at[0] ^ at[1]) | (at[0] ^ at[2]) | (at[0] ^ at[3])) == 0:
+            result = ti.select(heads[0][2] > 0, ALIKE, NOTHING)
+        elif ti.max(heads[0][2], heads[1][2], heads[2][2], heads[3][2]) > 0:
             same = True
             for m in ti.static(range(1, FOUR)):
                 for c in ti.static(range(1, 4)):
                     same = same and heads[m][c] == heads[0][c]
-            reach = reach_of(heads[0])
-            result = ti.select(same and x - reach >= 0 and x + FOUR - 1 + reach < last, ALIKE, DIFFERENT)
+            result = ti.select(same, ALIKE, DIFFERENT)
         return result
 
     @ti.func

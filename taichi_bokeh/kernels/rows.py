@@ -168,6 +168,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         to_above,
         to_below,
         pad,
+        edge,
         scratch: ti.template(),
         slot,
     ):
@@ -177,60 +178,19 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
             k = begin + FOUR * four
             likeness = DIFFERENT
             if k + FOUR <= end:
-                likeness = fours.likeness(lists, place, y, k, k - pad, dy, width)
+                likeness = fours.likeness(lists, place, y, k, dy)
             if likeness == ALIKE:
                 fours.add(
-                    step,
-                    whole,
-                    lists,
-                    entries,
-                    sources,
-                    place,
-                    y,
-                    k,
-                    k - pad,
-                    dy,
-                    above,
-                    below,
-                    to_above,
-                    to_below,
-                    scratch,
-                    slot,
-                )
+                    step, whole, lists, entries, sources, place, y, k, edge + k - pad, dy, above, below, to_above, to_below,
+                    scratch, slot,
+                )  # fmt: skip
             elif likeness == DIFFERENT:
                 for one in range(k, ti.min(k + FOUR, end)):
+                    x, at, source = edge + one - pad, place[y, one], sources[y, one]
                     if to_above:
-                        add(
-                            step,
-                            whole,
-                            lists,
-                            entries,
-                            above,
-                            one - pad,
-                            dy,
-                            place[y, one],
-                            sources[y, one],
-                            0,
-                            width,
-                            scratch,
-                            slot,
-                        )
+                        add(step, whole, lists, entries, above, x, dy, at, source, 0, width, scratch, slot)
                     if to_below:
-                        add(
-                            step,
-                            whole,
-                            lists,
-                            entries,
-                            below,
-                            one - pad,
-                            dy,
-                            place[y, one],
-                            sources[y, one],
-                            0,
-                            width,
-                            scratch,
-                            slot,
-                        )
+                        add(step, whole, lists, entries, below, x, dy, at, source, 0, width, scratch, slot)
 
     @ti.kernel
     def tall(
@@ -247,9 +207,13 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         height: ti.i32,
         top: ti.i32,
         pad: ti.i32,
+        edge: ti.i32,
         stride: ti.i32,
     ):
-        """As `spread`, for whole rows, `height` of which are one task: it weighs a source once for two rows."""
+        """As `spread`, for whole rows, `height` of which are one task: it weighs a source once for two rows.
+
+        step, whole [rows, W + 2·edge]: all columns that sources reach, so that none are cut off.
+        """
         ti.loop_config(block_dim=1)
         tasks = (whole.shape[0] + height - 1) // height
         for turn, way in ti.ndrange(tasks, TALL_WAYS):
@@ -276,15 +240,17 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                                             stop = ti.min(COLUMNS * (block + 1), sources.shape[1])
                                             add_columns(
                                                 sources, place, lists, entries, step, whole, y, dy, COLUMNS * block, stop,
-                                                to_above, to_below, pad, scratch, task,
+                                                to_above, to_below, pad, edge, scratch, task,
                                             )  # fmt: skip
                     for row in range(first, last):
                         total = vec(0.0)
-                        for x in range(whole.shape[1]):
-                            total += step[row, x]
+                        for before_first in range(edge):
+                            total += step[row, before_first]
+                        for x in range(sums.shape[2]):
+                            total += step[row, edge + x]
                             for c in ti.static(range(PLANES)):
                                 k = ti.static(plane_of(opaque, c))
-                                sums[c, top + row, x] = whole[row, x][k] + total[k]
+                                sums[c, top + row, x] = whole[row, edge + x][k] + total[k]
 
     @ti.func
     def give_back(sources: ti.template(), total, total_slope, d_sources: ti.template(), d_place: ti.template(), y, k):
@@ -388,7 +354,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
             k = begin + FOUR * four
             likeness = DIFFERENT
             if k + FOUR <= end:
-                likeness = fours.likeness(lists, place, y, k, edge + k - pad, dy, d_step.shape[1])
+                likeness = fours.likeness(lists, place, y, k, dy)
             if likeness == ALIKE:
                 pull_four(
                     sources, place, lists, entries, d_step, d_whole, before, d_sources, d_place,

@@ -151,8 +151,9 @@ def _packed(lists: Lists) -> int:
 def forward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
     """Bands of rows of the picture: their sources P and P·τ_k, padded, and two arrays of the sums of either."""
     height, width = picture.spread.shape
-    sums_, sources = 2 * max(_packed(lists), _hidden(lists)), _packed(lists) + _hidden(lists) + 1
-    return _bands(picture.spread, height, sums_ * width, sources * (width + 2 * lists.pad), 2 * lists.pad)
+    sums_ = 2 * max(_packed(lists) * (width + 4 * lists.pad), _hidden(lists) * width)
+    sources = (_packed(lists) + _hidden(lists) + 1) * (width + 2 * lists.pad)
+    return _bands(picture.spread, height, sums_, sources, 2 * lists.pad)
 
 
 def backward_bands(picture: Picture, lists: Lists) -> Iterator[tuple[int, int]]:
@@ -194,23 +195,24 @@ def _spread(sources: Sources, lists: Lists, wanted: Tensor, buffers: Buffers, re
     """Write the sums of a band to the rows of `result`; without one, return those of P·τ_k, [rows, W, C], where wanted."""
     height, width = (size - 2 * lists.pad for size in sources.place.shape)
     lanes, table = sources.values.shape[2], lists.table
-    whole = buffers.get("whole", height, width, lanes)
-    sums_ = whole.new_empty(1, 1, 1) if result is None else result
-    if on_gpu(whole):
-        kernel = row_tiles(table.shaped, lanes, dtype_name(whole))
+    name, sums_ = dtype_name(sources.values), sources.values.new_empty(1, 1, 1) if result is None else result
+    if on_gpu(sources.values):
+        whole = buffers.get("whole", height, width, lanes)
         arguments = (*sources[:3], table.heads, table.entries, wanted, whole, sums_, height, width, sources.top, lists.pad)
-        _runtime.launch(kernel, *arguments)
+        _runtime.launch(row_tiles(table.shaped, lanes, name), *arguments)
         return whole
-    step = buffers.get("step", height, width, lanes)
-    kernels = rows(table.shaped, lanes, dtype_name(step), on_gpu=False)
+    kernels = rows(table.shaped, lanes, name, on_gpu=False)
+    edge = 0 if kernels.spread_tall is None else 2 * lists.pad + TAPS
+    step, whole = (buffers.get(which, height, width + 2 * edge, lanes) for which in ("step", "whole"))
+    arrays = (*sources[:4], table.heads, table.entries)
     scratch = buffers.get("scratch", height, FOUR, TAPS)
+    outputs = step, whole, sums_, scratch
     if kernels.spread_tall is None:
-        spread = (kernels.spread, *sources[:4], table.heads, table.entries, wanted, step, whole, sums_, scratch)
-        _runtime.launch(*spread, sources.top, lists.pad, stride_of(-(-height // BLOCK)))
+        _runtime.launch(kernels.spread, *arrays, wanted, *outputs, sources.top, lists.pad, stride_of(-(-height // BLOCK)))
     else:
-        tall = (kernels.spread_tall, *sources[:4], table.heads, table.entries, step, whole, sums_)
         task = min(_MOST_TALL, max(_LEAST_TALL, -(-height // (2 * _runtime.threads()))))
-        _runtime.launch(*tall, scratch, task, sources.top, lists.pad, stride_of(-(-height // task)))
+        sizes = task, sources.top, lists.pad, edge
+        _runtime.launch(kernels.spread_tall, *arrays, *outputs, *sizes, stride_of(-(-height // task)))
     return whole
 
 
