@@ -39,10 +39,9 @@ class RowLists(NamedTuple):
 
 
 class Fours(NamedTuple):
-    """Of sources that are neighbours."""
+    """Of sources that are neighbours, for rows that hold all that they reach."""
 
-    likeness: Any  # func: ALIKE if FOUR have lists of one kind, length and first offset
-    # the others are for rows that hold all that a source may reach
+    likeness: Any  # func: whether FOUR have lists of one kind, length and first offset, others, or NOTHING
     add: Any  # func: adds them to two rows, as far above them as below, or to one of them
     gather: Any  # func: what a row gives back to all of them, and its derivatives
 
