@@ -1,6 +1,7 @@
 """Model "scatter" in time linear in the radius: against the exact gather, its own derivative, and across its switches."""
 
 import itertools
+import math
 
 import pytest
 import torch
@@ -130,6 +131,24 @@ def test_bands_of_rows_leave_no_trace(monkeypatch):
     bands, bands_gradients = picture_and_gradients(layers, 30.0, 0.5, algorithm="fast")
     assert torch.equal(whole, bands)
     for ours, theirs in zip(bands_gradients[:3], whole_gradients[:3], strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("largest_px", [61.2, 61.5])
+def test_what_memory_held_before_does_not_matter(largest_px, monkeypatch):
+    """Lists are padded to whole blocks, and so reach a little beyond the discs, to sources whose hidden planes are not made."""
+    noise = random_layers(count=1, height=12, width=320)
+    disparity = torch.full_like(noise.disparity, 1.5)
+    disparity[..., 192:210] = 0.5 + 1e-3 * noise.disparity[..., 192:210]
+    layers = tb.Layers(noise.rgb, noise.alpha, disparity)
+    clean = picture_and_gradients(layers, largest_px, 0.5, algorithm="fast")
+    get = _rows.Buffers.get
+    monkeypatch.setattr(
+        _rows.Buffers, "get", lambda *key, dtype=None: get(*key, dtype=dtype).fill_(math.nan if dtype is None else 9)
+    )
+    dirty = picture_and_gradients(layers, largest_px, 0.5, algorithm="fast")
+    assert torch.equal(clean[0], dirty[0])
+    for ours, theirs in zip(clean[1], dirty[1], strict=True):
         assert torch.equal(ours, theirs)
 
 

@@ -240,7 +240,7 @@ def in_focus_of(picture: Picture, lists: Lists) -> InFocus | None:
     wanted = _segments(height, width, picture.spread.device)
     kernels = separable_occlusion(lists.table.shaped, dtype_name(picture.spread), on_gpu(picture.spread))
     _runtime.launch(kernels.wanted, picture.in_focus, wanted)
-    around = -(-lists.pad // SEGMENT)
+    around = -(-(lists.pad + TAPS) // SEGMENT)  # lists are padded to whole blocks
     rows_ = torch.nn.functional.pad(wanted.float().T[:, None], (2 * lists.pad,) * 2)
     rows_ = torch.nn.functional.max_pool1d(rows_, 2 * lists.pad + 1, 1)
     near = torch.nn.functional.max_pool1d(rows_.permute(2, 1, 0), 2 * around + 1, 1, around)
