@@ -14,9 +14,10 @@ from taichi_bokeh.apps.batch_job import RECORDS, Job, Outcome, run_job
 from taichi_bokeh.apps.batch_list import Item, read_items
 from taichi_bokeh.apps.batch_processes import run_in_processes
 from taichi_bokeh.apps.camera import aperture_of, check_camera
-from taichi_bokeh.apps.common import Say, progress_bar, speaker
+from taichi_bokeh.apps.common import Say, speaker
 from taichi_bokeh.apps.device import device_of
 from taichi_bokeh.apps.layer_cache import check_cache
+from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.rendering import check_rendering
 from taichi_bokeh.apps.scene import stages_of
 from taichi_bokeh.io import write_atomically

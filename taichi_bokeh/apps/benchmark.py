@@ -5,7 +5,9 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from taichi_bokeh.apps.common import Say, progress_bar, speaker
+from taichi_bokeh.apps.common import Say, speaker
+from taichi_bokeh.apps.progress import progress_bar
+from taichi_bokeh.apps.terminal import print_result
 from taichi_bokeh.benchmark import methods, report, runner, tables
 from taichi_bokeh.benchmark.results import Summary, load_all, summarise
 from taichi_bokeh.benchmark.runner import Benchmark
@@ -28,7 +30,7 @@ def benchmark(arguments: Namespace) -> None:
     if arguments.merge or arguments.report_only or arguments.list_methods:
         _refuse_options_of_a_run(arguments)
     if arguments.list_methods:
-        _list_methods(say)
+        _list_methods()
         return
     if arguments.out is None:
         raise ValueError("--out DIR is missing: the folder of the results")
@@ -107,13 +109,12 @@ def _existing(option: str, folder: Path) -> Path:
     return folder.absolute()
 
 
-def _list_methods(say: Say) -> None:
+def _list_methods() -> None:
     listed = methods.build(methods.DEFAULT, {})
     width = max(len(method.name) for method in listed) + 2
-    for method in listed:
-        say(f"{method.name:{width}}{method.title}")
+    lines = [f"{method.name:{width}}{method.title}\n" for method in listed]
     families = [name for name in methods.names() if name.endswith("-N")]
-    say(f"also with other numbers N: {', '.join(families)}")
+    print_result("".join(lines) + f"also with other numbers N: {', '.join(families)}\n")
 
 
 def _print_summary(summaries: Sequence[Summary]) -> None:

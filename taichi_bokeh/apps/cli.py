@@ -1,10 +1,11 @@
 """The command ``taichi-bokeh``: arguments in, exit code out. What a command needs is imported when it runs."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from taichi_bokeh._version import __version__
 from taichi_bokeh.apps.arguments import (
@@ -23,6 +24,7 @@ from taichi_bokeh.apps.inspect_file import add_inspect
 from taichi_bokeh.apps.preview_arguments import add_preview
 from taichi_bokeh.apps.render_arguments import add_lens, add_render
 from taichi_bokeh.apps.render_batch import add_render_batch
+from taichi_bokeh.apps.terminal import any_terminal, print_result
 
 _PROG = "taichi-bokeh"
 
@@ -31,9 +33,23 @@ class _UsageError(ValueError):
     """The arguments are wrong."""
 
 
+#: How numbers, ranges and lists of them begin that begin with a minus: -1, -.5, -1:0, -5,-5,20,20, -inf; no option does.
+_NEGATIVE = re.compile(r"-(?:\.?[0-9]|inf|nan)", re.IGNORECASE)
+
+
 class _Parser(argparse.ArgumentParser):
+    """One that takes every word that begins as a negative number does for a value, and prints on any terminal."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._negative_number_matcher = _NEGATIVE
+
     def error(self, message: str) -> NoReturn:
         raise _UsageError(f"{message} (try {self.prog} --help)")
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:  # help or the version: `error` has the rest
+            print_result(message)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -43,9 +59,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: the arguments without the program's name; default: those of the process.
 
     Returns:
-        0 when it worked; 1 when it did its work but some of it failed, as told (render-batch); 2, with one line on stderr,
-        when an argument or a file is not as it must be; 130 after Ctrl-C.
+        0 when it worked, whether or not what it said could be printed; 1 when it did its work but some of it failed, as told
+        (render-batch); 2, with one line on stderr, when an argument or a file is not as it must be, or what was asked for is
+        text (inspect, --help) and the disk behind stdout is full; 130 after Ctrl-C.
     """
+    with any_terminal():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = _parser().parse_args(argv)
         module, _, command = arguments.run.partition(":")

@@ -1,9 +1,8 @@
-"""What the commands share: progress, and the files of layers."""
+"""What the commands share: lines to stdout, and the files of layers."""
 
 import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,33 +25,6 @@ def speaker(quiet: bool) -> Say:
             sys.stdout.flush()
 
     return say
-
-
-@contextmanager
-def progress_bar(
-    title: str, quiet: bool, unit: str = "", per_step: float = 1.0, speed_over_s: float = 30.0
-) -> Iterator[Callable[[int, int], None] | None]:
-    """A callback (done, total) that moves a bar on stderr; None where that is no terminal.
-
-    With a `unit`, of which every step done makes `per_step`, the bar also shows how many are made in a second. The time left
-    follows from the speed over the last `speed_over_s` seconds, which must hold some steps.
-    """
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, ProgressColumn, Task
-    from rich.text import Text
-
-    class Rate(ProgressColumn):
-        def render(self, task: Task) -> Text:
-            return Text("" if task.speed is None else f"{task.speed * per_step:.3g} {unit}/s")
-
-    columns = (*Progress.get_default_columns(), *([Rate()] if unit else []))
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, speed_estimate_period=speed_over_s) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def largest_radius_px(layers: Layers, blur: float, focus: float) -> float:

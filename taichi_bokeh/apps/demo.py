@@ -11,12 +11,12 @@ from taichi_bokeh.apps.common import (
     check_folder,
     largest_radius_px,
     layer_files,
-    progress_bar,
     speaker,
     to_picture,
     write_layers,
 )
 from taichi_bokeh.apps.demo_photo import demo_photo
+from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.scene import disparity_at
 from taichi_bokeh.io import srgb_decode, write_image
 from taichi_bokeh.layers import Layers

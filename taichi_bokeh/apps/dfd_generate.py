@@ -78,7 +78,8 @@ def generate_command(arguments: Namespace) -> None:
         ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
         KeyboardInterrupt: with what was done, and how to go on.
     """
-    from taichi_bokeh.apps.common import progress_bar, speaker
+    from taichi_bokeh.apps.common import speaker
+    from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.generate import count, generate
 
     say = speaker(arguments.quiet)

@@ -1,13 +1,13 @@
 """``taichi-bokeh dfd table``: the whole comparison of defocus layers, from scenes to tables, plots and pictures."""
 
 import argparse
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from taichi_bokeh.apps.arguments import whole, whole_from_0
+from taichi_bokeh.apps.terminal import print_result
 
 if TYPE_CHECKING:
     from taichi_bokeh.apps.common import Say
@@ -86,11 +86,12 @@ def table_command(arguments: Namespace) -> None:
         ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
         KeyboardInterrupt: with what was done, and how to go on.
     """
-    from taichi_bokeh.apps.common import check_folder, progress_bar, speaker
+    from taichi_bokeh.apps.common import check_folder, speaker
+    from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.comparison import METHODS, CompareSettings, compare, methods_named, open_folder
 
     if arguments.list_methods:
-        sys.stdout.writelines(f"{method.name:20} {method.title}\n" for method in METHODS.values())
+        print_result("".join(f"{method.name:20} {method.title}\n" for method in METHODS.values()))
         return
     if arguments.out is None:
         raise ValueError("--out is missing; give the folder of the comparison")
@@ -138,7 +139,7 @@ def _networks(arguments: Namespace, folder: Path, say: "Say") -> "list[Entrant]"
         return []
     import torch
 
-    from taichi_bokeh.apps.common import progress_bar
+    from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.comparison import Entrant, network_title
     from taichi_bokeh.dfd.losses import Objective
     from taichi_bokeh.dfd.named_layers import layer_named
@@ -177,7 +178,7 @@ def _shown(progress: "Callable[[int, int], None] | None", steps: int) -> "Callab
 
 def _generated(arguments: Namespace, folder: Path, count: int, rays: int, seed_after: int, title: str) -> "DefocusDataset":
     """Make the scenes that are not there yet, of each plane in focus a folder of them."""
-    from taichi_bokeh.apps.common import progress_bar
+    from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.dataset import DefocusDataset, files_of
     from taichi_bokeh.dfd.generate import GenerateSettings, generate
     from taichi_bokeh.dfd.scenes import DefocusSceneSettings

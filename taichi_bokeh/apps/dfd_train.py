@@ -124,8 +124,9 @@ def train_command(arguments: Namespace) -> None:
     from taichi_bokeh.dfd.distributed import one_gpu_a_process
 
     one_gpu_a_process()
-    from taichi_bokeh.apps.common import progress_bar, speaker
+    from taichi_bokeh.apps.common import speaker
     from taichi_bokeh.apps.interrupt import deferred_interrupt
+    from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.train import train
     from taichi_bokeh.dfd.train_settings import Work
 
@@ -194,7 +195,7 @@ def eval_command(arguments: Namespace) -> None:
 
 def _evaluations(arguments: Namespace, dataset: "DefocusDataset") -> "list[Evaluation]":
     from taichi_bokeh.apps.camera import aperture_of
-    from taichi_bokeh.apps.common import progress_bar
+    from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.checkpoint import load_weights
     from taichi_bokeh.dfd.evaluate import Estimator, Reblur, evaluate
     from taichi_bokeh.dfd.sweep import sweep
@@ -241,7 +242,7 @@ def _settings(arguments: Namespace) -> "TrainSettings":
 
 
 def _dataset(arguments: Namespace, split: Any) -> "DefocusDataset":
-    from taichi_bokeh.apps.common import progress_bar
+    from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.dataset import DefocusDataset
 
     dataset = DefocusDataset(arguments.data, split, on_error="skip" if arguments.skip_damaged else "raise")

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh.apps.arguments import Pull
 from taichi_bokeh.apps.camera import focus_of, thin_lens_of
-from taichi_bokeh.apps.common import Say, largest_radius_px, progress_bar, speaker, to_image
+from taichi_bokeh.apps.common import Say, largest_radius_px, speaker, to_image
 from taichi_bokeh.apps.footage import Footage, footage_of, is_footage
 from taichi_bokeh.apps.frames_out import check_frames, frame_writer, is_frames
 from taichi_bokeh.apps.layer_cache import Scene, read_scene
+from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.rendering import cells_of, render_layers, with_highlights, with_near_and_far
 from taichi_bokeh.apps.scene import read_photo, stages_of
 from taichi_bokeh.apps.sequence_cuts import choose_for_all

@@ -1,10 +1,11 @@
 """``taichi-bokeh inspect``: what a picture or depth file holds, and how it will be read."""
 
 import argparse
-import sys
 from argparse import Namespace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+
+from taichi_bokeh.apps.terminal import print_result
 
 if TYPE_CHECKING:
     from taichi_bokeh.io import DepthDescription
@@ -39,13 +40,13 @@ def inspect_files(arguments: Namespace) -> None:
     """Run the command; see ``taichi-bokeh inspect --help``.
 
     Raises:
-        ValueError, OSError: what is wrong with a file, in one line.
+        ValueError, OSError: what is wrong with a file, or that the disk behind stdout is full, in one line.
     """
     from taichi_bokeh.io import describe_depth
 
     for i, path in enumerate(arguments.files):
         text = "\n".join(_lines(path, describe_depth(path)))
-        sys.stdout.write("\n" * (i > 0) + text + "\n")
+        print_result("\n" * (i > 0) + text + "\n")
 
 
 def _lines(path: str, found: "DepthDescription") -> list[str]:

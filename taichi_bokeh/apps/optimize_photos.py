@@ -2,10 +2,7 @@
 
 import hashlib
 import itertools
-import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,9 +13,10 @@ from numpy.typing import NDArray
 
 from taichi_bokeh.apps.camera import aperture_of
 from taichi_bokeh.apps.checkpoint import check_checkpoint
-from taichi_bokeh.apps.common import Say, check_folder, layer_files, progress_bar, speaker, write_layers
+from taichi_bokeh.apps.common import Say, check_folder, layer_files, speaker, write_layers
 from taichi_bokeh.apps.device import device_of
 from taichi_bokeh.apps.optimize_checkpoint import OptimizeCheckpoint, Saved
+from taichi_bokeh.apps.progress import progress_bar, progress_with_note
 from taichi_bokeh.dfd.defocus import DefocusLayer
 from taichi_bokeh.dfd.evaluation_files import heat
 from taichi_bokeh.dfd.lens_search import is_point_mirror, observe
@@ -213,13 +211,14 @@ def _optimize(work: Optimization, checkpoint: OptimizeCheckpoint | None, argumen
     steps = work.settings.steps
     saved = None if checkpoint is None else _snapshot(work)
     try:
-        with _bar(arguments.quiet, work.done, steps) as show:
+        with progress_with_note("optimising", arguments.quiet, _SPEED_OVER_S) as show:
+            show(work.done, steps, "")
             while work.done < steps:
                 loss = work.step()
                 if checkpoint is not None:
                     saved = _snapshot(work)  # a step in which Ctrl-C comes may be half done
                     checkpoint.save_if_due(saved)
-                show(work.done, loss)
+                show(work.done, steps, f"loss {loss:.5f}")
                 if work.done * _LINES // steps > (work.done - 1) * _LINES // steps:
                     say(f"step {work.done} of {steps}: loss {loss:.5f}")
         found = work.result()
@@ -274,18 +273,3 @@ def _plane(maps: torch.Tensor) -> NDArray[np.float32]:
     """[1, 1, H, W] → [H, W]."""
     plane: NDArray[np.float32] = maps[0, 0].cpu().numpy()
     return plane
-
-
-@contextmanager
-def _bar(quiet: bool, done: int, steps: int) -> Iterator[Callable[[int, float], None]]:
-    """What shows the steps done, the loss and the time left on the terminal; does nothing where there is none."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda done, loss: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, TextColumn
-
-    columns = (*Progress.get_default_columns(), TextColumn("{task.fields[loss]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True, speed_estimate_period=_SPEED_OVER_S) as bar:
-        task = bar.add_task("optimising", total=steps, completed=done, loss="")
-        yield lambda done, loss: bar.update(task, completed=done, loss=f"loss {loss:.5f}")

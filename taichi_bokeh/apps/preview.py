@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taichi_bokeh.apps.common import Say, progress_bar, speaker
+from taichi_bokeh.apps.common import Say, speaker
 from taichi_bokeh.apps.demo_photo import demo_photo
 from taichi_bokeh.apps.preview_arguments import scene_words
+from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.scene import Photo, read_photo, split, stages_of
 from taichi_bokeh.io import read_disparity, read_image, write_atomically, write_image
 from taichi_bokeh.io.images import check_format

@@ -3,10 +3,11 @@
 from argparse import Namespace
 
 from taichi_bokeh.apps.camera import aperture_of, check_camera, focus_of, thin_lens_of
-from taichi_bokeh.apps.common import Say, largest_radius_px, progress_bar, speaker
+from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
 from taichi_bokeh.apps.focus_map import check_focus_map, write_focus_map
 from taichi_bokeh.apps.focus_pull import is_series, refuse_options_of_a_series, render_series
 from taichi_bokeh.apps.layer_cache import check_cache, read_scene
+from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.rendering import (
     cells_of,
     check_rendering,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from taichi_bokeh.apps.camera import aperture_of, check_camera, focus_of, lens_of
 from taichi_bokeh.apps.checkpoint import Checkpoint, check_checkpoint
-from taichi_bokeh.apps.common import Say, largest_radius_px, progress_bar, speaker
+from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
+from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.scene import check_before_work, read_photo, split, stages_of, write_result
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.trace import Lens, TraceState, trace_progressively
