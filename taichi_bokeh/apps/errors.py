@@ -1,6 +1,9 @@
 """An error as the one line that the command line prints of it. Imports nothing that is slow."""
 
 import os
+import re
+
+_NOT_TO_BE_REPLACED = re.compile(r"overwriting was not asked for|(?:give )?overwrite=True(?: replaces it)?")  # to Python
 
 
 def one_line(error: Exception) -> str:
@@ -11,4 +14,5 @@ def one_line(error: Exception) -> str:
         return "not enough memory for a picture of this size"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{os.fspath(error.filename)}: {error.strerror}"
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    return _NOT_TO_BE_REPLACED.sub("--overwrite replaces it", text) if isinstance(error, FileExistsError) else text

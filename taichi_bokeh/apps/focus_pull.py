@@ -55,8 +55,8 @@ def render_series(arguments: Namespace, aperture: Aperture, say: Say) -> None:
         ValueError, OSError: what is wrong with an argument or a file, in one line.
         KeyboardInterrupt: with what was done.
     """
-    for name in ("save_layers", "show_focus"):
-        if getattr(arguments, name) is not None:
+    for name in ("save_layers", "show_focus", "explain"):
+        if getattr(arguments, name) not in (None, False):
             raise ValueError(f"--{name.replace('_', '-')} is for one picture, and this is a series of them")
     if arguments.fps is not None and not is_video(arguments.output):
         raise ValueError(f"--fps is for a video: -o {arguments.output} has no frame rate")

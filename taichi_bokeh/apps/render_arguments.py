@@ -64,6 +64,7 @@ def add_render(commands: Any) -> None:
     frames.add_argument("--fps", metavar="F", type=frame_rate, help="of a video: 25, 30000/1001 … (the input's, else 25)")
     add_output(render)
     render.add_argument("--show-focus", metavar="FILE", help="also write a picture of what is sharp, what nearer, what farther")
+    render.add_argument("--explain", action="store_true", help="also say how each layer is computed, and why so")
     add_cache(render)
 
 

@@ -38,11 +38,11 @@ def render_photo(arguments: Namespace) -> None:
         refuse_options_of_a_series(arguments)
         check_before_work(arguments)
         check_focus_map(arguments)
-        render_one(arguments, aperture, say)
+        render_one(arguments, aperture, say, explains=arguments.explain)
 
 
-def render_one(arguments: Namespace, aperture: Aperture, say: Say) -> None:
-    """Render one photograph whose arguments have been checked.
+def render_one(arguments: Namespace, aperture: Aperture, say: Say, *, explains: bool = False) -> None:
+    """Render one photograph whose arguments have been checked; if it is to be explained, say by which algorithms.
 
     Raises:
         ValueError, OSError: what is wrong with a file, in one line.
@@ -56,8 +56,8 @@ def render_one(arguments: Namespace, aperture: Aperture, say: Say) -> None:
     radius_px = largest_radius_px(seen, float(lens.blur), focus)
     with_cells = "" if cells is None else f" with {cells} cells"
     say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px, model: {arguments.model}{with_cells}")
-    if cells is None:
-        say(str(explain(seen, lens, **model_options(arguments, cells))).partition("\n")[2])
+    if explains:
+        say(str(explain(seen, lens, **model_options(arguments, cells))))
     with progress_bar("rendering", arguments.quiet) as progress:
         image = render_layers(seen, lens, arguments, cells, progress, coverage)
     write_result(layers, coverage, image, arguments, say)

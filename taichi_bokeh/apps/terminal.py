@@ -18,7 +18,8 @@ import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-_LOOK_ALIKES = {"…": "...", "×": "x", "−": "-", "–": "-", "—": "-", "→": "->"}
+_LOOK_ALIKES = {"…": "...", "×": "x", "−": "-", "–": "-", "—": "-", "→": "->", "·": "*"}
+_LOOK_ALIKES |= {"≥": ">=", "≤": "<=", "±": "+-"}
 _BARS = dict.fromkeys("▏▎▍", "|") | dict.fromkeys("▌▋▊▉█", "#")
 _ESCAPED_BYTES = range(0xDC80, 0xDD00)  # how Python writes the bytes of a file name that is not text
 _NOBODY_READS = (errno.EPIPE, errno.EBADF, errno.EINVAL)  # the last is what Windows says of a pipe without a reader

@@ -105,6 +105,8 @@ def check_frames(folder: Path, steps: Sequence[Step], overwrite: bool) -> None:
         for path in (folder / FINAL, *(frame_path(folder, number) for number in range(len(steps) + 1))):
             check_output(path, overwrite)
     for step in steps:
+        if step.kind == "save" and Path(step.value).is_file():
+            raise FileExistsError(f"{step.value} exists already, and is kept: the action save writes new files only")
         if step.kind == "save":
             check_output(step.value)
 
