@@ -8,6 +8,8 @@ from fractions import Fraction
 from typing import Any, Literal, NamedTuple
 
 BLUR_HELP = "strength of the blur: the radius of the blur disc in pixels, per unit of disparity"
+_LARGEST = 3.4e38  # of what float32 holds
+_RATE = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?(?:/[0-9]{1,9})?")  # as a Fraction 1e999999 takes minutes
 
 
 class Pull(NamedTuple):
@@ -108,13 +110,15 @@ def add_bits(output: argparse._ArgumentGroup) -> None:
 
 
 def finite(text: str) -> float:
-    """A number."""
+    """A number that float32 can hold."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    if abs(value) > _LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is too large: numbers go up to {_LARGEST:g}")
     return value
 
 
@@ -215,7 +219,7 @@ def below_white(text: str) -> float:
 def frame_rate(text: str) -> Fraction:
     """Frames a second: a number above 0, or a fraction."""
     try:
-        value = Fraction(text).limit_denominator(1001000)
+        value = Fraction(text).limit_denominator(1001000) if _RATE.fullmatch(text) else Fraction(0)
     except (ValueError, ZeroDivisionError):
         value = Fraction(0)
     if not 0 < value <= 1000:

@@ -98,6 +98,13 @@ def lens_of(arguments: Namespace, aperture: Aperture, focus: float, image_width:
     """
     if arguments.blur is not None:
         return ThinLens(arguments.blur, focus, aperture)
+    try:
+        return _real_lens(arguments, aperture, focus, image_width)
+    except ArithmeticError:
+        raise ValueError("the camera cannot be computed: one of its numbers is far too large or too small") from None
+
+
+def _real_lens(arguments: Namespace, aperture: Aperture, focus: float, image_width: int) -> ThinLens | BiconvexLens:
     focal_length_m, sensor_width_m = (value * _M_PER_MM for value in (arguments.focal_length, arguments.sensor_width))
     if arguments.lens == "thin":
         return ThinLens.from_camera(focal_length_m, arguments.f_number, 1 / focus, sensor_width_m, image_width, aperture)

@@ -19,7 +19,7 @@ from taichi_bokeh.apps.arguments import (
     whole_from_0,
 )
 from taichi_bokeh.apps.dfd import add_dfd
-from taichi_bokeh.apps.errors import one_line
+from taichi_bokeh.apps.errors import is_out_of_memory, one_line
 from taichi_bokeh.apps.inspect_file import add_inspect
 from taichi_bokeh.apps.preview_arguments import add_preview
 from taichi_bokeh.apps.render_arguments import add_lens, add_render
@@ -75,7 +75,9 @@ def _run(argv: Sequence[str] | None) -> int:
     except KeyboardInterrupt as interruption:
         sys.stderr.write(": ".join(filter(None, (_PROG, "interrupted", str(interruption)))) + "\n")
         return 130
-    except (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError) as error:
+    except (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not is_out_of_memory(error):
+            raise
         sys.stderr.write(f"{_PROG}: error: {one_line(error)}\n")
         return 2
 

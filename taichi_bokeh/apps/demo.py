@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.common import (
     check_folder,
     largest_radius_px,
@@ -20,6 +21,7 @@ from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.scene import disparity_at
 from taichi_bokeh.io import srgb_decode, write_image
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo import fill_holes, to_layers
 from taichi_bokeh.render import render
@@ -46,6 +48,9 @@ def demo(arguments: Namespace) -> None:
     say(f"photograph: {width}×{height} pixels, disparity unmeasured at {np.isnan(disparity).mean():.1%} of them")
     say("disparity divided by its maximum, so that the nearest point has disparity 1")
     disparity = fill_holes(disparity, rgb)
+    for xy in _FOCI.values():
+        span = float(np.abs(disparity - disparity_at(disparity, *xy)).max())
+        check_blur(arguments, Work("subaperture", width, height, Aperture()), arguments.blur, span)
     layers = to_layers(rgb, disparity, layers=_LAYERS)
     images = {name: _focused_at(layers, disparity, xy, arguments, name) for name, xy in _FOCI.items()}
     folder.mkdir(exist_ok=True)

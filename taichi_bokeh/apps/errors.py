@@ -10,9 +10,14 @@ def one_line(error: Exception) -> str:
     """What went wrong, for the user."""
     if isinstance(error, ModuleNotFoundError):
         return f"this command needs the package {error.name} (pip install 'taichi-bokeh[photo]')"
-    if isinstance(error, MemoryError):
-        return "not enough memory for a picture of this size"
+    if is_out_of_memory(error):
+        return "not enough memory for a picture of this size, or for so large a blur"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{os.fspath(error.filename)}: {error.strerror}"
     text = " ".join(str(error).split())
     return _NOT_TO_BE_REPLACED.sub("--overwrite replaces it", text) if isinstance(error, FileExistsError) else text
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was not enough memory; torch says so by a RuntimeError."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate" in str(error))

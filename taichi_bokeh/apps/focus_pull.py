@@ -5,20 +5,26 @@ from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from taichi_bokeh.apps.arguments import Pull
+from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.camera import focus_of, thin_lens_of
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker, to_image
 from taichi_bokeh.apps.footage import Footage, footage_of, is_footage
 from taichi_bokeh.apps.frames_out import check_frames, frame_writer, is_frames
 from taichi_bokeh.apps.layer_cache import Scene, read_scene
 from taichi_bokeh.apps.progress import progress_bar
-from taichi_bokeh.apps.rendering import cells_of, render_layers, with_highlights, with_near_and_far
+from taichi_bokeh.apps.rendering import cells_of, render_layers, span_of, with_highlights, with_near_and_far
 from taichi_bokeh.apps.scene import read_photo, stages_of
 from taichi_bokeh.apps.sequence_cuts import choose_for_all
 from taichi_bokeh.apps.video import is_video
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
+
+Array = NDArray[np.float32]
 
 _PULLED = ("blur", "f_number", "focus", "focus_distance", "focus_at", "focus_box")
 _FPS = Fraction(25)
@@ -96,9 +102,13 @@ def _render_pull(arguments: Namespace, aperture: Aperture, say: Say) -> None:
     if count is None or count < 2:
         raise ValueError(f"{pulled[0]} is a pull: give --frames N as well, the number of pictures, from 2 up")
     check_frames(arguments.output, count, arguments.bits, arguments.overwrite)
-    layers, disparity, coverage = read_scene(arguments, say)
-    ends = _ends(arguments, disparity, disparity)
     parts = [eased(index / (count - 1), arguments.ease) for index in range(count)]
+
+    def check(disparity: Array) -> None:
+        _check_blur(arguments, aperture, disparity, _ends(arguments, disparity, disparity), parts)
+
+    layers, disparity, coverage = read_scene(arguments, say, check)
+    ends = _ends(arguments, disparity, disparity)
     lenses = [lens_at(arguments, aperture, ends, disparity.shape[1], t) for t in parts]
     layers = with_highlights(layers, arguments)
     cells, radius_px = None, 0.0
@@ -112,6 +122,14 @@ def _render_pull(arguments: Namespace, aperture: Aperture, say: Say) -> None:
         render_layers(seen, lens, arguments, cells, coverage=coverage) for seen, lens in _seen(layers, lenses, arguments)
     )
     _write(pictures, count, _FPS, arguments, say)
+
+
+def _check_blur(arguments: Namespace, aperture: Aperture, disparity: Array, ends: Ends, parts: list[float]) -> None:
+    """Refuse a pull whose blur is too large at any of these parts of its way."""
+    work = Work.of(arguments, aperture, disparity.shape[1], disparity.shape[0])
+    for t in parts:
+        lens = lens_at(arguments, aperture, ends, disparity.shape[1], t)
+        check_blur(arguments, work, float(lens.blur), span_of(disparity, float(lens.focus), arguments))
 
 
 def _seen(layers: Layers, lenses: list[ThinLens], arguments: Namespace) -> Iterator[tuple[Layers, ThinLens]]:
@@ -133,7 +151,7 @@ def _render_footage(arguments: Namespace, aperture: Aperture, say: Say) -> None:
         raise ValueError("--ease is for a pull, but nothing moves: give --focus A:B or the like")
     footage = footage_of(arguments)
     check_frames(arguments.output, footage.count, arguments.bits, arguments.overwrite)
-    ends, cuts = _survey(footage)
+    ends, cuts = _survey(footage, aperture)
     say(f"pictures: {footage.count}, in focus: disparity {ends.start:.4g} to {ends.end:.4g}, model: {arguments.model}")
     pictures = (
         _picture(scene, lens_at(arguments, aperture, ends, scene.layers.width, t), arguments)
@@ -153,12 +171,18 @@ def _picture(scene: Scene, lens: ThinLens, arguments: Namespace) -> Any:
     return render_layers(seen, lens, arguments, cells_of(seen, lens, arguments), coverage=scene.coverage)
 
 
-def _survey(footage: Footage) -> tuple[Ends, tuple[float, ...]]:
-    """The foci, looked up in the first picture and the last, and the cuts between layers, chosen from some."""
+def _survey(footage: Footage, aperture: Aperture) -> tuple[Ends, tuple[float, ...]]:
+    """The foci, looked up in the first picture and the last, and the cuts between layers, chosen from some.
+
+    Raises:
+        ValueError: with one of these, the blur is too large.
+    """
     last = footage.count - 1
     looked_at = {round(part * last / (_LOOKED_AT - 1)) for part in range(_LOOKED_AT)}
     photos = [read_photo(one, speaker(quiet=True)) for index, one in enumerate(footage.pictures()) if index in looked_at]
     ends = _ends(footage.arguments, photos[0].disparity, photos[-1].disparity)
+    for photo in photos:
+        _check_blur(footage.arguments, aperture, photo.disparity, ends, [0.0, 1.0])
     return ends, choose_for_all(photos, footage.arguments)
 
 

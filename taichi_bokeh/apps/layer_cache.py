@@ -4,6 +4,7 @@ import hashlib
 import zipfile
 import zlib
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from taichi_bokeh.io.output import whole_file
 from taichi_bokeh.layers import Layers
 
 Array = NDArray[np.float32]
+Check = Callable[[Array], None]
 
 _DAMAGED = (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _ENTRIES, _COVERAGE = ("rgb", "alpha", "disparity", "map"), "coverage"
@@ -68,17 +70,22 @@ def check_cache(arguments: Namespace) -> None:
         raise FileNotFoundError(f"{folder} cannot be made: there is no folder {folder.parent}")
 
 
-def read_scene(arguments: Namespace, say: Say) -> Scene:
+def read_scene(arguments: Namespace, say: Say, check: Check = lambda _: None) -> Scene:
     """Read the photograph and split it into layers; with --cache, only if it has not been done before.
 
     What is kept is found by the content of the input files, the options, and the code that makes layers. An entry that is
     damaged is made again.
 
+    Args:
+        arguments: of the command.
+        say: prints a line.
+        check: is given the disparity [H, W] before it is split, and raises where it could not be rendered.
+
     Raises:
         ValueError, OSError: what is wrong with a file, in one line.
     """
     if arguments.cache is None:
-        return _made(arguments, say)
+        return _made(arguments, say, check)
     folder = Path(arguments.cache)
     path = folder / f"{_key(arguments)}.npz"
     scene = _load(path) if path.exists() else None
@@ -86,15 +93,17 @@ def read_scene(arguments: Namespace, say: Say) -> Scene:
         say(f"layers from {path}")
         if scene.coverage is not None:
             require_room_for_alpha(arguments)
+        check(scene.disparity)
         return scene
-    scene = _made(arguments, say)
+    scene = _made(arguments, say, check)
     folder.mkdir(exist_ok=True)
     _save(path, scene)
     return scene
 
 
-def _made(arguments: Namespace, say: Say) -> Scene:
+def _made(arguments: Namespace, say: Say, check: Check) -> Scene:
     photo = read_photo(arguments, say)
+    check(photo.disparity)
     if photo.coverage is not None:
         require_room_for_alpha(arguments)
     cuts = getattr(arguments, "cuts", None)  # of a picture of a sequence

@@ -2,6 +2,10 @@
 
 from argparse import Namespace
 
+import numpy as np
+from numpy.typing import NDArray
+
+from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.camera import aperture_of, check_camera, focus_of, thin_lens_of
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
 from taichi_bokeh.apps.focus_map import check_focus_map, write_focus_map
@@ -13,6 +17,7 @@ from taichi_bokeh.apps.rendering import (
     check_rendering,
     model_options,
     render_layers,
+    span_of,
     with_highlights,
     with_near_and_far,
 )
@@ -47,7 +52,14 @@ def render_one(arguments: Namespace, aperture: Aperture, say: Say, *, explains: 
     Raises:
         ValueError, OSError: what is wrong with a file, in one line.
     """
-    layers, disparity, coverage = read_scene(arguments, say)
+
+    def check(disparity: NDArray[np.float32]) -> None:
+        focus = focus_of(arguments, disparity)
+        lens = thin_lens_of(arguments, aperture, focus, disparity.shape[1])
+        work = Work.of(arguments, aperture, disparity.shape[1], disparity.shape[0])
+        check_blur(arguments, work, float(lens.blur), span_of(disparity, focus, arguments))
+
+    layers, disparity, coverage = read_scene(arguments, say, check)
     focus = focus_of(arguments, disparity)
     say(f"disparity: {disparity.min():.4g} to {disparity.max():.4g}, in focus: {focus:.4g}")
     lens = thin_lens_of(arguments, aperture, focus, disparity.shape[1])

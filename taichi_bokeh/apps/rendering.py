@@ -4,6 +4,9 @@ from argparse import Namespace
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh._subaperture import DEFAULT_CELLS, MOST_CELLS, cells_for
@@ -47,6 +50,12 @@ def with_near_and_far(layers: Layers, focus: float, arguments: Namespace) -> Lay
 def nearer_and_farther(disparity: Tensor, focus: float, arguments: Namespace) -> Tensor:
     """Disparities as far from the focus as they are to be blurred."""
     return scale_near_and_far(disparity, focus, arguments.near_blur, arguments.far_blur)
+
+
+def span_of(disparity: NDArray[np.float32], focus: float, arguments: Namespace) -> float:
+    """How far at most the disparities of a photograph lie from the focus, as they are to be blurred."""
+    scaled = nearer_and_farther(torch.from_numpy(disparity), focus, arguments)
+    return max(abs(float(end) - focus) for end in scaled.aminmax())
 
 
 def cells_of(layers: Layers, lens: ThinLens, arguments: Namespace) -> int | None:

@@ -4,6 +4,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
+from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.camera import aperture_of, check_camera, focus_of, lens_of
 from taichi_bokeh.apps.checkpoint import Checkpoint, check_checkpoint
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
@@ -35,6 +36,9 @@ def trace_photo(arguments: Namespace) -> None:
     if photo.coverage is not None:
         raise ValueError(f"{arguments.photo} is partly transparent, and rays are traced of opaque pictures only: give --opaque")
     lens = lens_of(arguments, aperture, focus_of(arguments, photo.disparity), photo.disparity.shape[1])
+    span = max(abs(float(end) - float(lens.focus)) for end in (photo.disparity.min(), photo.disparity.max()))
+    height, width = photo.disparity.shape
+    check_blur(arguments, Work("trace", width, height, aperture), float(lens.blur), span)
     say(f"disparity: {photo.disparity.min():.4g} to {photo.disparity.max():.4g}, in focus: {float(lens.focus):.4g}")
     layers, _ = split(photo, arguments.layers or "auto", stages_of(arguments))
     radius_px = largest_radius_px(layers, float(lens.blur), float(lens.focus))

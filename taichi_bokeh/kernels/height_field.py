@@ -25,6 +25,7 @@ from taichi_bokeh.kernels.arithmetic import REAL
 
 TILE = 16
 _LEAST_STEP_PX = 1e-4  # so that rounding cannot stop the walk on a texel line
+_LEAST_STEP = {"float32": 2.0**-22, "float64": 2.0**-51}  # of d: two of its last digits, which a very large blur needs
 
 
 class HeightField(NamedTuple):
@@ -113,7 +114,8 @@ def height_field(dtype: str) -> HeightField:
         result = high
         if high > low:
             speed = ti.max(ti.abs(slope[0]), ti.abs(slope[1]))
-            least_step = real(_LEAST_STEP_PX) / ti.max(speed, real(1e-6))
+            largest = ti.max(ti.abs(low), ti.abs(high))
+            least_step = ti.max(real(_LEAST_STEP_PX) / ti.max(speed, real(1e-6)), real(_LEAST_STEP[dtype]) * largest)
             pieces = ti.max(1, ti.cast(ti.ceil(speed * (high - low) / TILE), ti.i32))
             step = (high - low) / pieces
             result = low

@@ -1,0 +1,149 @@
+"""A blur that is too large for the memory or for the picture is refused before any work, with the largest that is not.
+
+The tables and the borders of the renderers grow with the radius r. Bytes for each, as measured at radii of 60 to 1400 px with
+float32, in the worst part of the work:
+
+    subaperture      40·M·(2r)²            the kernels of M cells, or 200·(w + 2r)·(h + 2r) for the sources of a tile w × h
+    scatter          3000·r²               lists of row ends; of other openings than the disc 20000·r²
+    … tap by tap     400·r²                a table of the disc, and 60·n·(W + 2r)·(H + 2r) for n layers at a time
+    … other opening  1400·r³               a list of all weights for every radius
+"""
+
+import math
+from argparse import Namespace
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from taichi_bokeh._subaperture import DEFAULT_CELLS
+from taichi_bokeh.apps.device import device_of
+from taichi_bokeh.apps.memory import available_bytes
+from taichi_bokeh.optics.aperture import Aperture
+
+_FARTHEST = 4  # a radius may be so many times the longer side of the picture …
+_ALWAYS_PX = 1024.0  # … and this in any case
+_MOST_PADDED_PX = 1 << 15  # width + height + 4·radius, by which the kernels count
+_MOST_WEIGHTS = 1 << 27  # of all cells
+_ROWS_PX = 1024  # the largest radius that is rendered by row ends
+_MOST_CELLS_OF_AUTO = 64
+_TILE_WEIGHTS = 256 << 20  # bytes of the sums of a tile
+_LAYERS = 6  # no more are rendered at a time that are made of a photograph
+_LITTLE = 1 << 28  # bytes that are no reason to refuse anything
+_PART = 0.9  # of the free memory that may be taken
+
+
+class Work(NamedTuple):
+    """What the memory depends on, beside the radius."""
+
+    model: str  # "trace" for the ray tracer
+    width: int
+    height: int
+    aperture: Aperture
+    cells: int = DEFAULT_CELLS
+    profile: str = "disc"
+    algorithm: str = "auto"
+    max_radius: float | None = None
+    draft: bool = False
+    device: torch.device = torch.device("cpu")
+
+    @classmethod
+    def of(cls, arguments: Namespace, aperture: Aperture, width: int, height: int) -> "Work":
+        """That of ``render``."""
+        cells = _MOST_CELLS_OF_AUTO if arguments.cells == "auto" else arguments.cells or DEFAULT_CELLS
+        how = arguments.profile or "disc", arguments.algorithm, arguments.max_radius, arguments.draft
+        return cls(arguments.model, width, height, aperture, cells, *how, device_of(arguments))
+
+    @property
+    def farthest_px(self) -> float:
+        """The largest radius that there may be, however much memory there is."""
+        side = max(_ALWAYS_PX, _FARTHEST * max(self.width, self.height))
+        return min(side, (_MOST_PADDED_PX - self.width - self.height) / 4 - 8)
+
+    def bytes_at(self, radius_px: float) -> float:
+        """About how much memory a largest radius takes that is no larger than `farthest_px`; infinite where it is refused."""
+        if self.model == "trace" or self.draft:
+            return 0.0
+        if self.model == "subaperture":
+            return self._of_cells(radius_px * self.aperture.extent + 2)
+        return self._of_scatter(min(radius_px, self.max_radius or math.inf) * self.aperture.extent + 2)
+
+    def _of_cells(self, reach_px: float) -> float:
+        weights = self.cells * (2 * reach_px + 1) ** 2
+        if weights > _MOST_WEIGHTS:
+            return math.inf
+        tile = max(16.0, math.sqrt(_TILE_WEIGHTS / (20 * self.cells)))
+        sources = math.prod(min(size, tile) + 2 * reach_px for size in (self.width, self.height))
+        return max(40 * weights, 200 * sources)
+
+    def _of_scatter(self, reach_px: float) -> float:
+        aperture = self.aperture
+        is_tap_by_tap = (
+            reach_px > _ROWS_PX
+            or self.algorithm == "exact"
+            or self.model == "scatter-official"
+            or aperture.cat_eye != 0
+            or aperture.ring != 0
+            or self.max_radius is not None
+        )
+        if not aperture.is_disc:
+            return 1400 * reach_px**3 if is_tap_by_tap else 20000 * reach_px**2
+        if not is_tap_by_tap:
+            return 3000 * reach_px**2
+        table = 400 * reach_px**2 if self.profile == "disc" and self.model == "scatter" else 0.0
+        at_once = min(_LAYERS, max(1, (1 << 20) // (self.width * self.height)))
+        return table + 60 * at_once * (self.width + 2 * reach_px) * (self.height + 2 * reach_px)
+
+
+def check_blur(arguments: Namespace, work: Work, blur: float, span: float) -> None:
+    """Refuse a blur that is too large for a picture.
+
+    Args:
+        arguments: with `blur`, or with `f_number`.
+        work: what is to be done with it.
+        blur: px per unit of disparity.
+        span: largest distance of a disparity from the focus.
+
+    Raises:
+        ValueError: with the largest blur that is not, as the option that was given has it.
+    """
+    radius_px = blur * span
+    free = available_bytes(work.device)
+    most = math.inf if free is None else max(_LITTLE, _PART * free)
+    needed = work.bytes_at(radius_px) if radius_px <= work.farthest_px else math.inf
+    if needed <= most and math.isfinite(needed):
+        return
+    fits_px = _largest(work, most)
+    how = "trace" if work.model == "trace" else f"--model {work.model}"
+    too_much = f"{how} has for a picture of {work.width}×{work.height} px"
+    if math.isfinite(needed):
+        too_much = f"fits into memory: it takes some {needed / 2**30:.1f} GiB, and {(free or 0) / 2**30:.1f} GiB are free"
+    raise ValueError(
+        f"the largest blur radius would be {radius_px:.5g} px, more than {too_much}; at most {math.floor(fits_px)} px do, "
+        f"which is {_advice(arguments, fits_px, radius_px, span)}"
+    )
+
+
+def _largest(work: Work, most: float) -> float:
+    """The largest radius that fits into so many bytes, in px."""
+    low, high = 0.0, work.farthest_px
+    if work.bytes_at(high) <= most:
+        return high
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if work.bytes_at(middle) <= most else (low, middle)
+    return low
+
+
+def _advice(arguments: Namespace, fits_px: float, radius_px: float, span: float) -> str:
+    """What to give instead."""
+    if isinstance(arguments.blur, float):
+        return f"--blur {_three_digits(fits_px / span, math.floor)} or less"
+    if isinstance(arguments.f_number, float) and radius_px < math.inf:
+        return f"--f-number {_three_digits(arguments.f_number * (radius_px / fits_px), math.ceil)} or more"
+    return "a smaller blur"
+
+
+def _three_digits(value: float, rounded: Callable[[float], int]) -> str:
+    step = 10.0 ** (math.floor(math.log10(value)) - 2)
+    return f"{rounded(value / step) * step:.10g}"
