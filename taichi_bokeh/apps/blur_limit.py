@@ -86,6 +86,8 @@ class Work(NamedTuple):
             or aperture.ring != 0
             or self.max_radius is not None
         )
+        if reach_px > _ROWS_PX and self.algorithm == "fast":
+            return math.inf
         if not aperture.is_disc:
             return 1400 * reach_px**3 if is_tap_by_tap else 20000 * reach_px**2
         if not is_tap_by_tap:

@@ -2,7 +2,10 @@
 
 import os
 import re
+from collections.abc import Collection
 
+_ABOUT_AN_ARGUMENT = re.compile(r"([a-z][a-z_]*) (?:is|has|holds) ")
+_POSITIONAL = ("photo", "source", "files")
 _NOT_TO_BE_REPLACED = re.compile(r"overwriting was not asked for|(?:give )?overwrite=True(?: replaces it)?")  # to Python
 
 
@@ -21,3 +24,11 @@ def one_line(error: Exception) -> str:
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether there was not enough memory; torch says so by a RuntimeError."""
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "allocate" in str(error))
+
+
+def with_option(text: str, options: Collection[str]) -> str:
+    """A message of the library about one of its arguments, as one about the option of that name: cat_eye is --cat-eye."""
+    found = _ABOUT_AN_ARGUMENT.match(text)
+    if found is None or found[1] not in options or found[1] in _POSITIONAL:
+        return text
+    return f"--{found[1].replace('_', '-')}{text[found.end(1) :]}"

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.common import Say, speaker
 from taichi_bokeh.apps.demo_photo import demo_photo
 from taichi_bokeh.apps.preview_arguments import scene_words
@@ -116,7 +117,9 @@ def _state(scene: Scene, arguments: Namespace) -> State:
     state = replace(scene.initial_state(), **{name: value for name, value in given.items() if value is not None})
     for name, control in scene.controls(state).items():
         control.checked(getattr(state, name))
-    state.lens(scene.camera, scene.size[0])
+    lens = state.lens(scene.camera, scene.size[0])
+    span = float((scene.layers.disparity - float(lens.focus)).abs().max())
+    check_blur(arguments, Work("scatter", *scene.size, lens.aperture, algorithm="fast"), float(lens.blur), span)  # a draft's
     return state
 
 

@@ -25,7 +25,10 @@ from taichi_bokeh.kernels.arithmetic import REAL
 
 TILE = 16
 _LEAST_STEP_PX = 1e-4  # so that rounding cannot stop the walk on a texel line
-_LEAST_STEP = {"float32": 2.0**-22, "float64": 2.0**-51}  # of d: two of its last digits, which a very large blur needs
+_LEAST_STEP = {
+    "float32": 2.0**-23,
+    "float64": 2.0**-52,
+}  # of the largest d: its last digit, which counts where the blur is large
 
 
 class HeightField(NamedTuple):
