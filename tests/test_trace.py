@@ -24,6 +24,13 @@ def bumpy_layers(dtype: torch.dtype = torch.float64, count: int = 2, height: int
     return tb.Layers(noise.rgb, 0.1 + 0.8 * noise.alpha, disparity[None, :, None].double()).to(dtype)
 
 
+def test_a_ray_walks_on_however_large_the_blur_is():
+    layers = bumpy_layers(torch.float32, height=6, width=7)
+    lens = tb.ThinLens(4000.0, 0.5)
+    single = tb.trace(layers, lens, rays=32)
+    torch.testing.assert_close(single.double(), tb.trace(layers.to(torch.float64), lens, rays=32), atol=1e-3, rtol=0)
+
+
 # ---- closed forms
 
 

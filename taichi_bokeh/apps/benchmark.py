@@ -7,7 +7,7 @@ from pathlib import Path
 
 from taichi_bokeh.apps.common import Say, speaker
 from taichi_bokeh.apps.progress import progress_bar
-from taichi_bokeh.apps.terminal import print_result
+from taichi_bokeh.apps.terminal import console_of, print_result
 from taichi_bokeh.benchmark import methods, report, runner, tables
 from taichi_bokeh.benchmark.results import Summary, load_all, summarise
 from taichi_bokeh.benchmark.runner import Benchmark
@@ -118,12 +118,11 @@ def _list_methods() -> None:
 
 
 def _print_summary(summaries: Sequence[Summary]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     is_terminal = sys.stdout.isatty()
-    console = Console(width=None if is_terminal else _ALL_COLUMNS_FROM, highlight=False)
+    console = console_of(stderr=False, width=None if is_terminal else _ALL_COLUMNS_FROM)
     has_room = console.width >= _ALL_COLUMNS_FROM
     columns = [column for column in tables.ACCURACY if has_room or column.title in _FIRST_COLUMNS] + [tables.TIMING[0]]
     table = Table()

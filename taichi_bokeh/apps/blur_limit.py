@@ -4,7 +4,7 @@ The tables and the borders of the renderers grow with the radius r. Bytes for ea
 float32, in the worst part of the work:
 
     subaperture      40·M·(2r)²            the kernels of M cells, or 200·(w + 2r)·(h + 2r) for the sources of a tile w × h
-    scatter          3000·r²               lists of row ends; of other openings than the disc 20000·r²
+    scatter          2000·r²               lists of row ends; of other openings than the disc 20000·r²
     … tap by tap     400·r²                a table of the disc, and 60·n·(W + 2r)·(H + 2r) for n layers at a time
     … other opening  1400·r³               a list of all weights for every radius
 """
@@ -91,7 +91,7 @@ class Work(NamedTuple):
         if not aperture.is_disc:
             return 1400 * reach_px**3 if is_tap_by_tap else 20000 * reach_px**2
         if not is_tap_by_tap:
-            return 3000 * reach_px**2
+            return 2000 * reach_px**2
         table = 400 * reach_px**2 if self.profile == "disc" and self.model == "scatter" else 0.0
         at_once = min(_LAYERS, max(1, (1 << 20) // (self.width * self.height)))
         return table + 60 * at_once * (self.width + 2 * reach_px) * (self.height + 2 * reach_px)

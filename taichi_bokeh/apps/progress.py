@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from taichi_bokeh.apps.terminal import console_of
+
 _FIRST_LINE_AFTER_S = 10.0  # nothing is said of what is done by then
 _LONGEST_PAUSE_S = 60.0
 _NO_BARS = ("dumb", "unknown")  # terminals that cannot go back in a line
@@ -52,7 +54,7 @@ def progress_with_note(title: str, quiet: bool, speed_over_s: float) -> Iterator
 def _bar(
     title: str, unit: str, per_step: float, speed_over_s: float, *, has_note: bool = False
 ) -> Iterator[Callable[[int, int, str], None]]:
-    from rich.console import Console
+    from rich.markup import escape
     from rich.progress import Progress, ProgressColumn, Task, TextColumn
     from rich.text import Text
 
@@ -65,9 +67,9 @@ def _bar(
         extra.append(TextColumn("{task.fields[note]}", markup=False))
     options: dict[str, Any] = {"transient": True, "speed_estimate_period": speed_over_s}
     # Lines for stdout go above the bar on a terminal, and where stdout is something else there.
-    options |= {"console": Console(stderr=True), "redirect_stdout": sys.stdout is not None and sys.stdout.isatty()}
+    options |= {"console": console_of(stderr=True), "redirect_stdout": sys.stdout is not None and sys.stdout.isatty()}
     with Progress(*Progress.get_default_columns(), *extra, **options) as bar:
-        task = bar.add_task(title, total=None, note="")
+        task = bar.add_task(escape(title), total=None, note="")
         yield lambda done, total, note: bar.update(task, completed=done, total=total, note=note)
 
 

@@ -16,7 +16,10 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _LOOK_ALIKES = {"…": "...", "×": "x", "−": "-", "–": "-", "—": "-", "→": "->", "·": "*"}
 _LOOK_ALIKES |= {"≥": ">=", "≤": "<=", "±": "+-"}
@@ -24,6 +27,7 @@ _BARS = dict.fromkeys("▏▎▍", "|") | dict.fromkeys("▌▋▊▉█", "#")
 _ESCAPED_BYTES = range(0xDC80, 0xDD00)  # how Python writes the bytes of a file name that is not text
 _NOBODY_READS = (errno.EPIPE, errno.EBADF, errno.EINVAL)  # the last is what Windows says of a pipe without a reader
 _STANDARD_DESCRIPTORS = (0, 1, 2)
+_LEAST_COLUMNS = 20
 
 
 class AnyStream(io.TextIOBase):
@@ -139,6 +143,14 @@ def print_result(text: str) -> None:
     failure = getattr(sys.stdout, "failure", None)
     if failure is not None:
         raise OSError(f"the answer could not be written to stdout: {failure.strerror}")
+
+
+def console_of(*, stderr: bool, width: int | None = None) -> "Console":
+    """A `rich` console that is not too narrow to be read, whatever the terminal says of itself."""
+    from rich.console import Console
+
+    console = Console(stderr=stderr, width=width, highlight=False)
+    return console if console.width >= _LEAST_COLUMNS else Console(stderr=stderr, width=_LEAST_COLUMNS, highlight=False)
 
 
 def _fill_closed_descriptors() -> None:

@@ -60,6 +60,24 @@ def test_rendering_keeps_the_focus_sharp_and_blurs_the_rest(scene, capsys):
     assert printed.err == ""
 
 
+def test_values_that_begin_with_a_minus_are_values(scene):
+    given = {"output": "out.npy", "blur": "3"}
+    for focus in ("-.5", "-1e-3", "-2"):
+        assert _render(scene, "--quiet", "--overwrite", "--model", "scatter", **given, focus=focus) == 0
+    assert _render(scene, "--quiet", "--frames", "2", **given | {"output": "out_%d.npy"}, focus="-1:0") == 0
+    assert (scene / "out_2.npy").exists()
+    assert _render(scene, "--quiet", "--overwrite", "--ring", "-.25", "--rotation", "-30", **given, focus="-1") == 0
+
+
+def test_how_it_is_computed_is_said_when_asked_for(scene, capsys):
+    assert _render(scene, "--model", "scatter", output="a.png") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert _render(scene, "--model", "scatter", "--explain", output="b.png") == 0
+    assert "model scatter, algorithm auto\nlayer 0, up to 0.0 px: " in capsys.readouterr().out
+    assert _render(scene, "--explain", "--frames", "2", output="c_%d.png", focus="0:1") == 2
+    assert "--explain is for one picture" in capsys.readouterr().err
+
+
 def _directly(scene: Path, aperture: Aperture = Aperture(), **settings: object) -> np.ndarray:
     """What the library makes of the scene."""
     layers = to_layers(read_image(scene / "photo.png").rgb, np.load(scene / "disparity.npy"))
@@ -147,7 +165,7 @@ def _write(name: str, content: bytes) -> Callable[[Path], None]:
         (_write("disparity.npy", b"\x93NUMPY"), (), {}, "disparity.npy cannot be read"),
         (_write("disparity.npy", b"text"), (), {}, "disparity.npy cannot be read"),
         (lambda f: np.save(f / "disparity.npy", np.ones((HEIGHT, WIDTH, 5))), (), {}, "5 channels"),
-        (_write("out.png", b"precious"), (), {}, "out.png exists"),
+        (_write("out.png", b"precious"), (), {}, "out.png exists already, and is kept: --overwrite replaces it"),
         (None, (), {"output": "out.gif"}, "suffix"),
         (None, (), {"output": "nowhere/out.png"}, "nowhere"),
         (None, ("--bits", "16"), {"output": "out.jpg"}, "16 bits"),
@@ -155,7 +173,16 @@ def _write(name: str, content: bytes) -> Callable[[Path], None]:
         (None, (), {"focus": None, "focus_at": "3"}, "not a pixel"),
         (None, (), {"focus": None}, "--focus"),
         (None, (), {"focus": "near"}, "not a number"),
-        (None, (), {"blur": "-1"}, "negative"),
+        (None, (), {"blur": "-1"}, "argument --blur: -1 is negative"),
+        (None, (), {"blur": "-1e-3"}, "argument --blur: -1e-3 is negative"),
+        (None, (), {"blur": "-5:-1"}, "argument --blur: -5 is negative"),
+        (None, (), {"focus": "-inf"}, "argument --focus: '-inf' is not a number"),
+        (None, (), {"focus": "-NaN"}, "argument --focus: '-NaN' is not a number"),
+        (None, (), {"focus": "1e39"}, "argument --focus: 1e39 is too large"),
+        (None, (), {"focus": None, "focus_at": "-1,18"}, "--focus-at -1,18 lies outside the picture"),
+        (None, ("--focus-box", "-5,-5,20,20"), {"focus": None}, "--focus-box -5,-5,20,20 reaches outside the picture"),
+        (None, (), {"blur": "10000"}, "at most 1024 px do, which is --blur 1700 or less"),
+        (None, ("--model", "scatter"), {"blur": "1e38"}, "the largest blur radius would be 6e+37 px"),
         (None, (), {"blur": "nan"}, "not a number"),
         (None, ("--layers", "0"), {}, "--layers"),
         (None, ("--layers", "1"), {"alpha": "matte.npy"}, "--layers"),
@@ -174,8 +201,8 @@ def _write(name: str, content: bytes) -> Callable[[Path], None]:
         (None, ("--draft",), {}, "--draft is for --model scatter"),
         (None, ("--model", "scatter-official", "--algorithm", "fast"), {}, "--algorithm fast is not for"),
         (None, ("--model", "scatter", "--algorithm", "fast", "--ring", "0.5"), {}, "algorithm is 'fast', but with ring"),
-        (None, ("--blades", "2"), {}, "blades is 2"),
-        (None, ("--cat-eye", "1.5"), {}, "cat_eye is 1.5"),
+        (None, ("--blades", "2"), {}, "--blades is 2"),
+        (None, ("--cat-eye", "1.5"), {}, "--cat-eye is 1.5; expected at most 1"),
         (None, ("--aperture-image", "{}/missing.npy"), {}, "missing.npy does not exist"),
         (None, ("--aperture-image", "{}/opening.npy", "--blades", "6"), {}, "blades is 6"),
         (_write("parts", b""), ("--save-layers", "{}/parts"), {}, "parts is a file"),

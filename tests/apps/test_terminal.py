@@ -1,0 +1,80 @@
+"""Text goes to any stream, and what cannot be written is no error."""
+
+import errno
+import io
+import sys
+
+import pytest
+
+from taichi_bokeh.apps.cli import main
+from taichi_bokeh.apps.terminal import AnyStream, any_terminal, fitted, print_result
+
+SAID = "disc.png: 48×36 … 0.5 · |d − F|  █▏  写真 \udce9"
+
+
+class Refusing(io.StringIO):
+    """A stream behind which nothing can be written."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+    def write(self, text: str) -> int:
+        raise OSError(self.number, "refused")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        ("ascii", r"disc.png: 48x36 ... 0.5 * |d - F|  #|  ?? \xe9"),
+        ("latin-1", r"disc.png: 48×36 ... 0.5 · |d - F|  #|  ?? \xe9"),
+        ("cp1252", r"disc.png: 48×36 … 0.5 · |d - F|  #|  ?? \xe9"),
+        ("utf-8", r"disc.png: 48×36 … 0.5 · |d − F|  █▏  写真 \xe9"),
+    ],
+)
+def test_what_an_encoding_has_not_is_written_as_something_like_it(encoding, expected):
+    assert fitted(SAID, encoding) == expected
+    assert fitted(SAID, encoding).encode(encoding).decode(encoding) == expected
+    written = io.BytesIO()
+    stream = AnyStream(io.TextIOWrapper(written, encoding=encoding, errors="strict"))
+    assert stream.write(SAID) == len(SAID)
+    stream.flush()
+    assert written.getvalue().decode(encoding) == expected
+
+
+def test_bytes_of_a_name_go_back_to_a_terminal_that_takes_them():
+    assert fitted("caf\udce9 写", "ascii", "surrogateescape") == "caf\udce9 ?"
+
+
+def test_a_stream_that_is_closed_or_missing_takes_everything():
+    closed = io.StringIO()
+    closed.close()
+    for stream in (AnyStream(None), AnyStream(closed)):
+        assert stream.write("lost") == 4
+        stream.flush()
+        assert not stream.isatty()
+        assert stream.failure is None
+    with pytest.raises(io.UnsupportedOperation):
+        AnyStream(None).fileno()
+
+
+def test_a_result_for_a_full_disk_is_an_error_and_for_nobody_it_is_none(monkeypatch):
+    for number, fails in ((errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EPIPE, False)):
+        monkeypatch.setattr(sys, "stdout", Refusing(number))
+        with any_terminal():
+            sys.stdout.write("said")
+            if fails:
+                with pytest.raises(OSError, match="the answer could not be written to stdout: refused"):
+                    print_result("asked for")
+            else:
+                print_result("asked for")
+
+
+def test_the_streams_are_there_again_afterwards(capsys):
+    before = sys.stdout, sys.stderr
+    with any_terminal():
+        assert (sys.stdout, sys.stderr) != before
+    assert (sys.stdout, sys.stderr) == before
+    assert main(["render", "--focus", "-1:0"]) == 2
+    assert (sys.stdout, sys.stderr) == before
+    assert "the following arguments are required" in capsys.readouterr().err
