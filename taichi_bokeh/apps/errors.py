@@ -4,7 +4,8 @@ import os
 import re
 from collections.abc import Collection
 
-_ABOUT_AN_ARGUMENT = re.compile(r"([a-z][a-z_]*) (?:is|has|holds) ")
+_ARGUMENT = re.compile(r"(?<![\w./-])[a-z]+(?:_[a-z]+)+(?!\.?[\w/-])")  # a word that only a program has, and no file's name
+_ABOUT_AN_ARGUMENT = re.compile(r"([a-z]+) (?:is|has|holds) ")
 _POSITIONAL = ("photo", "source", "files")
 _NOT_TO_BE_REPLACED = re.compile(r"overwriting was not asked for|(?:give )?overwrite=True(?: replaces it)?")  # to Python
 
@@ -27,8 +28,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def with_option(text: str, options: Collection[str]) -> str:
-    """A message of the library about one of its arguments, as one about the option of that name: cat_eye is --cat-eye."""
-    found = _ABOUT_AN_ARGUMENT.match(text)
-    if found is None or found[1] not in options or found[1] in _POSITIONAL:
-        return text
-    return f"--{found[1].replace('_', '-')}{text[found.end(1) :]}"
+    """A message of the library about its arguments, as one about the options of these names: cat_eye is --cat-eye."""
+    named = _ARGUMENT.sub(lambda found: _option(found[0]) if found[0] in options else found[0], text)
+    first = _ABOUT_AN_ARGUMENT.match(named)
+    if first is None or first[1] not in options or first[1] in _POSITIONAL:
+        return named
+    return _option(first[1]) + named[first.end(1) :]
+
+
+def _option(argument: str) -> str:
+    return f"--{argument.replace('_', '-')}"

@@ -117,7 +117,7 @@ def test_a_result_that_was_cut_short_or_is_not_ours_is_not_taken_for_one(folder)
     (folder / "out" / "records" / "p1.png.json").write_text("{")
     assert _batch(folder) == 1
     assert [failure["name"] for failure in _report(folder)["failures"]] == ["p0.png", "p1.png"]
-    assert "is kept: overwriting was not asked for" in _report(folder)["failures"][0]["error"]
+    assert "is kept: --overwrite replaces it" in _report(folder)["failures"][0]["error"]
     assert (folder / "out" / "p0.png").read_bytes() == results["p0.png"][:-20]
     assert _batch(folder, "--overwrite") == 0
     assert _report(folder)["kept"] == 2

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from taichi_bokeh.apps.cli import main
+from taichi_bokeh.apps.errors import with_option
 from taichi_bokeh.apps.terminal import AnyStream, any_terminal, fitted, print_result
 
 SAID = "disc.png: 48×36 … 0.5 · |d − F|  █▏  写真 \udce9"
@@ -78,3 +79,14 @@ def test_the_streams_are_there_again_afterwards(capsys):
     assert main(["render", "--focus", "-1:0"]) == 2
     assert (sys.stdout, sys.stderr) == before
     assert "the following arguments are required" in capsys.readouterr().err
+
+
+def test_messages_of_the_library_name_options_and_leave_names_of_files():
+    options = ("cat_eye", "focal_length", "disparity", "photo")
+    assert (
+        with_option("cat_eye is 2; expected at most focal_length.", options)
+        == "--cat-eye is 2; expected at most --focal-length."
+    )
+    assert with_option("disparity has shape [2]", options) == "--disparity has shape [2]"
+    for text in ("cat_eye.png is a folder", "photo is a folder", "parts/focal_length/a has none", "other_name is 3"):
+        assert with_option(text, options) == text
