@@ -3,13 +3,14 @@
 While `any_terminal` holds, all that is written to stdout and stderr, by this package or another, goes through streams that
 never raise:
 
-- What the encoding does not have is written as something like it, or as a question mark.
+- What the encoding does not have is written as a question mark, and signs of ours as ASCII where it is not Unicode.
 - Nothing is said where a stream is closed, where its reader has gone (as `head -1` has), or where the disk behind it is full.
 
 So no exit code depends on whether somebody could read along. Only where the text is the result does a full disk count:
 `print_result` raises OSError then.
 """
 
+import codecs
 import contextlib
 import errno
 import io
@@ -21,9 +22,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from rich.console import Console
 
-_LOOK_ALIKES = {"…": "...", "×": "x", "−": "-", "–": "-", "—": "-", "→": "->", "·": "*"}
-_LOOK_ALIKES |= {"≥": ">=", "≤": "<=", "±": "+-"}
-_BARS = dict.fromkeys("▏▎▍", "|") | dict.fromkeys("▌▋▊▉█", "#")
+#: Signs of ours, in ASCII for every stream that is not Unicode: what reads it next may take it for UTF-8. Letters stay.
+_PLAIN = {
+    **{ord(sign): text for sign, text in {"…": "...", "×": "x", "·": "*", "→": "->", "±": "+-", "≥": ">=", "≤": "<="}.items()},
+    **dict.fromkeys(map(ord, "−–—"), "-"),
+    **dict.fromkeys(map(ord, "▏▎▍"), "|"),
+    **dict.fromkeys(map(ord, "▌▋▊▉█"), "#"),
+}
 _ESCAPED_BYTES = range(0xDC80, 0xDD00)  # how Python writes the bytes of a file name that is not text
 _NOBODY_READS = (errno.EPIPE, errno.EBADF, errno.EINVAL)  # the last is what Windows says of a pipe without a reader
 _STANDARD_DESCRIPTORS = (0, 1, 2)
@@ -98,22 +103,22 @@ def fitted(text: str, encoding: str, errors: str | None = None) -> str:
     """The text as a stream of this encoding and error handler can hold it."""
     kept = "surrogateescape" if errors == "surrogateescape" else "strict"
     try:
-        text.encode(encoding, kept)
-        return text
+        plain = text if codecs.lookup(encoding).name.startswith("utf") else text.translate(_PLAIN)
+        plain.encode(encoding, kept)
+        return plain
     except UnicodeEncodeError:
-        return "".join(_fitted_character(character, encoding, kept) for character in text)
+        return "".join(_fitted_character(character, encoding, kept) for character in plain)
     except LookupError:
         return text
 
 
 def _fitted_character(character: str, encoding: str, kept: str) -> str:
-    for candidate in (character, _LOOK_ALIKES.get(character) or _BARS.get(character)):
-        if candidate is not None:
-            with contextlib.suppress(UnicodeEncodeError):
-                candidate.encode(encoding, kept)
-                return candidate
-    code = ord(character)
-    return f"\\x{code - 0xDC00:02x}" if code in _ESCAPED_BYTES else "?"
+    try:
+        character.encode(encoding, kept)
+        return character
+    except UnicodeEncodeError:
+        code = ord(character)
+        return f"\\x{code - 0xDC00:02x}" if code in _ESCAPED_BYTES else "?"
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from taichi_bokeh.apps.cli import main
 from taichi_bokeh.apps.errors import with_option
 from taichi_bokeh.apps.terminal import AnyStream, any_terminal, fitted, print_result
 
-SAID = "disc.png: 48×36 … 0.5 · |d − F|  █▏  写真 \udce9"
+SAID = "dïsc.png: 48×36 … 0.5 · |d − F|  █▏  写真 \udce9"
 
 
 class Refusing(io.StringIO):
@@ -27,13 +27,13 @@ class Refusing(io.StringIO):
 @pytest.mark.parametrize(
     ("encoding", "expected"),
     [
-        ("ascii", r"disc.png: 48x36 ... 0.5 * |d - F|  #|  ?? \xe9"),
-        ("latin-1", r"disc.png: 48×36 ... 0.5 · |d - F|  #|  ?? \xe9"),
-        ("cp1252", r"disc.png: 48×36 … 0.5 · |d - F|  #|  ?? \xe9"),
-        ("utf-8", r"disc.png: 48×36 … 0.5 · |d − F|  █▏  写真 \xe9"),
+        ("ascii", r"d?sc.png: 48x36 ... 0.5 * |d - F|  #|  ?? \xe9"),
+        ("latin-1", r"dïsc.png: 48x36 ... 0.5 * |d - F|  #|  ?? \xe9"),
+        ("cp1252", r"dïsc.png: 48x36 ... 0.5 * |d - F|  #|  ?? \xe9"),
+        ("utf-8", r"dïsc.png: 48×36 … 0.5 · |d − F|  █▏  写真 \xe9"),
     ],
 )
-def test_what_an_encoding_has_not_is_written_as_something_like_it(encoding, expected):
+def test_signs_are_plain_outside_unicode_and_letters_stay_where_they_are_known(encoding, expected):
     assert fitted(SAID, encoding) == expected
     assert fitted(SAID, encoding).encode(encoding).decode(encoding) == expected
     written = io.BytesIO()
