@@ -18,7 +18,7 @@ from taichi_bokeh.apps.arguments import (
     whole_from_0,
 )
 from taichi_bokeh.apps.dfd import add_dfd
-from taichi_bokeh.apps.errors import one_line
+from taichi_bokeh.apps.errors import begin_writing, one_line, written_before
 from taichi_bokeh.apps.inspect_file import add_inspect
 from taichi_bokeh.apps.preview_arguments import add_preview
 from taichi_bokeh.apps.render_arguments import add_lens, add_render
@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 when it worked; 1 when it did its work but some of it failed, as told (render-batch); 2, with one line on stderr,
         when an argument or a file is not as it must be; 130 after Ctrl-C.
     """
+    begin_writing()
     try:
         arguments = _parser().parse_args(argv)
         module, _, command = arguments.run.partition(":")
@@ -54,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(": ".join(filter(None, (_PROG, "interrupted", str(interruption)))) + "\n")
         return 130
     except (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError) as error:
-        sys.stderr.write(f"{_PROG}: error: {one_line(error)}\n")
+        sys.stderr.write(f"{_PROG}: error: {one_line(error)}{written_before()}\n")
         return 2
 
 

@@ -1,12 +1,15 @@
 """``taichi-bokeh render``: one photograph with its disparity, refocused."""
 
 from argparse import Namespace
+from typing import NamedTuple
+
+from torch import Tensor
 
 from taichi_bokeh.apps.camera import aperture_of, check_camera, focus_of, thin_lens_of
 from taichi_bokeh.apps.common import Say, largest_radius_px, progress_bar, speaker
 from taichi_bokeh.apps.focus_map import check_focus_map, write_focus_map
 from taichi_bokeh.apps.focus_pull import is_series, refuse_options_of_a_series, render_series
-from taichi_bokeh.apps.layer_cache import check_cache, read_scene
+from taichi_bokeh.apps.layer_cache import Scene, check_cache, read_scene
 from taichi_bokeh.apps.rendering import (
     cells_of,
     check_rendering,
@@ -18,6 +21,21 @@ from taichi_bokeh.apps.rendering import (
 from taichi_bokeh.apps.scene import check_before_work, write_result
 from taichi_bokeh.explain import explain
 from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.thin_lens import ThinLens
+
+
+class Rendered(NamedTuple):
+    """A picture, and what it was made of.
+
+    Attributes:
+        scene: the photograph in layers.
+        lens: that it was rendered with.
+        image: [1, 3 or 4, H, W], linear light.
+    """
+
+    scene: Scene
+    lens: ThinLens
+    image: Tensor
 
 
 def render_photo(arguments: Namespace) -> None:
@@ -41,12 +59,26 @@ def render_photo(arguments: Namespace) -> None:
 
 
 def render_one(arguments: Namespace, aperture: Aperture, say: Say) -> None:
-    """Render one photograph whose arguments have been checked.
+    """Render one photograph whose arguments have been checked, and write what was asked for.
 
     Raises:
         ValueError, OSError: what is wrong with a file, in one line.
     """
-    layers, disparity, coverage = read_scene(arguments, say)
+    scene, lens, image = rendered(arguments, aperture, say)
+    write_result(scene.layers, scene.coverage, image, arguments, say)
+    if arguments.show_focus is not None:
+        write_focus_map(arguments, scene.disparity, lens)
+        say(f"written: {arguments.show_focus}")
+
+
+def rendered(arguments: Namespace, aperture: Aperture, say: Say) -> Rendered:
+    """The picture of one photograph whose arguments have been checked.
+
+    Raises:
+        ValueError, OSError: what is wrong with a file, in one line.
+    """
+    scene = read_scene(arguments, say)
+    layers, disparity, coverage = scene
     focus = focus_of(arguments, disparity)
     say(f"disparity: {disparity.min():.4g} to {disparity.max():.4g}, in focus: {focus:.4g}")
     lens = thin_lens_of(arguments, aperture, focus, disparity.shape[1])
@@ -59,7 +91,4 @@ def render_one(arguments: Namespace, aperture: Aperture, say: Say) -> None:
         say(str(explain(seen, lens, **model_options(arguments, cells))).partition("\n")[2])
     with progress_bar("rendering", arguments.quiet) as progress:
         image = render_layers(seen, lens, arguments, cells, progress, coverage)
-    write_result(layers, coverage, image, arguments, say)
-    if arguments.show_focus is not None:
-        write_focus_map(arguments, disparity, lens)
-        say(f"written: {arguments.show_focus}")
+    return Rendered(scene, lens, image)
