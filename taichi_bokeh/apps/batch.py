@@ -120,11 +120,7 @@ def _job(item: Item, arguments: Namespace, folder: Path) -> Job:
     options |= {name: None if path is None else str(path) for name, path in files.items()}
     options |= {"output": str(folder / f"{item.name}.{arguments.format}"), "quiet": True}
     options |= {"save_layers": None, "show_focus": None, **item.options}
-    problem = ""
-    if item.disparity is None and arguments.depth_model is None:
-        where = arguments.disparity_dir or item.photo.parent
-        problem = f"{where} has no disparity for {item.photo.name}, or several"
-    return Job(Namespace(**options), problem)
+    return Job(Namespace(**options), item.problem if arguments.depth_model is None else "")
 
 
 def _absolute(text: str) -> str:

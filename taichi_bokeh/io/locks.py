@@ -1,6 +1,6 @@
-"""Locks that end with the process that holds them, however it ends: advisory ones, on files that exist as long as they are held.
+"""Locks that end with the process that holds them, however it ends; their files exist as long as they are held.
 
-They hold between the processes of a machine, and between machines on file systems that carry such locks (NFS with its lock
+They are advisory, and hold between the processes of a machine, and between machines on file systems that carry such locks (NFS with its lock
 service, as it is mounted by default). Where there are none, as on Windows, a lock keeps nobody out: files are then still
 whole, but work may be done twice.
 """

@@ -1,8 +1,8 @@
 """Files under temporary names, which a writer that is killed leaves behind and a later one removes.
 
 Their names are short, as that of the file to be may be as long as the file system allows, and tell on which machine they are
-being written. There a writer holds a lock on its file: what nobody has locked is left over. Files of other machines, whose locks
-a network file system may not show, are taken for left over a day after the last byte. Files of locks are removed alike.
+being written. There a writer holds a lock on its file: what nobody has locked is left over. Files of other machines, whose
+locks a network file system may not show, are taken for left over a day after the last byte. Files of locks are removed alike.
 """
 
 import contextlib
