@@ -90,7 +90,7 @@ def run_job(job: Job) -> Outcome:
 
 
 def _render(arguments: Namespace) -> bool:
-    """Render unless the result is there; whether it was not. Of several processes that are to, one does, and the others wait."""
+    """Render unless the result is there; whether it was not. Of several processes that are to, one does, the others wait."""
     output = Path(arguments.output)
     records = output.parent / RECORDS
     record = records / _record_name(output)

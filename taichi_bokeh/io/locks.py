@@ -1,8 +1,8 @@
 """Locks that end with the process that holds them, however it ends; their files exist as long as they are held.
 
-They are advisory, and hold between the processes of a machine, and between machines on file systems that carry such locks (NFS with its lock
-service, as it is mounted by default). Where there are none, as on Windows, a lock keeps nobody out: files are then still
-whole, but work may be done twice.
+They are advisory, and hold between the processes of a machine, and between machines on file systems that carry such locks (NFS
+with its lock service, as it is mounted by default). Where there are none, as on Windows, a lock keeps nobody out: files are
+still whole then, but work may be done twice.
 """
 
 import contextlib
@@ -10,15 +10,14 @@ import errno
 import hashlib
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ModuleNotFoundError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EBADF)
 
@@ -124,7 +123,7 @@ def holder(path: Path) -> str:
 
 def lock_handle(handle: int, *, wait: bool = False) -> bool | None:
     """Lock an open file; whether it worked, None where there are no locks."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

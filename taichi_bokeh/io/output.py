@@ -7,7 +7,7 @@ its owner and group where the system lets them be given. Other hard links to it 
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,9 +30,9 @@ def written_files() -> list[Path]:
     return [path for path in _written if path.exists()]
 
 
-def note_written(path: Path) -> None:
-    """Add a file to `written_files` that another process has written for this one."""
-    _written[path] = None
+def note_written(paths: Iterable[Path]) -> None:
+    """Add files to `written_files` that another process has written for this one."""
+    _written.update(dict.fromkeys(paths))
 
 
 def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
