@@ -110,6 +110,7 @@ def run(benchmark: Benchmark, folder: Path, processes: int = 1, progress: Progre
     require_integer("processes", processes, at_least=1)
     settings = run_file.settings_of(_settings(benchmark))
     run_file.check_settings(folder, settings)
+    build(benchmark.methods, benchmark.external)  # an unknown method leaves no folder
     folder.mkdir(exist_ok=True)
     with sole_run(lock_of_folder(folder, benchmark.shard), f"the folder {folder}"):
         jobs, counted = _jobs(benchmark, folder)
