@@ -31,12 +31,13 @@ COMMANDS = {
     "checkpoint": f"trace photo.png {LENS} --rays 4 --checkpoint new/state --checkpoint-every 0 -o new/out.npy",
     "generate": f"dfd generate {SMALL} --per-file 1 --out new/set",
     "benchmark": f"benchmark {SMALL} --methods classical --out new/run",
-    "train": "dfd train --data set --supervised --steps 2 --batch 2 --crop 24 --network tests.dfd.pairs:tiny --device cpu --quiet "
-    "--checkpoint-every 1 --out new/training",
+    "train": "dfd train --data set --supervised --steps 2 --batch 2 --crop 24 --network tests.dfd.pairs:tiny --device cpu "
+    "--quiet --checkpoint-every 1 --out new/training",
     "eval": "dfd eval --data set --device cpu --rays 0 --pictures 1 --quiet --out new/scores",
-    "table": "dfd table --scenes 1 --size 32 --rays 8 --retrace-rays 8 --steps 2 --pictures 1 --methods sweep --quiet --out new/table",
-    "optimize": "dfd optimize --sharp photo.png --blurred blurred.npy --blur 4 --focus 0 --steps 2 --device cpu --allow-saturated "
-    "-o new/map.npy --confidence new/sure.npy --preview new/map.png",
+    "table": "dfd table --scenes 1 --size 32 --rays 8 --retrace-rays 8 --steps 2 --pictures 1 --methods sweep --quiet "
+    "--out new/table",
+    "optimize": "dfd optimize --sharp photo.png --blurred blurred.npy --blur 4 --focus 0 --steps 2 --device cpu "
+    "--allow-saturated -o new/map.npy --confidence new/sure.npy --preview new/map.png",
     "preview": f"preview photo.png {LENS.removesuffix(' --quiet')} --offscreen --script actions.json -o new/frames",
 }
 LIMITED = {
@@ -170,7 +171,8 @@ def test_a_small_disk(work, capsys, name):
     write_image(work / "large.png", np.random.default_rng(0).random((150, 150, 3), np.float32))
     np.save(work / "large.npy", np.tile(np.linspace(0.2, 1, 150, dtype=np.float32), (150, 1)))
     output = {"out.mp4": "--frames 12 --focus 0.2:1 -o new/out.mp4", "layers": "--focus 1 --cache new/layers -o out.png"}
-    words = f"render large.png --disparity large.npy --blur 1 --model scatter --quiet {output.get(name, f'--focus 1 -o new/{name}')}"
+    words = "render large.png --disparity large.npy --blur 1 --model scatter --quiet "
+    words += output.get(name, f"--focus 1 -o new/{name}")
     with _little_room(work / "new"):
         assert cli.main(words.split()) == 2
         printed = capsys.readouterr().err
@@ -184,7 +186,7 @@ def test_a_batch_tells_which_pictures_failed_and_goes_on(work, monkeypatch, caps
     for number in range(3):
         shutil.copy("photo.png", f"new/{number}.png")
         shutil.copy("disparity.npy", f"new/{number}_disparity.npy")
-    words = ["render-batch", "new", *"--blur 6 --focus 0.5 --cells 4 --out out".split()]
+    words = ["render-batch", "new", "--blur", "6", "--focus", "0.5", "--cells", "4", "--out", "out"]
     with monkeypatch.context() as patch:
         _counting(patch, 3, _refused(errno.ENOSPC))  # a record and a result, then a record only
         assert cli.main(words) == 2
