@@ -1,4 +1,4 @@
-"""No room, no permission, or no folder any more: one line that names the file, nothing half-written, the rest as it was."""
+"""No room, no permission, no folder, or another run in it: one line that names the file, nothing half-written, the rest kept."""
 
 import errno
 import json
@@ -16,6 +16,7 @@ import pytest
 from taichi_bokeh.apps import cli
 from taichi_bokeh.dfd.train_log import Report, TrainLog
 from taichi_bokeh.io import write_atomically, write_image
+from taichi_bokeh.io.locks import lock_of_folder, sole_run
 from tests.apps.small_scene import square_before_grid, write_scene
 from tests.dfd.pairs import one_thread
 
@@ -234,6 +235,22 @@ def test_a_folder_that_takes_no_files(work, monkeypatch, capsys, command):
 
 def _no_permission(*, dir: Path, **_: object) -> None:
     raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), f"{dir}/.taichi-bokeh.part")
+
+
+@pytest.mark.parametrize("command", ["generate", "benchmark", "train", "table"])
+def test_a_folder_in_which_another_run_is_at_work(work, capsys, command):
+    words = COMMANDS[command].split()
+    folder = work / words[-1]
+    folder.mkdir()
+    with sole_run(lock_of_folder(folder), "it"):
+        assert cli.main(words) == 2
+        printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert f"{words[-1]} is in use by another run (process {os.getpid()} on " in printed
+    if command != "table":  # which has begun with its file of settings
+        assert _names(folder) == set()
+    assert cli.main(words) == 0
+    assert not list(folder.rglob(".*"))
 
 
 def test_an_older_file_survives_a_full_disk(work, monkeypatch, capsys):
