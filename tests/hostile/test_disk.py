@@ -1,4 +1,4 @@
-"""No room, no permission, no folder, or another run in it: one line that names the file, nothing half-written, the rest kept."""
+"""No room, no permission, no folder, another run in it: one line that names the file, nothing half-written, the rest kept."""
 
 import errno
 import json
