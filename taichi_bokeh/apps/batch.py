@@ -5,12 +5,13 @@ import time
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from taichi_bokeh._version import __version__
 from taichi_bokeh.apps.batch_dask import run_in_dask
-from taichi_bokeh.apps.batch_job import RECORDS, Job, Outcome, run_job
+from taichi_bokeh.apps.batch_job import RECORDS, Job, Outcome, json_bytes, run_job
 from taichi_bokeh.apps.batch_list import Item, read_items
 from taichi_bokeh.apps.batch_processes import run_in_processes
 from taichi_bokeh.apps.camera import aperture_of, check_camera
@@ -22,6 +23,8 @@ from taichi_bokeh.apps.rendering import check_rendering
 from taichi_bokeh.apps.scene import stages_of
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.io.images import check_format
+from taichi_bokeh.io.locks import acquire, holder, lock_of_folder
+from taichi_bokeh.io.temporary import remove_left_over
 
 _PROGRAM = "taichi-bokeh render-batch"
 _OF_THE_BATCH = ("source", "disparity_dir", "shard", "workers", "dask", "out", "format", "command", "run")
@@ -57,18 +60,39 @@ def render_batch(arguments: Namespace) -> int:
     _check_folder(folder, report, Path(arguments.source))
     jobs = [_job(item, arguments, folder) for item in items][index - 1 :: count]
     say(f"photographs: {len(jobs)}" + (f" of {len(items)}" if count > 1 else ""))
-    folder.mkdir(exist_ok=True)
-    (folder / RECORDS).mkdir(exist_ok=True)
     outcomes: list[Outcome] = []
     start = time.perf_counter()
-    try:
-        _run(jobs, arguments, outcomes)
-    except KeyboardInterrupt:
-        there = len([outcome for outcome in outcomes if outcome.status != "failed"])
-        message = f"{there} of {len(jobs)} pictures are in {arguments.out}; the same command goes on from there"
-        raise KeyboardInterrupt(message) from None
-    _write_report(report, outcomes, len(jobs), time.perf_counter() - start)
+    with _at_work(folder, (index, count), say):
+        try:
+            _run(jobs, arguments, outcomes)
+        except KeyboardInterrupt:
+            there = len([outcome for outcome in outcomes if outcome.status != "failed"])
+            message = f"{there} of {len(jobs)} pictures are in {arguments.out}; the same command goes on from there"
+            raise KeyboardInterrupt(message) from None
+        _write_report(report, outcomes, len(jobs), time.perf_counter() - start)
     return _tell(outcomes, report, say)
+
+
+@contextmanager
+def _at_work(folder: Path, shard: tuple[int, int], say: Say) -> Iterator[None]:
+    """Make the folder, or tell of a run that is at work in it; leave nothing behind that is no result.
+
+    Two runs get along, as each result has a lock of its own; this one is to tell of the other.
+    """
+    records = folder / RECORDS
+    folder.mkdir(exist_ok=True)
+    records.mkdir(exist_ok=True)
+    path = lock_of_folder(records, shard)
+    lock = acquire(path, wait=False)
+    if lock is None:
+        say(f"another run ({holder(path)}) is at work in {folder}: its pictures are waited for, and not made twice")
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
+        for place in (folder, records):
+            remove_left_over(place)  # of workers that died in this run, or of an earlier one
 
 
 def _run(jobs: Sequence[Job], arguments: Namespace, outcomes: list[Outcome]) -> None:
@@ -97,11 +121,7 @@ def _job(item: Item, arguments: Namespace, folder: Path) -> Job:
     options |= {name: None if path is None else str(path) for name, path in files.items()}
     options |= {"output": str(folder / f"{item.name}.{arguments.format}"), "quiet": True}
     options |= {"save_layers": None, "show_focus": None, **item.options}
-    problem = ""
-    if item.disparity is None and arguments.depth_model is None:
-        where = arguments.disparity_dir or item.photo.parent
-        problem = f"{where} has no disparity for {item.photo.name}, or several"
-    return Job(Namespace(**options), problem)
+    return Job(Namespace(**options), item.problem if arguments.depth_model is None else "")
 
 
 def _absolute(text: str) -> str:
@@ -141,7 +161,7 @@ def _write_report(path: Path, outcomes: Sequence[Outcome], total: int, seconds: 
         "seconds": round(seconds, 3),
         "failures": [{"name": one.name, "photo": one.photo, "error": one.error} for one in failures],
     }
-    write_atomically(path, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode(), overwrite=True)
+    write_atomically(path, json_bytes(content), overwrite=True)
 
 
 def _tell(outcomes: Sequence[Outcome], report: Path, say: Say) -> int:

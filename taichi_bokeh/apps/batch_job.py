@@ -5,10 +5,13 @@ from, and of the result. It is written before the result takes its place, so tha
 ours.
 """
 
+import hashlib
 import json
+import os
 import shutil
 import time
 from argparse import Namespace
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +21,14 @@ from taichi_bokeh.apps.camera import aperture_of, check_camera
 from taichi_bokeh.apps.common import speaker
 from taichi_bokeh.apps.errors import one_line
 from taichi_bokeh.apps.fingerprint import file_digest, fingerprint
-from taichi_bokeh.apps.render_photo import render_one
+from taichi_bokeh.apps.render_photo import rendered
 from taichi_bokeh.apps.rendering import check_rendering
-from taichi_bokeh.io import write_atomically
+from taichi_bokeh.apps.scene import encoded_result
+from taichi_bokeh.io import check_output, write_atomically
+from taichi_bokeh.io.locks import lock_of_file, locked
 
 RECORDS = "records"
+_LONGEST_NAME = 255  # bytes, on all common file systems
 _NOT_OF_THE_RESULT = frozenset({"output", "overwrite", "quiet", "save_layers", "show_focus", "cache"})
 
 
@@ -84,33 +90,43 @@ def run_job(job: Job) -> Outcome:
 
 
 def _render(arguments: Namespace) -> bool:
-    """Render unless the result is there; whether it was not."""
+    """Render unless the result is there; whether it was not. Of several processes that are to, one does, the others wait."""
     output = Path(arguments.output)
     records = output.parent / RECORDS
-    record, scratch = records / f"{output.name}.json", records / f"{output.name}.part"
+    record = records / _record_name(output)
     key = fingerprint(arguments, _NOT_OF_THE_RESULT, version=__version__)
-    if output.exists():
-        known = _read(record)
-        if known.get("key") == key and known.get("result") == file_digest(output):
-            return False
-        if not arguments.overwrite:
-            raise FileExistsError(
-                f"{output} exists already, of other files, options or version, and is kept: overwriting was not asked for"
-            )
-    check_camera(arguments)
-    aperture = aperture_of(arguments)
-    check_rendering(arguments, aperture)
-    shutil.rmtree(scratch, ignore_errors=True)  # of a run that was killed
-    scratch.mkdir(parents=True)
-    try:
-        part = scratch / output.name
-        render_one(Namespace(**vars(arguments) | {"output": str(part)}), aperture, speaker(quiet=True))
-        content = {"key": key, "result": file_digest(part), "photo": arguments.photo, "version": __version__}
-        write_atomically(record, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode(), overwrite=True)
-        part.replace(output)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with locked(lock_of_file(output, records)):
+        if output.exists():
+            known = _read(record)
+            if known.get("key") == key and known.get("result") == file_digest(output):
+                return False
+            if not arguments.overwrite:
+                raise FileExistsError(
+                    f"{output} exists already, of other files, options or version, and is kept: overwriting was not asked for"
+                )
+        shutil.rmtree(records / f"{output.name}.part", ignore_errors=True)  # of a killed run of an earlier version
+        check_output(output, arguments.overwrite)
+        check_camera(arguments)
+        aperture = aperture_of(arguments)
+        check_rendering(arguments, aperture)
+        say = speaker(quiet=True)
+        content = encoded_result(rendered(arguments, aperture, say).image, arguments, say)
+        known = {"key": key, "result": hashlib.sha256(content).hexdigest(), "photo": arguments.photo, "version": __version__}
+        write_atomically(record, json_bytes(known), overwrite=True)
+        write_atomically(output, content, arguments.overwrite)
     return True
+
+
+def json_bytes(content: Mapping[str, Any]) -> bytes:
+    """A file of JSON, in UTF-8; names of files that are no UTF-8 come out as they were when it is read."""
+    text = json.dumps(content, ensure_ascii=False, indent=2)
+    return f"{text}\n".encode(errors="backslashreplace")  # a lone surrogate, by which such a byte is told, as \\udc80
+
+
+def _record_name(output: Path) -> str:
+    """The file system takes it if it takes the name of the result."""
+    name = f"{output.name}.json"
+    return name if len(os.fsencode(name)) <= _LONGEST_NAME else f"{hashlib.sha256(os.fsencode(output.name)).hexdigest()}.json"
 
 
 def _read(record: Path) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 import argparse
 import csv
+import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,10 +12,15 @@ from typing import Any, NamedTuple
 from taichi_bokeh.apps.arguments import finite, not_negative, pixel
 from taichi_bokeh.apps.footage import natural_order
 from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
+from taichi_bokeh.io.candidates import is_candidate
 
 _ENDINGS = ("_disparity", ".disparity")  # of the stem of a disparity that lies beside its photograph
 _CONVERT = {"focus": finite, "focus_at": pixel, "blur": not_negative}
-_COLUMNS = ("photo", "disparity", "alpha", "name", *_CONVERT)
+_TEXTS = ("photo", "disparity", "alpha", "name")
+_COLUMNS = (*_TEXTS, *_CONVERT)
+_COMMENT = "#"
+_BLANKS = " \t\r\n\N{NO-BREAK SPACE}"  # round a value; other white space may be part of a name
+_LINE_ENDS = re.compile(r"\r\n|\n|\r")  # and no others, as str.splitlines has: these, too, may be part of a name
 
 
 class Item(NamedTuple):
@@ -25,6 +32,7 @@ class Item(NamedTuple):
         disparity: its file; None where none was found.
         alpha: the file of its matte, if any.
         options: of the lens that are its own: focus, focus_at, blur.
+        problem: why no disparity was found; else empty.
     """
 
     name: str
@@ -32,6 +40,7 @@ class Item(NamedTuple):
     disparity: Path | None
     alpha: Path | None
     options: dict[str, Any]
+    problem: str = ""
 
 
 def read_items(source: Path, disparity_folder: Path | None) -> list[Item]:
@@ -47,7 +56,7 @@ def read_items(source: Path, disparity_folder: Path | None) -> list[Item]:
     """
     if disparity_folder is not None and not disparity_folder.is_dir():
         raise FileNotFoundError(f"--disparity-dir {disparity_folder} is no folder")
-    source, companions = source.absolute(), _Companions(disparity_folder)
+    source, companions = source.absolute(), _Companions(None if disparity_folder is None else disparity_folder.absolute())
     if source.is_dir():
         items = [_item({"photo": str(path)}, source, companions) for path in _photos(source)]
     elif source.is_file():
@@ -71,12 +80,17 @@ class _Companions:
         self._folder = folder
         self._stems: dict[Path, dict[str, list[Path]]] = {}
 
-    def of(self, photo: Path) -> Path | None:
-        """The file; None where there is not one and only one."""
-        stems = self._in(self._folder or photo.parent)
+    def of(self, photo: Path) -> tuple[Path | None, str]:
+        """The file, or what is wrong where there is not one and only one that may be it."""
+        folder = self._folder or photo.parent
+        stems = self._in(folder)
         wanted = [photo.stem] if self._folder is not None else [photo.stem + ending for ending in _ENDINGS]
-        found = [path for stem in wanted for path in stems.get(stem, [])]
-        return found[0] if len(found) == 1 else None
+        found = [path for stem in wanted for path in stems.get(stem, []) if is_candidate(path)]
+        if len(found) == 1:
+            return found[0], ""
+        if not found:
+            return None, f"{folder} has no disparity for {photo.name}"
+        return None, f"{folder} has several files for {photo.name}: {' and '.join(sorted(path.name for path in found))}"
 
     def _in(self, folder: Path) -> dict[str, list[Path]]:
         if folder not in self._stems:
@@ -88,42 +102,70 @@ class _Companions:
 
 
 def _photos(folder: Path) -> list[Path]:
-    paths = [path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in PICTURE_SUFFIXES]
-    return sorted((path for path in paths if not path.stem.endswith(_ENDINGS) and path.name[0] != "."), key=natural_order)
+    paths = [path for path in folder.iterdir() if is_candidate(path) and path.suffix.lower() in PICTURE_SUFFIXES]
+    return sorted((path for path in paths if not path.stem.endswith(_ENDINGS)), key=natural_order)
 
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows of a list, with the numbers of their lines."""
+    """The rows of a list that are neither blank nor comments, with the numbers of their lines."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{path} is no text in UTF-8, and must be a list (CSV, JSON lines or text) or a folder") from None
-    suffix = path.suffix.lower()
-    if suffix == ".csv":
-        reader = csv.DictReader(text.splitlines(), strict=True)
-        try:
-            for row in reader:
-                yield reader.line_num, row
-        except csv.Error as error:
-            raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+    if path.suffix.lower() == ".csv":
+        yield from _csv_rows(path, text)
         return
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
+    for number, line in enumerate(_LINE_ENDS.split(text), 1):
+        if not line.strip() or line.lstrip().startswith(_COMMENT):
             continue
-        if suffix in (".json", ".jsonl", ".ndjson"):
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{path}, line {number} is not JSON: {error}") from None
-            if not isinstance(row, dict):
-                raise ValueError(f'{path}, line {number} is not an object, as {{"photo": …}}')
-            yield number, row
+        if path.suffix.lower() in (".json", ".jsonl", ".ndjson"):
+            yield number, _json_row(path, number, line)
         else:
-            yield number, dict(zip(("photo", "disparity"), line.strip().split("\t"), strict=False))
+            values = [value.strip(_BLANKS) for value in line.split("\t")]
+            if len(values) > 2:
+                raise ValueError(
+                    f"{path}, line {number} has {len(values)} values; expected a photo and, after a tab, its disparity"
+                )
+            yield number, dict(zip(("photo", "disparity"), values, strict=False))
+
+
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Rows by the names in the first one; a column without a name must be empty, as spreadsheets leave them."""
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
+    names: list[str] | None = None
+    try:
+        for row in reader:
+            values = [value.strip(_BLANKS) for value in row]
+            if not any(values) or values[0].startswith(_COMMENT):
+                continue
+            if names is None:
+                names = values
+                if twice := sorted({name for name in names if name and names.count(name) > 1}):
+                    raise ValueError(f"{path}, line {reader.line_num} names {', '.join(twice)} twice")
+                continue
+            if any(values[len(names) :]):
+                raise ValueError(f"{path}, line {reader.line_num} has {len(values)} values for {len(names)} columns")
+            pairs = zip(names, values, strict=False)
+            yield reader.line_num, {name: value for name, value in pairs if name or value}
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: {error}") from None
+
+
+def _json_row(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}, line {number} is not JSON: {error}") from None
+    if not isinstance(row, dict):
+        raise ValueError(f'{path}, line {number} is not an object, as {{"photo": …}}')
+    for name in _TEXTS:
+        if not isinstance(row.get(name, ""), str | None):
+            raise ValueError(f"{path}, line {number}: {name} is {json.dumps(row[name])}, and must be a text")
+    return row
 
 
 def _listed(source: Path, line: int, row: dict[str, Any], companions: _Companions) -> Item:
-    unknown = [str(name) for name in row if name not in _COLUMNS]
+    unknown = [name or f"{value} in a column without a name" for name, value in row.items() if name not in _COLUMNS]
     if unknown:
         raise ValueError(f"{source}, line {line} has {', '.join(unknown)}; expected {', '.join(_COLUMNS)}")
     given = {name: _text(value) for name, value in row.items() if value not in (None, "")}
@@ -149,4 +191,5 @@ def _item(given: dict[str, str], folder: Path, companions: _Companions) -> Item:
     options = {option: convert(given[option]) for option, convert in _CONVERT.items() if option in given}
     if "focus" in options and "focus_at" in options:
         raise ValueError("focus and focus_at are both given; expected one of them")
-    return Item(name, photo, paths.get("disparity") or companions.of(photo), paths.get("alpha"), options)
+    disparity, problem = (paths["disparity"], "") if "disparity" in paths else companions.of(photo)
+    return Item(name, photo, disparity, paths.get("alpha"), options, problem)

@@ -6,6 +6,8 @@ import json
 import time
 import zipfile
 import zlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from taichi_bokeh.apps.errors import one_line
 from taichi_bokeh.io import check_output, write_atomically
+from taichi_bokeh.io.locks import lock_of_file, sole_run
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.trace import Lens, TraceState
 
@@ -110,6 +114,28 @@ def check_checkpoint(path: Path, output: str) -> None:
     if path.resolve() == Path(output).resolve():
         raise ValueError(f"--checkpoint {path} is the picture to write (-o), and must be a file of its own")
     check_output(path, overwrite=True)
+
+
+def alone_with(path: str | None) -> AbstractContextManager[None]:
+    """Keep other runs from a checkpoint in a block, if there is one.
+
+    Raises:
+        OSError: another run has it, or its folder takes no files.
+    """
+    return nullcontext() if path is None else sole_run(lock_of_file(Path(path)), f"--checkpoint {path}")
+
+
+def save_after(error: BaseException, save: Callable[[], None]) -> None:
+    """Save what there is when something went wrong.
+
+    Raises:
+        OSError: that went wrong, too; the message tells of both.
+    """
+    try:
+        save()
+    except OSError as second:
+        first = one_line(error) if isinstance(error, Exception) else "interrupted"
+        raise OSError(f"{first}; then {one_line(second)}") from None
 
 
 def _entry(archive: zipfile.ZipFile, name: str) -> Any:

@@ -19,7 +19,7 @@ from taichi_bokeh.apps.arguments import (
     whole_from_0,
 )
 from taichi_bokeh.apps.dfd import add_dfd
-from taichi_bokeh.apps.errors import is_out_of_memory, one_line, with_option
+from taichi_bokeh.apps.errors import begin_writing, is_out_of_memory, one_line, with_option, written_before
 from taichi_bokeh.apps.inspect_file import add_inspect
 from taichi_bokeh.apps.preview_arguments import add_preview
 from taichi_bokeh.apps.render_arguments import add_lens, add_render
@@ -69,6 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(argv: Sequence[str] | None) -> int:
     arguments = argparse.Namespace()
+    begin_writing()
     try:
         arguments = _parser().parse_args(argv)
         module, _, command = arguments.run.partition(":")
@@ -79,7 +80,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except (ValueError, TypeError, OSError, MemoryError, ModuleNotFoundError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and not is_out_of_memory(error):
             raise
-        sys.stderr.write(f"{_PROG}: error: {with_option(one_line(error), vars(arguments))}\n")
+        sys.stderr.write(f"{_PROG}: error: {with_option(one_line(error), vars(arguments))}{written_before()}\n")
         return 2
 
 

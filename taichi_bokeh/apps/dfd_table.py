@@ -11,7 +11,7 @@ from taichi_bokeh.apps.terminal import print_result
 
 if TYPE_CHECKING:
     from taichi_bokeh.apps.common import Say
-    from taichi_bokeh.dfd.comparison import Entrant
+    from taichi_bokeh.dfd.comparison import CompareSettings, Entrant, Method
     from taichi_bokeh.dfd.dataset import DefocusDataset
     from taichi_bokeh.dfd.evaluate import Evaluation
     from taichi_bokeh.dfd.train_log import Report
@@ -87,8 +87,8 @@ def table_command(arguments: Namespace) -> None:
         KeyboardInterrupt: with what was done, and how to go on.
     """
     from taichi_bokeh.apps.common import check_folder, speaker
-    from taichi_bokeh.apps.progress import progress_bar
-    from taichi_bokeh.dfd.comparison import METHODS, CompareSettings, compare, methods_named, open_folder
+    from taichi_bokeh.dfd.comparison import METHODS, CompareSettings, methods_named, open_folder
+    from taichi_bokeh.io.locks import lock_of_folder, sole_run
 
     if arguments.list_methods:
         print_result("".join(f"{method.name:20} {method.title}\n" for method in METHODS.values()))
@@ -101,6 +101,14 @@ def table_command(arguments: Namespace) -> None:
     settings = CompareSettings(**{name: value for name, value in given.items() if value is not None})
     check_folder(folder, [], overwrite=False)
     open_folder(folder, settings)
+    with sole_run(lock_of_folder(folder), f"--out {folder}"):
+        _compare(methods, settings, arguments, folder, say)
+
+
+def _compare(methods: "Sequence[Method]", settings: "CompareSettings", arguments: Namespace, folder: Path, say: "Say") -> None:
+    from taichi_bokeh.apps.progress import progress_bar
+    from taichi_bokeh.dfd.comparison import compare
+
     done = total = 0
     try:
         dataset = _scenes(arguments, folder)

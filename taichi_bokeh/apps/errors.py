@@ -2,12 +2,16 @@
 
 import os
 import re
+import sys
 from collections.abc import Collection
 
 _ARGUMENT = re.compile(r"(?<![\w./-])[a-z]+(?:_[a-z]+)+(?!\.?[\w/-])")  # a word that only a program has, and no file's name
-_ABOUT_AN_ARGUMENT = re.compile(r"([a-z]+) (?:is|has|holds) ")
+_ABOUT_AN_ARGUMENT = re.compile(r"([a-z][a-z_]*) (?:is|has|holds) ")
+_APERTURE = "aperture"  # an argument whose parts are options
 _POSITIONAL = ("photo", "source", "files")
 _NOT_TO_BE_REPLACED = re.compile(r"overwriting was not asked for|(?:give )?overwrite=True(?: replaces it)?")  # to Python
+_OUTPUT = "taichi_bokeh.io.output"
+_NAMED = 3  # files, if there are no more
 
 
 def one_line(error: Exception) -> str:
@@ -29,12 +33,28 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def with_option(text: str, options: Collection[str]) -> str:
     """A message of the library about its arguments, as one about the options of these names: cat_eye is --cat-eye."""
-    named = _ARGUMENT.sub(lambda found: _option(found[0]) if found[0] in options else found[0], text)
-    first = _ABOUT_AN_ARGUMENT.match(named)
-    if first is None or first[1] not in options or first[1] in _POSITIONAL:
-        return named
-    return _option(first[1]) + named[first.end(1) :]
+    first = _ABOUT_AN_ARGUMENT.match(text)
+    if first is None or first[1] in _POSITIONAL or first[1] not in (*options, _APERTURE):
+        return text
+    rest = _ARGUMENT.sub(lambda found: _option(found[0]) if found[0] in options else found[0], text[first.end(1) :])
+    return (first[1] if first[1] == _APERTURE else _option(first[1])) + rest
 
 
 def _option(argument: str) -> str:
     return f"--{argument.replace('_', '-')}"
+
+
+def begin_writing() -> None:
+    """A command begins: nothing was written by it, as there cannot be where the module that writes is not loaded yet."""
+    if _OUTPUT in sys.modules:
+        sys.modules[_OUTPUT].begin_writing()
+
+
+def written_before() -> str:
+    """The files that a command has written before it failed, as the end of its line; empty where there are none."""
+    files = sys.modules[_OUTPUT].written_files() if _OUTPUT in sys.modules else []
+    if not files:
+        return ""
+    if len(files) <= _NAMED:
+        return f" (written before it: {', '.join(map(str, files))})"
+    return f" (written before it: {len(files)} files, from {files[0]} to {files[-1]})"

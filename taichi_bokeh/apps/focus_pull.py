@@ -1,7 +1,7 @@
 """Focus pulls and sequences, for ``taichi-bokeh render``: many pictures, the lens moving, nothing else."""
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from taichi_bokeh.apps.frames_out import check_frames, frame_writer, is_frames
 from taichi_bokeh.apps.layer_cache import Scene, read_scene
 from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.rendering import cells_of, render_layers, span_of, with_highlights, with_near_and_far
-from taichi_bokeh.apps.scene import read_photo, stages_of
+from taichi_bokeh.apps.scene import Photo, read_photo, stages_of
 from taichi_bokeh.apps.sequence_cuts import choose_for_all
 from taichi_bokeh.apps.video import is_video
 from taichi_bokeh.layers import Layers
@@ -49,9 +49,11 @@ def refuse_options_of_a_series(arguments: Namespace) -> None:
     Raises:
         ValueError: which option, in one line.
     """
-    for name in ("frames", "ease", "fps"):
+    for name in ("frames", "ease", "fps", "frame_numbers"):
         if getattr(arguments, name) is not None:
-            raise ValueError(f"--{name} is for several pictures: give an option as A:B, or a folder or video as PHOTO")
+            raise ValueError(
+                f"--{name.replace('_', '-')} is for several pictures: give an option as A:B, or a folder or video as PHOTO"
+            )
 
 
 def render_series(arguments: Namespace, aperture: Aperture, say: Say) -> None:
@@ -66,6 +68,10 @@ def render_series(arguments: Namespace, aperture: Aperture, say: Say) -> None:
             raise ValueError(f"--{name.replace('_', '-')} is for one picture, and this is a series of them")
     if arguments.fps is not None and not is_video(arguments.output):
         raise ValueError(f"--fps is for a video: -o {arguments.output} has no frame rate")
+    if arguments.frame_numbers is not None and (is_video(arguments.photo) or is_video(arguments.output)):
+        raise ValueError(
+            "--frame-numbers is for a folder of pictures that becomes pictures: the frames of a video have no names"
+        )
     stages_of(arguments)
     if is_footage(arguments.photo):
         _render_footage(arguments, aperture, say)
@@ -97,11 +103,16 @@ def _between(start: float, end: float, t: float) -> float:
 
 def _render_pull(arguments: Namespace, aperture: Aperture, say: Say) -> None:
     pulled, count = _pulled(arguments), arguments.frames
+    if arguments.frame_numbers is not None:
+        raise ValueError(
+            f"--frame-numbers is for a folder of pictures as PHOTO: a pull through {arguments.photo} counts from 1"
+        )
     if not pulled:
         raise ValueError(f"-o {arguments.output} is for several pictures, but nothing moves: give --focus A:B or the like")
     if count is None or count < 2:
         raise ValueError(f"{pulled[0]} is a pull: give --frames N as well, the number of pictures, from 2 up")
-    check_frames(arguments.output, count, arguments.bits, arguments.overwrite)
+    numbers = range(1, count + 1)
+    check_frames(arguments.output, numbers, arguments.bits, arguments.overwrite)
     parts = [eased(index / (count - 1), arguments.ease) for index in range(count)]
 
     def check(disparity: Array) -> None:
@@ -121,7 +132,7 @@ def _render_pull(arguments: Namespace, aperture: Aperture, say: Say) -> None:
     pictures = (
         render_layers(seen, lens, arguments, cells, coverage=coverage) for seen, lens in _seen(layers, lenses, arguments)
     )
-    _write(pictures, count, _FPS, arguments, say)
+    _write(pictures, numbers, _FPS, arguments, say)
 
 
 def _check_blur(arguments: Namespace, aperture: Aperture, disparity: Array, ends: Ends, parts: list[float]) -> None:
@@ -150,20 +161,24 @@ def _render_footage(arguments: Namespace, aperture: Aperture, say: Say) -> None:
     if arguments.ease is not None and not _pulled(arguments):
         raise ValueError("--ease is for a pull, but nothing moves: give --focus A:B or the like")
     footage = footage_of(arguments)
-    check_frames(arguments.output, footage.count, arguments.bits, arguments.overwrite)
+    check_frames(arguments.output, footage.numbers, arguments.bits, arguments.overwrite)
     ends, cuts = _survey(footage, aperture)
     say(f"pictures: {footage.count}, in focus: disparity {ends.start:.4g} to {ends.end:.4g}, model: {arguments.model}")
     pictures = (
         _picture(scene, lens_at(arguments, aperture, ends, scene.layers.width, t), arguments)
         for scene, t in _scenes(footage, cuts, arguments.ease)
     )
-    _write(pictures, footage.count, footage.rate or _FPS, arguments, say)
+    _write(pictures, footage.numbers, footage.rate or _FPS, arguments, say)
 
 
 def _scenes(footage: Footage, cuts: tuple[float, ...], ease: str | None) -> Iterator[tuple[Scene, float]]:
+    first: tuple[str, Sequence[int]] | None = None
     for index, one in enumerate(footage.pictures()):
         t = eased(index / max(1, footage.count - 1), ease)
-        yield read_scene(Namespace(**vars(one), cuts=cuts), speaker(quiet=True)), t
+        scene = read_scene(Namespace(**vars(one), cuts=cuts), speaker(quiet=True))
+        first = first or (one.photo, scene.disparity.shape)
+        _require_size(one.photo, scene.disparity.shape, *first)
+        yield scene, t
 
 
 def _picture(scene: Scene, lens: ThinLens, arguments: Namespace) -> Any:
@@ -179,11 +194,23 @@ def _survey(footage: Footage, aperture: Aperture) -> tuple[Ends, tuple[float, ..
     """
     last = footage.count - 1
     looked_at = {round(part * last / (_LOOKED_AT - 1)) for part in range(_LOOKED_AT)}
-    photos = [read_photo(one, speaker(quiet=True)) for index, one in enumerate(footage.pictures()) if index in looked_at]
+    photos: list[Photo] = []
+    first = ""
+    for index, one in enumerate(footage.pictures()):
+        if index in looked_at:
+            photos.append(read_photo(one, speaker(quiet=True)))
+            first = first or one.photo
+            _require_size(one.photo, photos[-1].disparity.shape, first, photos[0].disparity.shape)
     ends = _ends(footage.arguments, photos[0].disparity, photos[-1].disparity)
     for photo in photos:
         _check_blur(footage.arguments, aperture, photo.disparity, ends, [0.0, 1.0])
     return ends, choose_for_all(photos, footage.arguments)
+
+
+def _require_size(name: str, shape: Sequence[int], first: str, expected: Sequence[int]) -> None:
+    if tuple(shape) != tuple(expected):
+        sizes = [f"{width}×{height}" for height, width in (shape, expected)]
+        raise ValueError(f"{name} is {sizes[0]} pixels, and must be {sizes[1]} as {first}: a sequence has one size")
 
 
 def _ends(arguments: Namespace, first: Any, last: Any) -> Ends:
@@ -203,13 +230,13 @@ def _pulled(arguments: Namespace) -> list[str]:
     return [f"--{name.replace('_', '-')}" for name in _PULLED if isinstance(getattr(arguments, name), Pull)]
 
 
-def _write(pictures: Iterator[Any], count: int, rate: Fraction, arguments: Namespace, say: Say) -> None:
+def _write(pictures: Iterator[Any], numbers: Sequence[int], rate: Fraction, arguments: Namespace, say: Say) -> None:
     rate = arguments.fps or rate
-    done = 0
+    done, count = 0, len(numbers)
     try:
         with (
             progress_bar("rendering", arguments.quiet, "pictures", speed_over_s=300.0) as progress,
-            frame_writer(arguments.output, rate, arguments.bits, arguments.overwrite) as write,
+            frame_writer(arguments.output, numbers, rate, arguments.bits, arguments.overwrite) as write,
         ):
             if progress is not None:
                 progress(0, count)
@@ -220,4 +247,5 @@ def _write(pictures: Iterator[Any], count: int, rate: Fraction, arguments: Names
                     progress(done, count)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"after {done} of {count} pictures") from None
-    say(f"written: {arguments.output}, {count} pictures")
+    kept = "" if is_video(arguments.output) or numbers[0] == 1 else f", from number {numbers[0]} on"
+    say(f"written: {arguments.output}, {count} pictures{kept}")

@@ -1,9 +1,10 @@
 """Sequences in: a folder of pictures or a video, with as many disparities and mattes, as the arguments of single pictures."""
 
+import io
 import re
 import tempfile
 from argparse import Namespace
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from fractions import Fraction
@@ -12,9 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from taichi_bokeh.apps.video import is_video, rate_of, read_video
+from taichi_bokeh.io import write_atomically
 from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
+from taichi_bokeh.io.candidates import is_candidate
 
 _PARTS = ("photo", "disparity", "alpha")  # the options that name a part of each picture
+_LAST_NUMBER = re.compile(r"(?P<before>.*?)(?P<number>[0-9]+)(?P<after>[^0-9]*)")
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,14 @@ class Footage:
         sources: for each part that is given, the files of a folder in order, or a video.
         count: how many pictures there are.
         rate: frames a second where PHOTO is a video that says so.
+        numbers: that the pictures get in the names of files, see `numbers_of`; of a video from 1.
     """
 
     arguments: Namespace
     sources: dict[str, list[Path] | Path]
     count: int
     rate: Fraction | None
+    numbers: Sequence[int]
 
     def pictures(self) -> Iterator[Namespace]:
         """The arguments for each picture alone, one after the other.
@@ -69,7 +75,33 @@ def footage_of(arguments: Namespace) -> Footage:
         if count != counts["photo"]:
             raise ValueError(f"{given[name]} has {count} pictures, and must have {counts['photo']} as {arguments.photo}")
     rate = rate_of(photos) if isinstance(photos, Path) else None
-    return Footage(arguments, sources, counts["photo"], rate)
+    numbers = numbers_of(photos, arguments.frame_numbers) if isinstance(photos, list) else range(1, counts["photo"] + 1)
+    return Footage(arguments, sources, counts["photo"], rate, numbers)
+
+
+def numbers_of(photos: Sequence[Path], how: str | None) -> Sequence[int]:
+    """The numbers of a sequence's pictures, in order.
+
+    Where the names are alike but for the last number in them, and that is padded to one width (f_0101, f_0103) or counts up
+    without a gap (f_9, f_10), it is the number of a frame, and is kept; else the pictures are counted from 1.
+
+    Args:
+        photos: their files, in order.
+        how: "keep": whatever the padding and the gaps; "count": from 1; None: as above.
+
+    Raises:
+        ValueError: numbers are to be kept, and the names have none that tell the pictures apart.
+    """
+    counted = range(1, len(photos) + 1)
+    found = [match for photo in photos if (match := _LAST_NUMBER.fullmatch(photo.stem))]
+    numbers = [int(match["number"]) for match in found]
+    alike = len(found) == len(photos) and len({(match["before"], match["after"]) for match in found}) == 1
+    are_frames = alike and len(set(numbers)) == len(numbers)
+    if how == "keep" and not are_frames:
+        raise ValueError(f"--frame-numbers keep: the pictures in {photos[0].parent} do not differ in one number of their names")
+    is_padded = len({len(match["number"]) for match in found}) == 1
+    without_gap = numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else False
+    return numbers if are_frames and how != "count" and (how == "keep" or is_padded or without_gap) else counted
 
 
 def natural_order(path: Path) -> tuple[tuple[bool, int, str], ...]:
@@ -86,7 +118,7 @@ def _source(name: str, text: str) -> list[Path] | Path:
     if not path.is_dir():
         what = "does not exist" if not path.exists() else "is one file"
         raise ValueError(f"{option} {path} {what}, and must be a folder or a video, as PHOTO is a sequence")
-    files = [file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")]
+    files = [file for file in path.iterdir() if is_candidate(file)]
     if name == "photo":
         files = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
     if not files:
@@ -116,7 +148,9 @@ def _files(name: str, source: list[Path] | Path, scratch: Path) -> Generator[Pat
         yield from source
         return
     for number, pixels in enumerate(read_video(source, grey=name != "photo"), 1):
-        path = scratch / f"{source.stem}_{name}_{number:06d}.npy"
-        np.save(path, pixels)
+        path = scratch / f"{name}_{number:06d}.npy"
+        buffer = io.BytesIO()
+        np.save(buffer, pixels)
+        write_atomically(path, buffer.getvalue())
         yield path
         path.unlink()

@@ -1,7 +1,7 @@
 """Sequences out: a video, or numbered pictures."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
@@ -18,8 +18,14 @@ def is_frames(output: str) -> bool:
     return is_video(output) or _NUMBER.search(Path(output).name) is not None
 
 
-def check_frames(output: str, count: int, bits: int | None, overwrite: bool) -> None:
+def check_frames(output: str, numbers: Sequence[int], bits: int | None, overwrite: bool) -> None:
     """Refuse an output that cannot or must not be written, before any work is done for it.
+
+    Args:
+        output: a video, or a pattern.
+        numbers: of the pictures, which go into the pattern.
+        bits: a channel.
+        overwrite: replace files.
 
     Raises:
         ValueError: it is no name for a sequence, or not of a format that can be written.
@@ -35,7 +41,7 @@ def check_frames(output: str, count: int, bits: int | None, overwrite: bool) -> 
         return
     if len(_NUMBER.findall(Path(output).name)) != 1:
         raise ValueError(f"-o {output} is one picture, and must be a video (pull.mp4) or a pattern (frame_%04d.png)")
-    for number in range(1, count + 1):
+    for number in numbers:
         path = numbered(output, number)
         check_format(path, bits)
         check_output(path, overwrite)
@@ -48,8 +54,10 @@ def numbered(pattern: str, number: int) -> Path:
 
 
 @contextmanager
-def frame_writer(output: str, rate: Fraction, bits: int | None, overwrite: bool) -> Iterator[Callable[[Image], None]]:
-    """Yield what writes the next picture, for a video an opaque one. Numbers start at 1; a video appears when it is whole.
+def frame_writer(
+    output: str, numbers: Sequence[int], rate: Fraction, bits: int | None, overwrite: bool
+) -> Iterator[Callable[[Image], None]]:
+    """Yield what writes the next picture, for a video an opaque one; a video appears when it is whole.
 
     Raises:
         OSError: a file exists or cannot be written.
@@ -58,11 +66,5 @@ def frame_writer(output: str, rate: Fraction, bits: int | None, overwrite: bool)
         with video_writer(Path(output), rate, overwrite) as append:
             yield lambda picture: append(picture.rgb)
         return
-    number = 0
-
-    def write(picture: Image) -> None:
-        nonlocal number
-        number += 1
-        write_image(numbered(output, number), *picture, overwrite=overwrite, bits=bits)
-
-    yield write
+    left = iter(numbers)
+    yield lambda picture: write_image(numbered(output, next(left)), *picture, overwrite=overwrite, bits=bits)

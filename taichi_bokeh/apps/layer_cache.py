@@ -34,10 +34,20 @@ _OF_THE_FOCUS = ("focus", "focus_distance", "focus_at", "focus_box")
 _OF_THE_APERTURE = ("blades", "rotation", "roundness", "squeeze", "cat_eye", "ring", "aperture_image")
 _OF_THE_LOOK = ("highlights", "highlight_threshold", "near_blur", "far_blur")
 _OF_THE_MODEL = ("model", "cells", "profile", "algorithm", "draft", "max_radius", "device")
-_OF_THE_OUTPUT = ("output", "bits", "save_layers", "overwrite", "show_focus", "frames", "ease", "fps", "cache")
+_OF_THE_OUTPUT = ("output", "bits", "save_layers", "overwrite", "show_focus", "cache")
+_OF_A_SERIES = ("frames", "ease", "fps", "frame_numbers")
 _OF_THE_PROGRAM = ("command", "run", "quiet", "explain")
 _NOT_OF_LAYERS = frozenset(
-    (*_OF_THE_LENS, *_OF_THE_FOCUS, *_OF_THE_APERTURE, *_OF_THE_LOOK, *_OF_THE_MODEL, *_OF_THE_OUTPUT, *_OF_THE_PROGRAM)
+    (
+        *_OF_THE_LENS,
+        *_OF_THE_FOCUS,
+        *_OF_THE_APERTURE,
+        *_OF_THE_LOOK,
+        *_OF_THE_MODEL,
+        *_OF_THE_OUTPUT,
+        *_OF_A_SERIES,
+        *_OF_THE_PROGRAM,
+    )
 )
 
 

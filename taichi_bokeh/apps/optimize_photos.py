@@ -4,6 +4,7 @@ import hashlib
 import itertools
 from argparse import Namespace
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from taichi_bokeh.apps.camera import aperture_of
-from taichi_bokeh.apps.checkpoint import check_checkpoint
+from taichi_bokeh.apps.checkpoint import alone_with, check_checkpoint, save_after
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, speaker, write_layers
 from taichi_bokeh.apps.device import device_of
 from taichi_bokeh.apps.optimize_checkpoint import OptimizeCheckpoint, Saved
@@ -60,10 +61,23 @@ def optimize_photos(arguments: Namespace) -> None:
     blurred = [arguments.blurred] if arguments.stack is None else [shot.path for shot in arguments.stack]
     photographs = read_photographs(arguments.sharp, blurred, allow_saturated=arguments.allow_saturated).to(device)
     _try_out(layer, photographs, aperture)
+    with alone_with(arguments.checkpoint):
+        _begin_and_optimize(photographs, aperture, settings, layer, arguments, say)
+
+
+def _begin_and_optimize(
+    photographs: Photographs,
+    aperture: Aperture,
+    settings: OptimizeSettings,
+    layer: DefocusLayer,
+    arguments: Namespace,
+    say: Say,
+) -> None:
     checkpoint = _checkpoint(arguments)
     saved = None if checkpoint is None else checkpoint.load()
     height, width = photographs.all_in_focus.shape[1:]
-    say(f"pictures: {width}×{height}, {len(blurred)} blurred; saturated: at most {photographs.saturated:.1%} of the pixels")
+    saturated = f"saturated: at most {photographs.saturated:.1%} of the pixels"
+    say(f"pictures: {width}×{height}, {len(photographs.blurred)} blurred; {saturated}")
     if saved is not None:
         say(f"going on from {arguments.checkpoint}: {saved.done} of {settings.steps} steps")
     try:
@@ -225,7 +239,7 @@ def _optimize(work: Optimization, checkpoint: OptimizeCheckpoint | None, argumen
         _write(found, work, arguments, say)
     except BaseException as error:
         if checkpoint is not None and saved is not None:
-            checkpoint.save(saved)
+            save_after(error, partial(checkpoint.save, saved))
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(_how_to_go_on(saved, work, arguments)) from None
         raise

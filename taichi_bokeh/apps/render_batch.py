@@ -15,12 +15,14 @@ examples:
 
 In a folder, the disparity of x.jpg is x_disparity.* or x.disparity.* beside it, or x.* in --disparity-dir. A list is CSV with a
 header, or JSON lines, with the columns photo, and if need be disparity, alpha, focus, focus_at, blur and name (of the
-result); or lines of text: a photo, and after a tab its disparity. Paths in it are relative to it.
+result); or lines of text: a photo, and after a tab its disparity. Paths in it are relative to it. Blank lines, lines that begin
+with # and spaces round values do not count.
 
 Stopped at any time, the same command goes on from where it was: what is there already, of the same files and options, is kept,
-and a result is whole or not there. A result of other files or options is not replaced unless --overwrite says so. What
-fails is told in DIR/report.json while the rest goes on; the exit code is then 1. On GPUs, every process of --workers has one of
-its own. Workers of Dask see the same paths, and have this package installed.
+and a result is whole or not there. Two of it at once get along: neither makes what the other is making. A result of other files
+or options is not replaced unless --overwrite says so. What fails is told in DIR/report.json while the rest goes on; the exit
+code is then 1. On GPUs, every process of --workers has one of its own. Workers of Dask see the same paths, and have this
+package installed.
 """
 
 

@@ -1,16 +1,18 @@
 """``taichi-bokeh render``: one photograph with its disparity, refocused."""
 
 from argparse import Namespace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.camera import aperture_of, check_camera, focus_of, thin_lens_of
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
 from taichi_bokeh.apps.focus_map import check_focus_map, write_focus_map
 from taichi_bokeh.apps.focus_pull import is_series, refuse_options_of_a_series, render_series
-from taichi_bokeh.apps.layer_cache import check_cache, read_scene
+from taichi_bokeh.apps.layer_cache import Scene, check_cache, read_scene
 from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.rendering import (
     cells_of,
@@ -24,6 +26,21 @@ from taichi_bokeh.apps.rendering import (
 from taichi_bokeh.apps.scene import check_before_work, write_result
 from taichi_bokeh.explain import explain
 from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.thin_lens import ThinLens
+
+
+class Rendered(NamedTuple):
+    """A picture, and what it was made of.
+
+    Attributes:
+        scene: the photograph in layers.
+        lens: that it was rendered with.
+        image: [1, 3 or 4, H, W], linear light.
+    """
+
+    scene: Scene
+    lens: ThinLens
+    image: Tensor
 
 
 def render_photo(arguments: Namespace) -> None:
@@ -43,11 +60,24 @@ def render_photo(arguments: Namespace) -> None:
         refuse_options_of_a_series(arguments)
         check_before_work(arguments)
         check_focus_map(arguments)
-        render_one(arguments, aperture, say, explains=arguments.explain)
+        render_one(arguments, aperture, say)
 
 
-def render_one(arguments: Namespace, aperture: Aperture, say: Say, *, explains: bool = False) -> None:
-    """Render one photograph whose arguments have been checked; if it is to be explained, say by which algorithms.
+def render_one(arguments: Namespace, aperture: Aperture, say: Say) -> None:
+    """Render one photograph whose arguments have been checked, and write what was asked for.
+
+    Raises:
+        ValueError, OSError: what is wrong with a file, in one line.
+    """
+    scene, lens, image = rendered(arguments, aperture, say, explains=arguments.explain)
+    write_result(scene.layers, scene.coverage, image, arguments, say)
+    if arguments.show_focus is not None:
+        write_focus_map(arguments, scene.disparity, lens)
+        say(f"written: {arguments.show_focus}")
+
+
+def rendered(arguments: Namespace, aperture: Aperture, say: Say, *, explains: bool = False) -> Rendered:
+    """The picture of one photograph whose arguments have been checked; if it is to be explained, say by which algorithms.
 
     Raises:
         ValueError, OSError: what is wrong with a file, in one line.
@@ -59,7 +89,8 @@ def render_one(arguments: Namespace, aperture: Aperture, say: Say, *, explains: 
         work = Work.of(arguments, aperture, disparity.shape[1], disparity.shape[0])
         check_blur(arguments, work, float(lens.blur), span_of(disparity, focus, arguments))
 
-    layers, disparity, coverage = read_scene(arguments, say, check)
+    scene = read_scene(arguments, say, check)
+    layers, disparity, coverage = scene
     focus = focus_of(arguments, disparity)
     say(f"disparity: {disparity.min():.4g} to {disparity.max():.4g}, in focus: {focus:.4g}")
     lens = thin_lens_of(arguments, aperture, focus, disparity.shape[1])
@@ -72,7 +103,4 @@ def render_one(arguments: Namespace, aperture: Aperture, say: Say, *, explains: 
         say(str(explain(seen, lens, **model_options(arguments, cells))))
     with progress_bar("rendering", arguments.quiet) as progress:
         image = render_layers(seen, lens, arguments, cells, progress, coverage)
-    write_result(layers, coverage, image, arguments, say)
-    if arguments.show_focus is not None:
-        write_focus_map(arguments, disparity, lens)
-        say(f"written: {arguments.show_focus}")
+    return Rendered(scene, lens, image)

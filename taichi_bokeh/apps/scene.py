@@ -13,9 +13,9 @@ from torch import Tensor
 
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, to_image, write_layers
 from taichi_bokeh.apps.video import is_video
-from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_image, read_metadata, write_image
+from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_image, read_metadata, write_atomically
 from taichi_bokeh.io.disparity import as_disparity
-from taichi_bokeh.io.images import ALPHA_SUFFIXES, check_format
+from taichi_bokeh.io.images import ALPHA_SUFFIXES, check_format, encode_image
 from taichi_bokeh.io.metadata import METADATA_SUFFIXES, Metadata, check_metadata
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.photo import (
@@ -214,9 +214,14 @@ def write_result(layers: Layers, coverage: Tensor | None, image: Tensor, argumen
         seen = layers if coverage is None else replace(layers, alpha=layers.alpha * coverage)
         write_layers(seen, folder, arguments.overwrite)
         say(f"layers written to {folder}")
-    metadata = _metadata(arguments, say)
-    write_image(arguments.output, *to_image(image), overwrite=arguments.overwrite, bits=arguments.bits, metadata=metadata)
+    write_atomically(arguments.output, encoded_result(image, arguments, say), overwrite=arguments.overwrite)
     say(f"written: {arguments.output}")
+
+
+def encoded_result(image: Tensor, arguments: Namespace, say: Say) -> bytes:
+    """The file of the picture [1, 3 or 4, H, W], with what the photograph's file says of it."""
+    metadata = _metadata(arguments, say)
+    return encode_image(arguments.output, *to_image(image), bits=arguments.bits, metadata=metadata)
 
 
 def _metadata(arguments: Namespace, say: Say) -> Metadata | None:

@@ -2,11 +2,12 @@
 
 import time
 from argparse import Namespace
+from functools import partial
 from pathlib import Path
 
 from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.camera import aperture_of, check_camera, focus_of, lens_of
-from taichi_bokeh.apps.checkpoint import Checkpoint, check_checkpoint
+from taichi_bokeh.apps.checkpoint import Checkpoint, alone_with, check_checkpoint, save_after
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
 from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.scene import check_before_work, read_photo, split, stages_of, write_result
@@ -43,7 +44,8 @@ def trace_photo(arguments: Namespace) -> None:
     layers, _ = split(photo, arguments.layers or "auto", stages_of(arguments))
     radius_px = largest_radius_px(layers, float(lens.blur), float(lens.focus))
     say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px")
-    _trace(layers, lens, arguments, say)
+    with alone_with(arguments.checkpoint):
+        _trace(layers, lens, arguments, say)
 
 
 def _trace(layers: Layers, lens: Lens, arguments: Namespace, say: Say) -> None:
@@ -72,7 +74,7 @@ def _trace(layers: Layers, lens: Lens, arguments: Namespace, say: Say) -> None:
         write_result(layers, None, state.picture, arguments, say)
     except BaseException as error:
         if checkpoint is not None and state is not None:
-            checkpoint.save(state)
+            save_after(error, partial(checkpoint.save, state))
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(_how_to_go_on(state, arguments)) from None
         raise

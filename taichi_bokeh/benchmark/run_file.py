@@ -67,7 +67,7 @@ def check_folder(folder: Path) -> None:
         raise NotADirectoryError(f"{folder} is a file, and must be a folder")
     if not folder.absolute().parent.is_dir():
         raise FileNotFoundError(f"{folder} cannot be made: there is no folder {folder.parent}")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / NAME).exists():
+    if folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir()) and not (folder / NAME).exists():
         raise FileExistsError(f"{folder} holds files of something else; give a new folder, or that of a benchmark ({NAME})")
 
 

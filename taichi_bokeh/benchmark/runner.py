@@ -22,6 +22,7 @@ from taichi_bokeh.benchmark.search import best_scale
 from taichi_bokeh.benchmark.store import load_scene, load_truth, save_scene, save_truth, scene_folder, trace_truth
 from taichi_bokeh.benchmark.workers import in_processes
 from taichi_bokeh.io import write_atomically
+from taichi_bokeh.io.locks import lock_of_folder, sole_run
 from taichi_bokeh.layers import Layers
 
 ProgressCallback = Callable[[int, int], None]
@@ -104,18 +105,27 @@ def run(benchmark: Benchmark, folder: Path, processes: int = 1, progress: Progre
 
     Raises:
         ValueError: a setting is wrong or differs from the folder's, a result in it is damaged, or a unit failed.
-        OSError: the folder cannot be used, or a file cannot be written.
+        OSError: the folder cannot be used, another process is at work in it, or a file cannot be written.
     """
     require_integer("processes", processes, at_least=1)
     settings = run_file.settings_of(_settings(benchmark))
     run_file.check_settings(folder, settings)
-    jobs, (done, total) = _jobs(benchmark, folder)
-    machines = (run_file.machine(processes),) if jobs else ()
-    run_file.open_run(folder, run_file.RunFile(settings, benchmark.scenes, machines))
-    (folder / results.FOLDER).mkdir(exist_ok=True)
+    build(benchmark.methods, benchmark.external)  # an unknown method leaves no folder
+    folder.mkdir(exist_ok=True)
+    with sole_run(lock_of_folder(folder, benchmark.shard), f"the folder {folder}"):
+        jobs, counted = _jobs(benchmark, folder)
+        machines = (run_file.machine(processes),) if jobs else ()
+        run_file.open_run(folder, run_file.RunFile(settings, benchmark.scenes, machines))
+        (folder / results.FOLDER).mkdir(exist_ok=True)
+        _do(jobs, counted, partial(_Bench, benchmark, folder), processes, progress)
+
+
+def _do(
+    jobs: Sequence[Job], counted: Count, start: Callable[[], "_Bench"], processes: int, progress: ProgressCallback | None
+) -> None:
+    done, total = counted
     if progress is not None:
         progress(done, total)
-    start = partial(_Bench, benchmark, folder)
     for _ in in_processes(start, jobs, processes) if processes > 1 else _here(start, jobs):
         done += 1
         if progress is not None:

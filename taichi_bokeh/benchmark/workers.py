@@ -9,12 +9,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, NamedTuple
 
 import torch
+
+from taichi_bokeh.io.output import begin_writing, note_written, written_files
 
 Start = Callable[[], Callable[[Any], Iterator[object]]]
 
@@ -54,6 +56,8 @@ def in_processes(start: Start, jobs: Sequence[object], count: int) -> Iterator[o
                 kind, value = _receive(workers[place], doing[place])
                 if kind == "yielded":
                     yield value
+                elif kind == "wrote":
+                    note_written(value)
                 elif kind == "raised":
                     raise value
                 elif left:
@@ -123,17 +127,35 @@ def _work(start: Start, connection: Connection, threads: int) -> None:
     signal.signal(signal.SIGTERM, _stop)
     os.environ["TI_CPU_MAX_NUM_THREADS"] = str(threads)  # Taichi reads it when it starts, which it has not done yet
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with contextlib.suppress(EOFError, ConnectionError):
         try:
             do = start()
             while True:
                 for value in do(connection.recv()):
+                    _tell_written(connection)
                     connection.send(("yielded", value))
                 connection.send(("idle", None))
         except (EOFError, ConnectionError):
             raise
         except Exception as error:
+            _tell_written(connection)
             connection.send(("raised", error))
+
+
+def _end_with_parent() -> None:
+    """End at once when the parent is gone, which was killed: another run of the same command may begin now."""
+    parent = parent_process()
+    assert parent is not None  # this is a worker
+    parent.join()
+    os._exit(1)
+
+
+def _tell_written(connection: Connection) -> None:
+    files = written_files()
+    begin_writing()
+    if files:
+        connection.send(("wrote", files))
 
 
 def _stop(*_: object) -> None:

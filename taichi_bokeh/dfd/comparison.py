@@ -347,7 +347,7 @@ def open_folder(folder: Path, settings: CompareSettings) -> None:
         "aperture": aperture,
     }
     if not path.exists():
-        if folder.is_dir() and any(folder.iterdir()):
+        if folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir()):
             raise FileExistsError(f"{folder} holds files of something else; give a new folder, or that of a comparison ({RUN})")
         folder.mkdir(exist_ok=True)
         write_atomically(path, (json.dumps(mine, indent=1) + "\n").encode())

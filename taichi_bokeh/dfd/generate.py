@@ -26,6 +26,7 @@ from taichi_bokeh.dfd.cameras import NORMALISED, camera_named
 from taichi_bokeh.dfd.observation import Sample
 from taichi_bokeh.dfd.scenes import DefocusScene, DefocusSceneSettings, make_scene, scene_name, weak_texture
 from taichi_bokeh.io import write_atomically
+from taichi_bokeh.io.locks import lock_of_folder, sole_run
 from taichi_bokeh.trace import trace
 
 ProgressCallback = Callable[[int, int], None]
@@ -114,13 +115,20 @@ def generate(
 
     Raises:
         ValueError: a setting is wrong or differs from the folder's, or a scene could not be made.
-        OSError: the folder cannot be used, or a file cannot be written.
+        OSError: the folder cannot be used, another process is at work on this shard of it, or a file cannot be written.
     """
     folder = Path(folder)
     require_integer("workers", workers, at_least=1)
     files = _files(settings, shard)
     _check(settings, folder)
     folder.mkdir(exist_ok=True)
+    with sole_run(lock_of_folder(folder, shard), f"the folder {folder}"):
+        _make_missing(settings, folder, files, workers, progress)
+
+
+def _make_missing(
+    settings: GenerateSettings, folder: Path, files: Sequence[File], workers: int, progress: ProgressCallback | None
+) -> None:
     _write_manifest(settings, folder)
     missing = [file for file in files if not (folder / file.name).exists()]
     total = sum(len(file.scenes) for file in files)
@@ -233,7 +241,6 @@ class _Maker:
             except (ValueError, OSError, RuntimeError) as error:
                 raise ValueError(f"scene {index}: {error}") from error
         content = samples.npz_of(made[0][1]) if self._settings.file_format == "folder" else samples.tar_of(made)
-        # Another process may have been given the same folder and shard: what both write is the same.
         write_atomically(self._folder / file.name, content, overwrite=True)
         yield made[-1][0]
 

@@ -7,6 +7,7 @@ on repeats the uninterrupted one bit for bit.
 
 import hashlib
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from math import isfinite, nan
 from pathlib import Path
@@ -27,6 +28,7 @@ from taichi_bokeh.dfd.planes import CompositionalPlanes
 from taichi_bokeh.dfd.train_log import Report, TrainLog
 from taichi_bokeh.dfd.train_losses import disparity_loss, error_px, plane_loss
 from taichi_bokeh.dfd.train_settings import TrainSettings, Work, count_samples
+from taichi_bokeh.io.locks import lock_of_folder, sole_run
 
 _AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -66,20 +68,26 @@ def train(
     Raises:
         ValueError: the data set is empty or lacks disparities, the checkpoint is of another training, a loss or a gradient is
             not finite (the message names the samples), or an argument does not fit.
-        OSError: the folder holds a training and is not to be resumed, or cannot be used, or the processes cannot meet.
+        OSError: the folder holds a training and is not to be resumed, or is another's who is at work in it, or cannot be used,
+            or the processes cannot meet.
     """
     count_samples("dataset", dataset)
     work = work or Work()
     device = device_of(network)
     if settings.precision == "float16" and device.type != "cuda":
         raise ValueError(f"precision is 'float16' on {device.type}; expected 'float32' or 'bfloat16' there")
-    with processes(device) as among, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with (
+        ExitStack() as stack,
+        processes(device) as among,
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+    ):
         if settings.batch % among.count:
             raise ValueError(f"batch is {settings.batch}; expected a multiple of the number of processes, {among.count}")
         training = _Training(settings, network, layer, among)
         belongs_to = training.belongs_to | {"samples": _described(dataset)}
         if folder is not None:
             _open(Path(folder), training, belongs_to, resume)
+            stack.enter_context(_alone_in(Path(folder), among))
         positions = Positions(dataset, settings.augmentation(), settings.seed)
         steps = range(training.done, settings.steps)
         batches = load_batches(positions, Collate(settings.aperture), steps, settings.batch, among, work.workers)
@@ -280,6 +288,11 @@ def _open(folder: Path, training: _Training, belongs_to: dict[str, str], resume:
     if among.rank == 0:
         folder.mkdir(exist_ok=True)
     among.wait()
+
+
+def _alone_in(folder: Path, among: Processes) -> AbstractContextManager[None]:
+    """Keep other trainings out of the folder; the process that writes does it."""
+    return sole_run(lock_of_folder(folder), f"the folder {folder}") if among.rank == 0 else nullcontext()
 
 
 def _output(network: torch.nn.Module, observation: Observation, settings: TrainSettings, channels: int = 1) -> Tensor:

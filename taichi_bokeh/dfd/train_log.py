@@ -1,6 +1,7 @@
 """What a training tells: a line of JSON for each step that is logged, and TensorBoard where it is asked for."""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -52,7 +53,8 @@ class TrainLog:
         path = folder / NAME
         kept = [line for line in _lines(path) if _step(path, line) <= first]
         write_atomically(path, "".join(kept).encode(), overwrite=True)
-        self._file = path.open("a", encoding="utf-8")
+        self._path = path
+        self._file = path.open("ab", buffering=0)  # no part of a line waits for the end, where it could still fail
 
     def __enter__(self) -> Self:
         return self
@@ -63,14 +65,26 @@ class TrainLog:
             self._writer.close()
 
     def write(self, report: Report) -> None:
-        """Add a report."""
+        """Add a report.
+
+        Raises:
+            OSError: the file system refuses; the log ends with the last whole line.
+        """
         values = {name: value for name, value in asdict(report).items() if value is not None}
-        self._file.write(json.dumps(values) + "\n")
-        self._file.flush()
+        self._append(f"{json.dumps(values)}\n".encode())
         if self._writer is not None:
             for name, value in values.items():
                 if name != "step":
                     self._writer.add_scalar(name, value, report.step)
+
+    def _append(self, line: bytes) -> None:
+        end = self._file.tell()
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError as error:
+            self._file.truncate(end)
+            raise OSError(error.errno, error.strerror, os.fspath(self._path)) from None
 
 
 def _lines(path: Path) -> list[str]:

@@ -101,9 +101,27 @@ def write_image(
         ValueError: the shapes, the suffix, ``bits`` or ``metadata`` do not fit, or a value is not finite.
     """
     check_format(path, bits, has_alpha=alpha is not None)
+    check_metadata(metadata, Path(path).suffix.lower())
+    check_output(path, overwrite)
+    write_atomically(path, encode_image(path, rgb, alpha, bits=bits, metadata=metadata), overwrite)
+
+
+def encode_image(
+    path: str | os.PathLike[str],
+    rgb: Array,
+    alpha: Array | None = None,
+    *,
+    bits: int | None = None,
+    metadata: Metadata | None = None,
+) -> bytes:
+    """What `write_image` would write into a file of this name.
+
+    Raises:
+        TypeError, ValueError: as `write_image`.
+    """
+    check_format(path, bits, has_alpha=alpha is not None)
     suffix = Path(path).suffix.lower()
     check_metadata(metadata, suffix)
-    check_output(path, overwrite)
     rgb = np.ascontiguousarray(rgb, np.float32)
     if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
         raise ValueError(f"write_image: rgb has shape {rgb.shape}, and must be [H, W, 3]")
@@ -113,7 +131,7 @@ def write_image(
         raise ValueError("write_image: rgb holds NaN or infinite values")
     if alpha is not None and not np.isfinite(alpha).all():
         raise ValueError("write_image: alpha holds NaN or infinite values")
-    write_atomically(path, _encode(suffix, rgb, alpha, bits, metadata or Metadata()), overwrite)
+    return _encode(suffix, rgb, alpha, bits, metadata or Metadata())
 
 
 def check_format(path: str | os.PathLike[str], bits: int | None = None, *, has_alpha: bool = False) -> None:

@@ -12,7 +12,7 @@ import pytest
 from taichi_bokeh.apps import cli, focus_pull, layer_cache, video
 from taichi_bokeh.apps.arguments import Pull
 from taichi_bokeh.apps.focus_pull import Ends, eased, lens_at
-from taichi_bokeh.apps.footage import natural_order
+from taichi_bokeh.apps.footage import natural_order, numbers_of
 from taichi_bokeh.apps.scene import Photo
 from taichi_bokeh.apps.sequence_cuts import choose_for_all
 from taichi_bokeh.apps.video import read_video, video_writer
@@ -208,6 +208,69 @@ def test_names_are_sorted_by_their_numbers():
     assert [path.name for path in sorted(map(Path, names), key=natural_order)] == ["a.png", "f2.png", "f2b.png", "f10.png"]
 
 
+def _stems(*stems: str) -> list[Path]:
+    return [Path("in") / f"{stem}.png" for stem in stems]
+
+
+@pytest.mark.parametrize(
+    ("stems", "how", "numbers"),
+    [
+        (("f_0101", "f_0102", "f_0103"), None, [101, 102, 103]),
+        (("f_0101", "f_0103"), None, [101, 103]),  # padded: frame numbers, of which one is missing
+        (("f_9", "f_10"), None, [9, 10]),
+        (("000", "001"), None, [0, 1]),
+        (("a2_0007_left", "a2_0008_left"), None, [7, 8]),
+        (("f_1", "f_2", "f_10"), None, [1, 2, 3]),
+        (("f_1", "g_2"), None, [1, 2]),
+        (("f_01", "f_1"), None, [1, 2]),
+        (("one", "two"), None, [1, 2]),
+        (("f_7",), None, [7]),
+        (("f_1", "f_2", "f_10"), "keep", [1, 2, 10]),
+        (("f_0101", "f_0102"), "count", [1, 2]),
+    ],
+)
+def test_the_numbers_of_frames_are_kept(stems, how, numbers):
+    assert list(numbers_of(_stems(*stems), how)) == numbers
+
+
+def test_numbers_that_do_not_tell_pictures_apart_cannot_be_kept():
+    for stems in (("one", "two"), ("f_01", "f_1"), ("a_1", "b_2")):
+        with pytest.raises(ValueError, match="--frame-numbers keep: the pictures in in do not differ in one number"):
+            numbers_of(_stems(*stems), "keep")
+
+
+def test_frames_go_out_under_the_numbers_they_came_with(sequence, capsys):
+    for folder, suffix in (("in", ".png"), ("disparities", ".png")):
+        for old, new in (("f1", "f_0101"), ("f2", "f_0102"), ("f10", "f_0104")):
+            (sequence / folder / f"{old}{suffix}").rename(sequence / folder / f"{new}{suffix}")
+    (sequence / "in" / "Thumbs.db").write_bytes(b"beside")
+    (sequence / "in" / "._f_0101.png").write_bytes(b"beside")
+    (sequence / "disparities" / "f_0101.json").write_bytes(b"{}")
+    given = {"photo": "in", "disparity": "disparities", "cells": 1}
+    assert cli.main(words(sequence, **given, output="out_%04d.npy", quiet=False)) == 0
+    assert sorted(path.name for path in sequence.glob("out_*")) == ["out_0101.npy", "out_0102.npy", "out_0104.npy"]
+    assert "3 pictures, from number 101 on" in capsys.readouterr().out
+    assert cli.main(words(sequence, **given, output="out_%04d.npy", frame_numbers="count")) == 0
+    assert len(list(sequence.glob("out_*"))) == 6
+    assert cli.main(words(sequence, **given, output="out_%04d.npy")) == 2
+    assert "out_0101.npy exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("output", ["out.mp4", "out_%d.png"])
+@pytest.mark.parametrize("odd", ["f1", "f2", "f10"])
+def test_a_picture_of_another_size_is_named_and_no_video_left(sequence, capsys, output, odd):
+    for folder in ("in", "disparities"):
+        rgb, disparity = square_before_grid()
+        values = rgb if folder == "in" else srgb_decode(np.repeat(disparity[..., None], 3, 2))
+        write_image(sequence / folder / f"{odd}.png", values[:-4], overwrite=True)
+    assert cli.main(words(sequence, photo="in", disparity="disparities", cells=1, output=output)) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert f"{WIDTH}×{HEIGHT - 4}" in printed
+    assert "a sequence has one size" in printed
+    assert not list(sequence.glob("out*")) + list(sequence.glob(".*"))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -224,6 +287,8 @@ def test_names_are_sorted_by_their_numbers():
         ({"focus": None, "focus_at": "1,1:99,1", "frames": 3}, "--focus-at 99,1 lies outside"),
         ({"frames": 3}, "nothing moves"),
         ({"focus": "0.2:0.8", "frames": 3, "fps": 24, "output": "out_%d.npy"}, "--fps is for a video"),
+        ({"focus": "0.2:0.8", "frames": 3, "frame_numbers": "keep", "output": "out_%d.npy"}, "--frame-numbers is for a folder"),
+        ({"frame_numbers": "keep", "output": "out.npy"}, "--frame-numbers is for several pictures"),
         ({"focus": "0.2:0.8", "frames": 3, "fps": "0"}, "is not a frame rate"),
         ({"photo": "in", "disparity": "disparities", "frames": 3}, "has as many pictures as it has"),
         ({"photo": "in", "disparity": "disparities", "cells": "auto"}, "--cells auto is for one photograph"),

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,8 @@ from taichi_bokeh.apps import batch_processes, cli
 from taichi_bokeh.apps.batch_job import Job, Outcome, run_job
 from taichi_bokeh.apps.batch_list import read_items
 from taichi_bokeh.apps.batch_processes import run_in_processes, visible_gpus
-from taichi_bokeh.io import write_image
+from taichi_bokeh.io import temporary, write_image
+from taichi_bokeh.io.locks import acquire, lock_of_folder
 from tests.apps.small_scene import picture, square_before_grid
 
 COUNT = 4
@@ -102,7 +104,8 @@ def test_a_killed_batch_goes_on_and_ends_in_the_same_files(folder):
         process.send_signal(signal.SIGKILL)
     left = _results(folder)
     assert 1 <= len(left) < COUNT
-    (folder / "out" / "records" / "p3.png.part").mkdir(exist_ok=True)
+    (folder / "out" / "records" / f".taichi-bokeh-{temporary._machine()}-abcd.part").write_bytes(b"half")
+    (folder / "out" / "records" / "p3.png.part").mkdir(exist_ok=True)  # as earlier versions left it
     (folder / "out" / "records" / "p3.png.part" / ".p3.png.half").write_bytes(b"half")
     assert _batch(folder) == 0
     assert _report(folder)["kept"] == len(left)
@@ -223,6 +226,68 @@ def test_a_list_names_files_and_the_lens_of_each(folder):
     assert [item.disparity for item in with_folder] == [folder / "maps" / "p0.npy", folder / "maps" / "p1.npy"]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("list.csv", b"photo, disparity \r\n in/p0.png , in/p1_disparity.npy\r\n"),
+        ("list.csv", b"\xef\xbb\xbfphoto,disparity,\n\n,,\n# a comment, with a comma\nin/p0.png,in/p1_disparity.npy,\n  \n"),
+        ("list.csv", b'# first\n"photo", "disparity"\n"in/p0.png", "in/p1_disparity.npy"\n'),
+        ("list.csv", b"photo,disparity\rin/p0.png,in/p1_disparity.npy\r"),
+        ("list.txt", b"\xef\xbb\xbf# a comment\n\n in/p0.png \t in/p1_disparity.npy \r\n \t \n"),
+        ("list.jsonl", b'# a comment\r\n{"photo": "in/p0.png", "disparity": "in/p1_disparity.npy", "focus": null}\r\n\r\n'),
+    ],
+)
+def test_a_list_may_be_as_people_and_spreadsheets_write_it(folder, name, content):
+    (folder / name).write_bytes(content)
+    (item,) = read_items(folder / name, None)
+    assert (item.photo, item.disparity) == (folder / "in" / "p0.png", folder / "in" / "p1_disparity.npy")
+
+
+@pytest.mark.parametrize("odd", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_a_name_may_hold_what_only_python_takes_for_the_end_of_a_line(folder, odd):
+    name = f"a{odd}b.png"
+    (folder / "list.jsonl").write_text(json.dumps({"photo": name}, ensure_ascii=False), encoding="utf-8")
+    (folder / "list.csv").write_text(f"photo\n{name}\n", encoding="utf-8")
+    (folder / "list.txt").write_text(name, encoding="utf-8")
+    for path in (folder / "list.jsonl", folder / "list.csv", folder / "list.txt"):
+        assert [item.photo for item in read_items(path, None)] == [folder / name]
+
+
+def test_side_cars_are_passed_over_and_two_disparities_are_named(folder, capsys):
+    for name in ("p0_disparity.json", "p0_disparity.xmp", "._p0.png", "._p0_disparity.npy", "Thumbs.db"):
+        (folder / "in" / name).write_bytes(b"beside")
+    assert _batch(folder) == 0
+    write_image(folder / "in" / "p1_disparity.tif", square_before_grid()[0])
+    assert _batch(folder) == 1
+    (failure,) = _report(folder)["failures"]
+    assert failure["error"].endswith("in has several files for p1.png: p1_disparity.npy and p1_disparity.tif")
+
+
+def test_names_may_be_long_or_not_utf_8(folder):
+    names = [b"\xff".decode(errors="surrogateescape"), "n" * 251]
+    for old, name in zip(("p0", "p1"), names, strict=True):
+        shutil.move(folder / "in" / f"{old}.png", folder / "in" / f"{name}.png")
+    assert _batch(folder, "--disparity-dir", str(folder / "in")) == 1  # they have no disparities
+    assert {failure["name"] for failure in _report(folder)["failures"]} >= {f"{name}.png" for name in names}
+    (folder / "maps").mkdir()
+    for path in (folder / "in").glob("*.png"):
+        np.save(folder / "maps" / f"{path.stem}.npy", square_before_grid()[1])
+    for _ in range(2):
+        assert _batch(folder, "--disparity-dir", str(folder / "maps"), out="new") == 0
+    assert _report(folder, "new/report.json")["kept"] == COUNT
+    assert not list((folder / "new").rglob(".*"))
+
+
+def test_a_run_tells_of_another_and_waits_for_its_pictures(folder, capsys):
+    (folder / "out" / "records").mkdir(parents=True)
+    lock = acquire(lock_of_folder(folder / "out" / "records"))
+    assert lock is not None
+    loud = [word for word in _words(folder) if word != "--quiet"]
+    assert cli.main(loud) == 0
+    lock.release()
+    assert f"another run (process {os.getpid()} on " in capsys.readouterr().out
+
+
 def test_an_unforeseen_error_is_an_outcome_too(folder):
     job = Job(Namespace(output=str(folder / "out.png"), photo="photo.png"))  # no lens, no options at all
     outcome = run_job(job)
@@ -243,6 +308,13 @@ def test_an_unforeseen_error_is_an_outcome_too(folder):
         ("list.jsonl", "[1]\n", "line 1 is not an object"),
         ("list.txt", "in/p0.png\nin/P0.png\n", "would both become P0; give them names in a list"),
         ("list.txt", b"\xff\xfe\x00", "is no text in UTF-8"),
+        ("list.txt", "a.png\tb.npy\tc.png\n", "line 1 has 3 values; expected a photo and, after a tab, its disparity"),
+        ("list.txt", "\tb.npy\n", "line 1 names no photo"),
+        ("list.csv", "photo,disparity\na.png,b.npy,c\n", "line 2 has 3 values for 2 columns"),
+        ("list.csv", "photo,,\na.png,b.npy\n", "line 2 has b.npy in a column without a name"),
+        ("list.csv", "photo,blur,blur\na.png,1,2\n", "line 1 names blur twice"),
+        ("list.csv", 'photo\n"a.png\n', "line 2: unexpected end of data"),
+        ("list.jsonl", '{"photo": ["a", "b"]}', 'line 1: photo is ["a", "b"], and must be a text'),
     ],
 )
 def test_a_list_that_is_wrong_is_refused_before_any_work(folder, capsys, name, content, message):

@@ -87,6 +87,13 @@ def test_messages_of_the_library_name_options_and_leave_names_of_files():
         with_option("cat_eye is 2; expected at most focal_length.", options)
         == "--cat-eye is 2; expected at most --focal-length."
     )
+    assert with_option("aperture has cat_eye=0.5; expected 0", options) == "aperture has --cat-eye=0.5; expected 0"
     assert with_option("disparity has shape [2]", options) == "--disparity has shape [2]"
-    for text in ("cat_eye.png is a folder", "photo is a folder", "parts/focal_length/a has none", "other_name is 3"):
+    for text in (
+        "cat_eye.png is a folder",
+        "photo is a folder",
+        "parts/focal_length/a has none",
+        "other_name is 3",
+        "a.csv: cat_eye is 2",
+    ):
         assert with_option(text, options) == text

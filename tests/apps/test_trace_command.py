@@ -14,6 +14,7 @@ import torch
 
 from taichi_bokeh.apps import checkpoint, cli, trace_photo
 from taichi_bokeh.io import read_image
+from taichi_bokeh.io.locks import lock_of_file, sole_run
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens, from_abbe
 from taichi_bokeh.optics.thin_lens import ThinLens
@@ -166,6 +167,23 @@ def test_what_cannot_be_written_can_be_written_later(scene, monkeypatch, capsys)
     assert _trace(scene, checkpoint="state") == 0
     assert "16 of 16 rays" in capsys.readouterr().out
     np.testing.assert_array_equal(np.load(scene / "out.npy"), _directly(scene, ThinLens(6.0, 0.8)))
+
+
+def test_what_neither_picture_nor_checkpoint_can_be_written_to_is_told(scene, monkeypatch, capsys):
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    assert _trace(scene, checkpoint="state") == 2
+    printed = capsys.readouterr().err
+    assert re.fullmatch(r"taichi-bokeh: error: .*out\.npy: No space left.*; then .*state: No space left on device\n", printed)
+
+
+def test_a_checkpoint_is_of_one_run_at_a_time(scene, capsys):
+    with sole_run(lock_of_file(scene / "state"), "it"):
+        assert _trace(scene, checkpoint="state") == 2
+    assert "state is in use by another run (process " in capsys.readouterr().err
+    assert _trace(scene, checkpoint="state") == 0
 
 
 def test_the_checkpoint_is_saved_at_work_and_ctrl_c_ends_it(scene):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from taichi_bokeh.apps import cli
-from taichi_bokeh.io import read_disparity, read_image, read_metadata, write_atomically, write_image, write_map
+from taichi_bokeh.io import check_output, read_disparity, read_image, read_metadata, write_atomically, write_image, write_map
+from taichi_bokeh.io.output import whole_file
 
 PICTURES = ("a.png", "a.jpg", "a.tif", "a.npy", "a.pfm", "a.exr")
 MAPS = ("a.exr", "a.pfm", "a.npy", "a.tif")
@@ -84,3 +85,99 @@ def test_a_folder_that_takes_no_files_is_named_by_the_file(tmp_path, monkeypatch
     monkeypatch.setattr("tempfile.mkstemp", refuse)
     with pytest.raises(PermissionError, match=r"Permission denied: '.*/a\.png'"):
         write_atomically(tmp_path / "a.png", b"content")
+
+
+@pytest.mark.parametrize("name", ["a" * 251 + ".png", "ぼ" * 83 + "ab.png", "a" * 251 + ".npy"], ids=["latin", "bytes", "npy"])
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path, name):
+    write_image(tmp_path / name, np.ones((4, 4, 3), np.float32))
+    with whole_file(tmp_path / name, overwrite=True) as temporary:
+        assert temporary.suffix == Path(name).suffix
+        temporary.write_bytes(b"whole")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [(name, b"whole")]
+
+
+def test_a_name_that_is_too_long_is_refused_before_work(tmp_path):
+    with pytest.raises(OSError, match="File name too long"):
+        check_output(tmp_path / ("a" * 256))
+
+
+def test_a_link_stays_and_what_it_names_is_written(tmp_path):
+    (tmp_path / "store").mkdir()
+    for name in ("there", "gone"):
+        (tmp_path / name).symlink_to(tmp_path / "store" / name)
+    (tmp_path / "store" / "there").write_bytes(b"old")
+    with pytest.raises(FileExistsError):
+        write_atomically(tmp_path / "there", b"new")
+    for name in ("there", "gone"):
+        write_atomically(tmp_path / name, b"new", overwrite=name == "there")
+        assert (tmp_path / name).is_symlink()
+        assert (tmp_path / "store" / name).read_bytes() == b"new"
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file() and not path.is_symlink()) == ["gone", "there"]
+
+
+def test_links_that_lead_nowhere_are_refused_and_kept(tmp_path):
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    (tmp_path / "far").symlink_to(tmp_path / "no" / "folder")
+    with pytest.raises(OSError, match="symbolic links"):
+        write_atomically(tmp_path / "round", b"new")
+    with pytest.raises(FileNotFoundError, match=r"far cannot be written: there is no folder .*no"):
+        write_atomically(tmp_path / "far", b"new")
+    assert all(path.is_symlink() for path in tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o444, 0o666])
+def test_a_file_that_is_replaced_leaves_its_permissions(tmp_path, mode):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    before = path.stat()
+    write_atomically(path, b"new", overwrite=True)
+    after = path.stat()
+    assert (after.st_mode, after.st_uid, after.st_gid) == (before.st_mode, before.st_uid, before.st_gid)
+
+
+def test_permissions_of_a_group_are_not_given_to_another(tmp_path, monkeypatch):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    path.chmod(0o664)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "chown", refuse)
+    write_atomically(path, b"new", overwrite=True)
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_new_file_has_the_permissions_of_new_files(tmp_path):
+    mask = os.umask(0o027)
+    try:
+        write_atomically(tmp_path / "a.bin", b"new")
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "a.bin").stat().st_mode & 0o777 == 0o640
+
+
+def test_another_hard_link_keeps_what_it_had(tmp_path):
+    (tmp_path / "a").write_bytes(b"old")
+    (tmp_path / "b").hardlink_to(tmp_path / "a")
+    write_atomically(tmp_path / "a", b"new", overwrite=True)
+    assert (tmp_path / "b").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_device_or_a_pipe_is_no_output(tmp_path, overwrite):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(OSError, match="is a device or a pipe"):
+            write_atomically(path, b"new", overwrite)
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_files_of_a_file_system_without_hard_links_are_written(tmp_path, monkeypatch):
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+    monkeypatch.setattr(os, "link", refuse)
+    write_atomically(tmp_path / "a.bin", b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.bin", b"new")]
