@@ -2,6 +2,9 @@
 
 import json
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 NAME = "log.jsonl"
+_EVENTS = "tensorboard"
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class TrainLog:
     """
 
     def __init__(self, folder: Path, first: int, tensorboard: bool) -> None:
-        self._writer = _writer(folder / "tensorboard", first) if tensorboard else None
+        self._writer = _writer(folder / _EVENTS, first) if tensorboard else None
         path = folder / NAME
         kept = [line for line in _lines(path) if _step(path, line) <= first]
         write_atomically(path, "".join(kept).encode(), overwrite=True)
@@ -62,7 +66,8 @@ class TrainLog:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._file.close()
         if self._writer is not None:
-            self._writer.close()
+            with suppress(OSError) if error is not None else nullcontext(), self._of_events():
+                self._writer.close()
 
     def write(self, report: Report) -> None:
         """Add a report.
@@ -73,9 +78,18 @@ class TrainLog:
         values = {name: value for name, value in asdict(report).items() if value is not None}
         self._append(f"{json.dumps(values)}\n".encode())
         if self._writer is not None:
-            for name, value in values.items():
-                if name != "step":
-                    self._writer.add_scalar(name, value, report.step)
+            with self._of_events():
+                for name, value in values.items():
+                    if name != "step":
+                        self._writer.add_scalar(name, value, report.step)
+
+    @contextmanager
+    def _of_events(self) -> Iterator[None]:
+        """Name TensorBoard's folder where its writer, which writes in a thread of its own, tells of an error there."""
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, os.fspath(self._path.with_name(_EVENTS))) from None
 
     def _append(self, line: bytes) -> None:
         end = self._file.tell()
@@ -103,9 +117,22 @@ def _step(path: Path, line: str) -> int:
 
 def _writer(folder: Path, first: int) -> "SummaryWriter":
     try:
+        from tensorboard.summary.writer import event_file_writer
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ValueError(
             "tensorboard is asked for, but the package tensorboard is not installed (pip install 'taichi-bokeh[train]')"
         ) from None
+    _quieten(event_file_writer._AsyncWriterThread)
     return SummaryWriter(str(folder), purge_step=first + 1)
+
+
+def _quieten(kind: type[threading.Thread]) -> None:
+    """Let such threads end without a traceback when the file system refuses: the writer raises the error again."""
+    before = threading.excepthook
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        if not (isinstance(arguments.thread, kind) and isinstance(arguments.exc_value, OSError)):
+            before(arguments)
+
+    threading.excepthook = hook

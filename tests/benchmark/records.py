@@ -3,11 +3,13 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import torch
 
 from taichi_bokeh.benchmark.metrics import KEYS
 from taichi_bokeh.benchmark.results import Record
+from taichi_bokeh.io import write_atomically
 
 
 def record(scene: str = "000", method: str = "classical", psnr: float = 30.0, **replaced: object) -> Record:
@@ -40,6 +42,9 @@ class Squares:
     def __call__(self, job: int | str) -> Iterator[object]:
         if job == "threads":
             yield os.environ["TI_CPU_MAX_NUM_THREADS"], torch.get_num_threads()
+        elif job == "write":
+            write_atomically(Path.cwd() / "written", b"by a worker")
+            yield "written"
         elif job == "fail":
             raise ValueError("no such square")
         elif job == "die":

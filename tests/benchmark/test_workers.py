@@ -5,6 +5,7 @@ import time
 import pytest
 
 from taichi_bokeh.benchmark.workers import cores, in_processes
+from taichi_bokeh.io.output import begin_writing, written_files
 from tests.benchmark.records import squares
 
 
@@ -13,6 +14,13 @@ def test_every_job_is_done_once_and_the_cores_are_shared():
     threads = max(1, cores() // 2)
     assert sorted(value for value in results if isinstance(value, int)) == [2, 3, 4, 5, 9, 25]
     assert [value for value in results if not isinstance(value, int)] == [(str(threads), threads)] * 2
+
+
+def test_what_a_worker_has_written_is_known_here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    begin_writing()
+    assert list(in_processes(squares, ["write"], 1)) == ["written"]
+    assert written_files() == [tmp_path / "written"]
 
 
 def test_no_jobs_are_no_work():

@@ -271,6 +271,19 @@ def test_a_log_ends_with_a_whole_line(tmp_path):
     assert (tmp_path / "log.jsonl").stat().st_size == size
 
 
+def test_events_that_cannot_be_written_are_an_error_of_their_folder(tmp_path, capsys):
+    with _limited(4000), pytest.raises(OSError, match="File too large") as caught:
+        _log_steps(tmp_path, 41)
+    assert caught.value.filename == str(tmp_path / "tensorboard")
+    assert capsys.readouterr().err == ""
+
+
+def _log_steps(folder: Path, count: int) -> None:
+    with TrainLog(folder, 0, tensorboard=True) as log:
+        for step in range(1, count + 1):
+            log.write(Report(step, 0.5, 0.001, 1.0))
+
+
 def test_what_another_has_written_meanwhile_is_kept(tmp_path, monkeypatch):
     write = Path.write_bytes
 
