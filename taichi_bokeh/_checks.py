@@ -62,6 +62,16 @@ def require_values(arguments: Mapping[str, Bounded]) -> None:
             raise ValueError(f"{name} has values from {low!r} to {high!r}; expected {expected}")
 
 
+def spoilt(image: Tensor, disparity: Tensor) -> Tensor:
+    """The image [B, 3, H, W], NaN at pixels where the disparity [B, L, 1, H, W] of a layer is not finite, under torch.compile.
+
+    Kernels lose a NaN, as what they compile to takes numbers to be finite. Outside torch.compile such values have been refused.
+    """
+    if not torch.compiler.is_compiling():
+        return image
+    return image + (0 * disparity.detach()).sum(1)
+
+
 def require_integer(name: str, value: object, *, at_least: float = -inf) -> None:
     """TypeError unless `value` is an integer and no bool; ValueError unless it is within its bound."""
     if isinstance(value, bool) or not isinstance(value, Integral):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime, ops
+from taichi_bokeh._checks import spoilt
 from taichi_bokeh._draft import Picture, draft_sums, levels_for
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.ops._common import dtype_name
@@ -53,7 +54,7 @@ def scatter(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> 
     """Picture [B, 3, H, W]."""
     levels = _levels(layers, blur, focus) if settings.quality == "draft" else [0] * layers.batch * layers.count
     if torch.compiler.is_compiling() or _needs_gradient(layers, blur, focus) or settings.aperture.cat_eye != 0:
-        return _whole(layers, blur, focus, settings, levels)
+        return spoilt(_whole(layers, blur, focus, settings, levels), layers.disparity)
     row_bytes = layers.width * layers.batch * layers.count * _FLOATS_A_PIXEL * layers.rgb.element_size()
     if row_bytes * layers.height <= _STRIP_BYTES:
         return _whole(layers, blur, focus, settings, levels)

@@ -128,6 +128,4 @@ def _render_view(textures: Tensor, radius: Tensor, aperture: Aperture, cells: in
 
 def _render(textures: Tensor, radius: Tensor, aperture: Aperture, cells: int, view: View, order: int) -> Tensor:
     window = [*view.rows, *view.columns]
-    return ops.subaperture(
-        textures, radius, aperture.image, shape_of(aperture), cells, window, list(view.field), radius.requires_grad, order
-    )
+    return ops.subaperture(textures, radius, aperture.image, shape_of(aperture), cells, window, list(view.field), order)

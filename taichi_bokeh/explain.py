@@ -10,7 +10,7 @@ from torch import Tensor
 from taichi_bokeh._scatter import blur_radius, ways
 from taichi_bokeh._subaperture import DEFAULT_CELLS, cells_for
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.ops._slices import FLAT_PX
+from taichi_bokeh.ops._slices import FLAT_PX, NEARLY_FLAT_PX
 from taichi_bokeh.optics.aperture_cells import grid_step, nodes
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.render import Algorithm, Model, Profile, scatter_settings, validate, validate_cells, validate_occlusion
@@ -110,6 +110,8 @@ def _slices(radius: Tensor) -> str:
     low, high = (float(value) for value in torch.aminmax(radius))
     if high - low <= FLAT_PX[radius.dtype]:
         return "the layer is flat: one kernel a cell"
+    if high - low <= NEARLY_FLAT_PX:
+        return "the layer is nearly flat: one kernel a cell and its slope"
     found = nodes(low, high)
     steps = sorted({grid_step(radius_px) for _, radius_px in found} - {1})
     coarser = f", the largest on grids of {' and '.join(map(str, steps))} px a place" if steps else ""

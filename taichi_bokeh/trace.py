@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime, ops
-from taichi_bokeh._checks import require_number
+from taichi_bokeh._checks import require_number, spoilt
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.ops.trace import accumulator, prepare
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens
@@ -64,15 +64,16 @@ def trace(layers: Layers, lens: Lens, *, rays: int = 1024, seed: int = 0, progre
     _validate(layers, lens, rays, seed)
     kind, parameters, channels = _kernel_lens(layers, lens)
     refuse_forward_mode(layers.rgb, layers.alpha, layers.disparity, parameters)
+    disparity = layers.disparity[:, :, 0]
+    if torch.compiler.is_compiling():  # where nothing has been refused: no ray would come to the end of an infinite height
+        disparity = torch.where(disparity.isfinite(), disparity, 0)
     token = _runtime.progress.set(progress) if progress is not None else None
     try:
-        sums, passed = ops.trace(
-            _textures(layers), layers.disparity[:, :, 0], parameters, _points(layers, lens, rays, seed), kind, channels
-        )
+        sums, passed = ops.trace(_textures(layers), disparity, parameters, _points(layers, lens, rays, seed), kind, channels)
     finally:
         if token is not None:
             _runtime.progress.reset(token)
-    return _mean(sums, passed)
+    return spoilt(_mean(sums, passed), layers.disparity)
 
 
 @torch.no_grad()

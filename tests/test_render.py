@@ -314,3 +314,22 @@ def test_occlusion_is_refused_where_it_has_no_meaning():
         run(random_layers(), model="subaperture", occlusion=False)
     with pytest.raises(TypeError, match=r"occlusion is of type int; expected a bool"):
         run(random_layers(), occlusion=0)
+
+
+@pytest.mark.parametrize("algorithm", ["exact", "fast"])
+@pytest.mark.parametrize("aperture", [tb.Aperture(), tb.Aperture(blades=5)], ids=["disc", "blades"])
+def test_a_disparity_of_nan_is_seen_under_compilation(aperture, algorithm):
+    """Nothing can be refused there: a network that has diverged must be noticed by its loss."""
+    layers = random_layers(height=6, width=7, dtype=torch.float32)
+
+    def image(rgb, alpha, disparity):
+        return tb.render(
+            tb.Layers(rgb, alpha, disparity), tb.ThinLens(9.0, 0.5, aperture), model="scatter", algorithm=algorithm
+        )
+
+    disparity = layers.disparity.clone()
+    disparity[0, 0, 0, 2, 3] = torch.nan
+    torch._dynamo.reset()
+    compiled = torch.compile(image, fullgraph=True, backend="eager")
+    assert compiled(layers.rgb, layers.alpha, disparity).isnan().all(1)[0, 2, 3]
+    assert torch.equal(compiled(layers.rgb, layers.alpha, layers.disparity), image(layers.rgb, layers.alpha, layers.disparity))

@@ -374,3 +374,20 @@ def test_bad_arguments_are_named(bad, error, message):
     arguments = {"layers": random_layers(), "lens": tb.ThinLens(5.0, 0.5), **bad}
     with pytest.raises(error, match=message):
         tb.trace(arguments.pop("layers"), arguments.pop("lens"), **arguments)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_disparity_that_is_not_finite_is_seen_under_compilation(bad):
+    """Nothing can be refused there: a network that has diverged must be noticed by its loss."""
+    layers = random_layers(height=6, width=7, dtype=torch.float32)
+
+    def image(rgb, alpha, disparity):
+        return tb.trace(tb.Layers(rgb, alpha, disparity), tb.ThinLens(3.0, 0.5), rays=4)
+
+    disparity = layers.disparity.clone()
+    disparity[0, 0, 0, 2, 3] = bad
+    torch._dynamo.reset()
+    compiled = torch.compile(image, fullgraph=True, backend="eager")
+    spoilt = compiled(layers.rgb, layers.alpha, disparity).isnan().all(1)
+    assert spoilt.nonzero().tolist() == [[0, 2, 3]]
+    assert torch.equal(compiled(layers.rgb, layers.alpha, layers.disparity), image(layers.rgb, layers.alpha, layers.disparity))

@@ -4,6 +4,12 @@ A layer's textures t = (a·c, a) and weights h seen through cell m, whose kernel
 
     s_m(x) = Σ_δ k_m(δ)·t(x + δ)·h(x + δ),        w_m(x) = Σ_δ k_m(δ)·h(x + δ)
 
+The weight h of a source is one of three functions of s, the place of its radius relative to that of the kernel (`weight_of`):
+
+    even      1           of a flat layer's kernel
+    tent      Λ(s)        of a node's kernel, s in nodes (optics/aperture_cells.py)
+    offset    s           of the slope ∂k_m/∂r of a flat layer's kernel, s in px: the layer's first-order term
+
 The sum over δ runs over a list of taps. They are those of k_m itself; or those of its mixed difference, which is 0 wherever k_m
 is constant, applied to the integral image P of t·h (summation by parts in x and in y):
 
@@ -13,8 +19,7 @@ Adjoint: with the cotangents g_m, the same sum with the kernel mirrored, for one
 
     ∂loss/∂(t·h)(y) = Σ_m Σ_δ k_m(δ)·g_m(y − δ)
 
-so `pull` reads integral images of g_m instead, and folds the weight in: h = Λ(s − j), the
-tent round node j of the places s of the radii (optics/aperture_cells.py). The sums may be on a grid coarser than the layer's
+so `pull` reads integral images of g_m instead, and folds h and its slope in. The sums may be on a grid coarser than the layer's
 pixels by a step (kernels/grids.py); their sources are then the means of t·h over step × step pixels, and each of these gets
 1/step² of what is pulled back to their place.
 
@@ -29,7 +34,7 @@ Its adjoint, with g = A_m·∂loss/∂B and S_l what lies behind layer l (as see
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from taichi_bokeh._runtime import launch, ti
 from taichi_bokeh.kernels.arithmetic import REAL
@@ -38,10 +43,33 @@ STRETCH = 16  # pixels of a row for which one thread goes through all cells: wha
 PIXELS = 4  # side by side in one vector: a processor's load of 16 numbers
 
 
+Weight = Literal["even", "tent", "offset"]
+
+
+def weight_of(kind: Weight, real: Any) -> Any:
+    """The function of s that gives a source's weight h and its slope; of the tent, at a kink, the mean of both sides."""
+
+    @ti.func
+    def weight(s):
+        value, slope = real(1.0), real(0.0)
+        if ti.static(kind == "offset"):
+            value, slope = s, real(1.0)
+        if ti.static(kind == "tent"):
+            value = ti.max(real(0.0), 1 - ti.abs(s))
+            if ti.abs(s) < 1:
+                slope = real(s < 0) - real(s > 0)
+            elif ti.abs(s) == 1:
+                slope = -s / 2
+        return value, slope
+
+    return weight
+
+
 @cache
-def slice_sources(dtype: str) -> Any:
-    """What a slice is summed over: t·h and h, h = Λ(s − j), their means over step × step pixels for each place of a grid."""
+def slice_sources(kind: Weight, dtype: str) -> Any:
+    """What a slice is summed over: t·h and h, their means over step × step pixels for each place of a grid."""
     real = REAL[dtype]
+    weight_at = weight_of(kind, real)
     planes = ti.types.ndarray(dtype=real, ndim=2)  # [H, W], and [H/step, W/step] for the means
     textures = ti.types.ndarray(dtype=ti.types.vector(4, real), ndim=2)
     weights = ti.types.ndarray(dtype=ti.types.vector(1, real), ndim=2)
@@ -53,9 +81,9 @@ def slice_sources(dtype: str) -> Any:
             total, weight = ti.types.vector(4, real)(0.0), real(0.0)
             for y in range(row * step, (row + 1) * step):
                 for x in range(column * step, (column + 1) * step):
-                    tent = ti.max(real(0.0), 1 - ti.abs(place[y, x] - node))
-                    total += tent * texture[y, x]
-                    weight += tent
+                    value, _ = weight_at(place[y, x] - node)
+                    total += value * texture[y, x]
+                    weight += value
             mean_texture[row, column] = share * total
             mean_weight[row, column][0] = share * weight
 
@@ -130,9 +158,11 @@ def sums(channels: int, sparse: bool, source_dtype: str, dtype: str) -> Any:
 
 
 @cache
-def pull(weighted: bool, dtype: str) -> Any:
-    """Adjoint of `sums` for one cell and one node: adds to the gradients of the textures and, if weighted, of the place."""
+def pull(kind: Weight, dtype: str) -> Any:
+    """Adjoint of `sums` for one cell and one kernel: adds to the gradients of the textures and, unless even, of the place."""
     real = REAL[dtype]
+    weight_at = weight_of(kind, real)
+    weighted = kind != "even"
     wide = ti.types.vector(4 * PIXELS, ti.f64)
     narrow = ti.types.vector(PIXELS, ti.f64)
     vec4 = ti.types.vector(4, real)
@@ -142,16 +172,6 @@ def pull(weighted: bool, dtype: str) -> Any:
     planes = ti.types.ndarray(dtype=real, ndim=2)
     numbers = ti.types.ndarray(dtype=ti.f64, ndim=1)
     indices = ti.types.ndarray(dtype=ti.i32, ndim=1)
-
-    @ti.func
-    def tent(s):
-        """Λ(s) and its slope: at a node, where it has none, the mean of both sides."""
-        slope = real(0.0)
-        if ti.abs(s) < 1:
-            slope = real(s < 0) - real(s > 0)
-        elif ti.abs(s) == 1:
-            slope = -s / 2
-        return ti.max(real(0.0), 1 - ti.abs(s)), slope
 
     @ti.kernel
     def adjoint(
@@ -176,7 +196,7 @@ def pull(weighted: bool, dtype: str) -> Any:
         for down, block in ti.ndrange(texture.shape[0] // step, (texture.shape[1] // step + PIXELS - 1) // PIXELS):
             left, right = block * PIXELS * step, ti.min((block + 1) * PIXELS * step, texture.shape[1])
             wanted = 1
-            if ti.static(weighted):
+            if ti.static(kind == "tent"):
                 wanted = 0
                 for y in range(down * step, (down + 1) * step):
                     for x in range(left, right):
@@ -199,7 +219,7 @@ def pull(weighted: bool, dtype: str) -> Any:
                     for y in range(down * step, (down + 1) * step):
                         for x in range(left + i * step, ti.min(left + (i + 1) * step, right)):
                             if ti.static(weighted):
-                                value, slope = tent(place[y, x] - node)
+                                value, slope = weight_at(place[y, x] - node)
                                 d_texture[y, x] = d_texture[y, x] + value * pulled
                                 d_place[y, x] = d_place[y, x] + slope * (texture[y, x].dot(pulled) + pulled_weight)
                             else:

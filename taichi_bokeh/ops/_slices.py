@@ -1,32 +1,48 @@
 """A layer cut into slices: one for its own radius where it is flat, else one for each node that its radii lie between.
 
+Where a flat layer's radii want a gradient, or differ by a little, it has a second slice, for the slope of its kernel. The image
+is that of the kernel itself, with and without gradients; the gradient is that of a kernel which each source has of its own.
+
 The slices of nodes of large radii are summed on grids coarser than the pixels (`optics.aperture_cells.grid_step`); those of one
 grid are handled together.
 """
 
 import math
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
+from taichi_bokeh.kernels.cells import Weight
 from taichi_bokeh.ops._common import plain
 from taichi_bokeh.ops._taps import Taps, make_taps
 from taichi_bokeh.optics.aperture_cells import Cells, grid_step, kernel_reach, nodes, place_among_nodes
 
-FLAT_PX = {torch.float32: 1e-4, torch.float64: 1e-11}  # a layer whose radii differ by less is flat
+FLAT_PX = {torch.float32: 1e-4, torch.float64: 1e-11}  # a layer whose radii differ by less has one kernel
+NEARLY_FLAT_PX = 1e-3  # and by less than this its slope beside it: what that leaves out, of the second order, is some 1e-7
 _MOST_WEIGHTS = 1 << 27  # of the kernels of all cells: 1 GiB
 _KEPT: "WeakKeyDictionary[Cells, dict[Any, Taps]]" = WeakKeyDictionary()  # the taps of nodes, which are the same for all scenes
 
 
-class Slice(NamedTuple):
-    """Part of a layer: the taps of one radius, and the number of its node, None for a flat layer."""
+Adjoint = Literal["textures", "both"] | None  # what a gradient is wanted of: the textures, or the radii as well
 
-    node: int | None
-    taps: Taps
-    mirrored: Taps | None  # for the adjoint, where it is wanted
+
+class Slice(NamedTuple):
+    """Part of a layer.
+
+    Attributes:
+        weight: how its sources are weighted, by their place relative to `place` (kernels/cells.py).
+        place: the number of a node; the radius in px of a flat layer.
+        taps: of its kernels; None where only the adjoint wants it.
+        mirrored: taps of the mirrored kernels, for the adjoint; None in the forward pass.
+    """
+
+    weight: Weight
+    place: float
+    taps: Taps | None
+    mirrored: Taps | None
 
 
 class Slices(NamedTuple):
@@ -44,8 +60,7 @@ class Slices(NamedTuple):
 
     def near(self, place: Tensor, closed: bool = False) -> list[Slice]:
         """The parts of whose nodes a place of [h, w] is less than 1 away, or `closed`: at most 1."""
-        first = self.parts[0].node
-        assert first is not None
+        first = self.parts[0].place
         interval = (place.floor() - (first - 1)).to(torch.int64).clamp_(min=0, max=len(self.parts) + 1)
         counts = torch.bincount(interval.flatten(), minlength=len(self.parts) + 2).tolist()  # k: from node k − 1 to node k
         return [part for k, part in enumerate(self.parts) if any(counts[k : k + (3 if closed else 2)])]
@@ -61,36 +76,46 @@ class Layer(NamedTuple):
 
     @property
     def is_flat(self) -> bool:
-        return self.grids[0].parts[0].node is None
+        return self.grids[0].parts[0].weight == "even"
 
 
-def layers_of(textures: Tensor, radius: Tensor, cells: Cells, lattice: bool, order: int, adjoint: bool = False) -> list[Layer]:
-    """The layers of textures [L, 4, H, W] with signed radii [L, H, W]; with `adjoint` its mirrored kernels, too.
+def layers_of(textures: Tensor, radius: Tensor, cells: Cells, order: int, adjoint: Adjoint = None) -> list[Layer]:
+    """The layers of textures [L, 4, H, W] with signed radii [L, H, W], and the kernels of that adjoint.
 
     Raises:
         ValueError: a radius is not finite, or so large that its kernels take too much memory.
     """
     result = []
     for texture, plane in zip(plain(textures), plain(radius), strict=True):
-        grids = _grids(plane, cells, lattice, None if order < 0 else order, adjoint)
-        flat = grids[0].parts[0].node is None
-        place, slope = (plane, plane) if flat else place_among_nodes(plane)  # not read of a flat layer
+        grids = _grids(plane, cells, None if order < 0 else order, adjoint)
+        flat = grids[0].parts[0].weight == "even"
+        place, slope = (plane, torch.ones_like(plane)) if flat else place_among_nodes(plane)
         result.append(Layer(texture.permute(1, 2, 0).contiguous(), place, slope, grids))
     return result
 
 
-def _grids(radius: Tensor, cells: Cells, lattice: bool, order: int | None, adjoint: bool) -> list[Slices]:
+def _grids(radius: Tensor, cells: Cells, order: int | None, adjoint: Adjoint) -> list[Slices]:
     low, high = (float(v) for v in radius.aminmax())
     if not (math.isfinite(low) and math.isfinite(high)):
         raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
     _refuse_too_large(max(-low, high), cells)
     pixel_cost = 1.0 if radius.dtype == torch.float64 else 0.5
-    if high - low <= FLAT_PX[radius.dtype] and not lattice:
+    if high - low <= NEARLY_FLAT_PX:
         middle = (low + high) / 2
-        kernel = cells.kernels(middle)
-        mirrored = make_taps(kernel.flip(1, 2), order, pixel_cost) if adjoint else None
-        part = Slice(None, make_taps(kernel, order, pixel_cost), mirrored)
-        return [Slices(1, kernel_reach(middle, cells.extent) + 1, [part])]
+        uneven = high - low > FLAT_PX[radius.dtype]
+        kernels: list[tuple[Weight, Tensor, bool]] = [("even", cells.kernels(middle), True)]
+        if uneven or adjoint == "both":
+            kernels.append(("offset", cells.kernel_slopes(middle), uneven))
+        parts = [
+            Slice(
+                weight,
+                middle,
+                make_taps(kernel, order, pixel_cost) if in_sums else None,
+                make_taps(kernel.flip(1, 2), order, pixel_cost) if adjoint else None,
+            )
+            for weight, kernel, in_sums in kernels
+        ]
+        return [Slices(1, kernel_reach(middle, cells.extent) + 1, parts)]
     result = []
     for step, those in groupby(nodes(low, high), lambda node: grid_step(node[1])):
         pad, parts = 0, []
@@ -100,8 +125,7 @@ def _grids(radius: Tensor, cells: Cells, lattice: bool, order: int | None, adjoi
                 _node_taps(cells, radius_px / step, order, pixel_cost, flip) if adjoint or not flip else None
                 for flip in (False, True)
             )
-            assert taps is not None
-            parts.append(Slice(node, taps, mirrored))
+            parts.append(Slice("tent", node, taps, mirrored))
         result.append(Slices(step, pad, parts))
     return result
 

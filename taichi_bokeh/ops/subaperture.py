@@ -1,9 +1,9 @@
 """The operator of the sub-aperture model (kernels/cells.py): a picture seen through the cells of an aperture, added up.
 
 The picture is rendered in tiles, so that the sums of all cells and layers of a tile fit in memory. A flat layer has one kernel
-a cell. In another, the kernel of a source pixel is interpolated linearly between those of the nodes on both sides of its
-radius: the layer is cut into one slice a node, weighted with tents round the nodes, whose sum is 1. The slices of large radii
-are summed on coarser grids (kernels/grids.py).
+a cell, and for the gradient of its radii the slope of that. In another, the kernel of a source pixel is interpolated linearly
+between those of the nodes on both sides of its radius: the layer is cut into one slice a node, weighted with tents round the
+nodes, whose sum is 1. The slices of large radii are summed on coarser grids (kernels/grids.py).
 """
 
 import math
@@ -111,8 +111,11 @@ def _layer_sums(layer: Layer, cells: Cells, window: _Window, result: _Sums) -> N
         (slices,) = layer.grids
         grid = _Grid.around(window, 1)
         rows, columns = grid.pixels(layer, slices.pad, PIXELS - 1)
-        correlate(slices.parts[0].taps, layer.texture[rows][:, columns], None, _in_blocks(result.values), slices.pad)
+        even, *offset = slices.parts
+        assert even.taps is not None
+        correlate(even.taps, layer.texture[rows][:, columns], None, _in_blocks(result.values), slices.pad)
         result.weights[:] = shares[:, None, None]
+        _add_slices(layer, slices._replace(parts=offset), grid, result)
         return
     for value in result:
         value.zero_()
@@ -135,19 +138,18 @@ def _add_slices(layer: Layer, slices: Slices, grid: _Grid, result: _Sums) -> boo
     """Add the sums of one grid's slices, on that grid; False if there are none here."""
     rows, columns = grid.pixels(layer, slices.pad, PIXELS - 1)
     place_ = layer.place[rows][:, columns].contiguous()
-    near = slices.near(place_)
+    near = [(part, part.taps) for part in (slices.parts if layer.is_flat else slices.near(place_)) if part.taps is not None]
     if not near:
         return False
     texture = layer.texture[rows][:, columns].contiguous()
     shape = (len(rows) // grid.step, len(columns) // grid.step)
     sources = _Sums(texture.new_empty(*shape, 4), texture.new_empty(shape))
-    kernel = kernels.slice_sources(dtype_name(texture))
-    for part in near:
-        assert part.node is not None
-        _runtime.launch(kernel, texture, place_, float(part.node), grid.step, *sources.planes)
-        occupied = (sources.weights[:, : 1 - PIXELS] > 0).to(torch.int32).cumsum(0, dtype=torch.int32).cumsum_(1).flatten()
+    kernel = kernels.slice_sources(near[0][0].weight, dtype_name(texture))
+    for part, taps in near:
+        _runtime.launch(kernel, texture, place_, part.place, grid.step, *sources.planes)
+        occupied = (sources.weights[:, : 1 - PIXELS] != 0).to(torch.int32).cumsum(0, dtype=torch.int32).cumsum_(1).flatten()
         for source, sums in zip(sources.planes, result.planes, strict=True):
-            correlate(part.taps, source, occupied, _in_blocks(sums), slices.pad)
+            correlate(taps, source, occupied, _in_blocks(sums), slices.pad)
     return True
 
 
@@ -224,22 +226,20 @@ def subaperture(
     cells: int,
     view: list[int],
     field: list[float],
-    lattice: bool,
     order: int,
 ) -> Tensor:
     """Part of the picture, [B, 3, bottom − top, right − left].
 
     textures [B, L, 4, H, W]: premultiplied rgb and alpha; radius [B, L, H, W], signed px; shape: blades, rotation, roundness,
     squeeze, cat-eye and ring, and image, of the aperture; view: top, bottom, left, right; field: the place whose cat-eye holds
-    for all of the view; lattice: interpolate between nodes even where a layer is flat; order of the taps 0, 2, or −1 for the
-    cheaper.
+    for all of the view; order of the taps 0, 2, or −1 for the cheaper.
     """
     parts, whole = _cells(shape, image, cells, field), _Window(*view)
     batch, count = textures.shape[:2]
     picture = textures.new_empty(batch, 3, whole.bottom - whole.top, whole.right - whole.left)
     windows = list(_windows(whole, count, parts.count, textures.element_size()))
     for b in range(batch):
-        layers = layers_of(textures[b], radius[b], parts, lattice, order)
+        layers = layers_of(textures[b], radius[b], parts, order)
         for k, window in enumerate(windows):
             part = _composite(_sums(layers, parts, window), parts).picture
             rows, columns = window.inside(whole)
@@ -288,13 +288,12 @@ def _pull_slices(layer: Layer, slices: Slices, grid: _Grid, d_sums: _Sums, d_tex
     row = _blocks(grid.columns + 2 * pad) * PIXELS + 2 * pad
     shape = (grid.rows + 4 * pad, row + PIXELS - 1)
     inside = (slice(2 * pad, 2 * pad + grid.rows), slice(2 * pad, 2 * pad + grid.columns))
-    kernel = kernels.pull(not layer.is_flat, dtype_name(texture))
     parts = slices.parts if layer.is_flat else slices.near(place_, closed=True)
-    mirrored = [(part.node, part.mirrored) for part in parts if part.mirrored is not None]
+    mirrored = [(part, part.mirrored) for part in parts if part.mirrored is not None]
     placed = [place(taps, row, texture.new_empty(0, dtype=torch.float64)) for _, taps in mirrored]
     for m in range(d_sums.values.shape[0]):
         of_order: dict[int, list[Tensor]] = {}
-        for (node, taps), at in zip(mirrored, placed, strict=True):
+        for (part, taps), at in zip(mirrored, placed, strict=True):
             order = taps.order
             if order not in of_order:
                 both = d_sums.values[m], d_sums.weights[m][..., None]
@@ -302,10 +301,11 @@ def _pull_slices(layer: Layer, slices: Slices, grid: _Grid, d_sums: _Sums, d_tex
             first, last = (int(taps.first[m + k]) for k in (0, 1))
             if first < last:
                 source = (*of_order[order], at.steps, at.weights, first, last)
-                gradients = (texture, place_, float(node or 0), into_texture, into_place)
+                gradients = (texture, place_, part.place, into_texture, into_place)
+                kernel = kernels.pull(part.weight, dtype_name(texture))
                 _runtime.launch(kernel, *source, *gradients, slices.step, row, pad * row + pad)
-    for total, part_of_it in ((d_texture, into_texture), (d_place, into_place)):
-        narrow = part_of_it.new_zeros(len(rows), layer.place.shape[1], *total.shape[2:]).index_add_(1, columns, part_of_it)
+    for total, padded in ((d_texture, into_texture), (d_place, into_place)):
+        narrow = padded.new_zeros(len(rows), layer.place.shape[1], *total.shape[2:]).index_add_(1, columns, padded)
         total.index_add_(0, rows, narrow)
 
 
@@ -325,15 +325,15 @@ def _subaperture_backward(
     cells: int,
     view: list[int],
     field: list[float],
-    lattice: bool,
     order: int,
+    of_radius: bool,
 ) -> tuple[Tensor, Tensor]:
     parts, whole = _cells(shape, image, cells, field), _Window(*view)
     batch, count, _, height, width = textures.shape
     d_textures = textures.new_zeros(batch, count, height, width, 4)
     d_radius = torch.zeros_like(radius, memory_format=torch.contiguous_format)
     for b in range(batch):
-        layers = layers_of(textures[b], radius[b], parts, lattice, order, adjoint=True)
+        layers = layers_of(textures[b], radius[b], parts, order, "both" if of_radius else "textures")
         for window in _windows(whole, count, parts.count, 3 * textures.element_size()):
             sums = _sums(layers, parts, window)
             rows, columns = window.inside(whole)
@@ -373,7 +373,7 @@ torch.library.register_fake(
 )
 torch.library.register_autograd(
     subaperture,
-    lambda ctx, grad: (*_subaperture_backward(grad, *ctx.saved_tensors, *ctx.settings), *[None] * 7),
+    lambda ctx, grad: (*_subaperture_backward(grad, *ctx.saved_tensors, *ctx.settings, ctx.needs_input_grad[1]), *[None] * 6),
     setup_context=_save,
 )
 refuse_double_backward(_subaperture_backward, "subaperture")

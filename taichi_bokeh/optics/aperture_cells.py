@@ -31,6 +31,7 @@ Array = NDArray[np.float64]
 
 SAMPLES = 512  # across the opening: 6 a pixel at a radius of 40 px
 EVEN_SPACING_PX, EVEN_NODES = 0.5, 8  # of the nodes up to 4 px
+_POINT_PX = 1e-4  # a sample narrower than this counts as a point where a slope is taken: differences over it lose digits
 _SPARSE_WORTH = 1 << 18  # products of a sum, from which on those with 0 are left out
 FINE_PX = 32  # radii below this are summed on the grid of the pixels
 
@@ -93,18 +94,32 @@ class Cells:
         Args:
             radius_px: signed radius of the circle of confusion.
         """
+        means = _tent_means(radius_px * self.extent, len(self.transmission), kernel_reach(radius_px, self.extent))
+        return torch.from_numpy(self._separable_sums(means, means))
+
+    def kernel_slopes(self, radius_px: float) -> Tensor:
+        """∂k_m(δ)/∂r, [M, D, D] in 1/px, laid out as `kernels`; at a kink, as at r = 0, the mean of both sides.
+
+        Args:
+            radius_px: signed radius of the circle of confusion.
+        """
+        size, reach = len(self.transmission), kernel_reach(radius_px, self.extent)
+        means = _tent_means(radius_px * self.extent, size, reach)
+        slopes = self.extent * _tent_mean_slopes(radius_px * self.extent, size, reach)
+        return torch.from_numpy(self._separable_sums(slopes, means) + self._separable_sums(means, slopes))
+
+    def _separable_sums(self, down: Array, across: Array) -> Array:
+        """Σ_{u ∈ m} t(u)·down(δ_y, u_y)·across(δ_x, u_x) / Σ_u t(u) for every cell, [M, D, D]."""
         transmission = self.transmission.numpy()
-        reach = kernel_reach(radius_px, self.extent)
-        spread = _tent_means(radius_px * self.extent, len(transmission), reach)
-        kernels = np.zeros((len(self.boxes), 2 * reach + 1, 2 * reach + 1))
-        for kernel, box, share in zip(kernels, self.boxes, self.shares, strict=True):
+        result = np.zeros((len(self.boxes), len(down), len(across)))
+        for kernel, box, share in zip(result, self.boxes, self.shares, strict=True):
             if share == 0:
                 continue
-            rows, columns = (_lit(spread, *ends) for ends in ((box.top, box.bottom), (box.left, box.right)))
+            rows, columns = _lit(down, box.top, box.bottom), _lit(across, box.left, box.right)
             through = transmission[box.top : box.bottom, box.left : box.right]
             kernel[rows.at, columns.at] = _sums(columns.spread, _sums(rows.spread, through).T).T
-        kernels /= float(self._light)
-        return torch.from_numpy(kernels)
+        result /= float(self._light)
+        return result
 
 
 def kernel_reach(radius_px: float, extent: float) -> int:
@@ -280,6 +295,20 @@ def _tent_means(radius_px: float, size: int, reach: int) -> Array:
         return (1 - np.abs(delta - (edges[:-1] + edges[1:]) / 2)).clip(min=0)
     below = _tent_integral(edges - delta)
     return (below[:, 1:] - below[:, :-1]) / width
+
+
+def _tent_mean_slopes(radius_px: float, size: int, reach: int) -> Array:
+    """Derivative of `_tent_means` along the radius, [2·reach + 1, size]."""
+    delta = np.arange(-reach, reach + 1, dtype=np.float64)[:, None]
+    edges = 2 * np.arange(size + 1, dtype=np.float64) / size - 1
+    width = (edges[1] - edges[0]) * radius_px
+    if abs(width) < _POINT_PX:
+        middle = (edges[:-1] + edges[1:]) / 2
+        s = middle * radius_px - delta
+        slope = -np.sign(s) * np.where(np.abs(s) < 1, 1.0, np.where(np.abs(s) == 1, 0.5, 0.0))
+        return np.asarray(slope * middle)
+    tents = edges * (1 - np.abs(edges * radius_px - delta)).clip(min=0)
+    return (tents[:, 1:] - tents[:, :-1]) / width - _tent_means(radius_px, size, reach) / radius_px
 
 
 def _tent_integral(s: Array) -> Array:

@@ -8,7 +8,7 @@ from taichi_bokeh.optics.aperture_cells import Cells, divide, grid_step, nodes, 
 from taichi_bokeh.reference.render import composite
 
 PRIOR = 1e-3
-_FLAT_PX = {torch.float32: 1e-4, torch.float64: 1e-11}
+_NEARLY_FLAT_PX = 1e-3
 
 
 def _convolved(planes: Tensor, kernels: Tensor) -> Tensor:
@@ -39,12 +39,14 @@ def _convolved_on_a_grid(planes: Tensor, cells: Cells, radius_px: float) -> Tens
     return torch.einsum("yY,xX,mcYX->mcyx", *tents, sums)
 
 
-def _sums(texture: Tensor, radius: Tensor, cells: Cells, lattice: bool) -> Tensor:
+def _sums(texture: Tensor, radius: Tensor, cells: Cells) -> Tensor:
     """Texture and weight through every cell, [M, 5, H, W]; texture [4, H, W], radius [H, W]."""
     planes = torch.cat([texture, torch.ones_like(radius)[None]])
     low, high = (float(value) for value in radius.detach().aminmax())
-    if not lattice and high - low <= _FLAT_PX[radius.dtype]:
-        return _convolved(planes, cells.kernels((low + high) / 2))
+    if high - low <= _NEARLY_FLAT_PX:  # one kernel and, for what each radius differs by, its slope
+        middle = (low + high) / 2
+        offsets = _convolved(planes * (radius - middle), cells.kernel_slopes(middle))
+        return _convolved(planes, cells.kernels(middle)) + offsets
     total = torch.zeros(())
     place, _ = place_among_nodes(radius)
     for node, radius_px in nodes(low, high):
@@ -66,13 +68,12 @@ def subaperture(rgb: Tensor, alpha: Tensor, radius: Tensor, aperture: Aperture, 
     if not bool(radius.isfinite().all()):
         raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
     cells = divide(aperture, count)
-    lattice = radius.requires_grad  # its gradient is that of the tents
     grouping = torch.nn.functional.one_hot(torch.tensor(cells.groups)).T.to(rgb)
     shares = cells.shares.to(rgb)
     textures = torch.cat([alpha * rgb, alpha], 2)
     pictures = []
     for texture, plane in zip(textures, radius, strict=True):
-        sums = torch.stack([_sums(one, r, cells, lattice) for one, r in zip(texture, plane, strict=True)])
+        sums = torch.stack([_sums(one, r, cells) for one, r in zip(texture, plane, strict=True)])
         fine = _cells_added(sums, shares)
         coarse = _cells_added(torch.einsum("gm,lm...->lg...", grouping, sums), grouping @ shares)
         extrapolated = fine + cells.gain * (fine - coarse)

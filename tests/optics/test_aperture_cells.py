@@ -394,3 +394,30 @@ def test_on_its_grid_a_radius_of_32_px_or_more_is_16_to_32_places():
         assert 16 <= radius_px / grid_step(radius_px) < 32
         assert grid_step(-radius_px) == grid_step(radius_px)
     assert [grid_step(radius_px) for radius_px in (0.0, 31.99, 32.0, 63.99, 64.0)] == [1, 1, 2, 2, 4]
+
+
+# ---- slopes of kernels
+
+
+@few_openings
+@pytest.mark.parametrize("radius_px", [-7.3, -0.02, 1e-4, 0.2, 2.3, 31.4])
+def test_the_slope_of_a_kernel_is_its_change_from_radius_to_radius(radius_px, shape):
+    cells, step = divide(Aperture(**shape), 4), 1e-4
+    slopes = cells.kernel_slopes(radius_px)
+    reach = slopes.shape[-1] // 2
+
+    def padded(kernels: Tensor) -> Tensor:
+        margin = reach - kernels.shape[-1] // 2
+        return torch.nn.functional.pad(kernels, (margin,) * 4)
+
+    change = (padded(cells.kernels(radius_px + step)) - padded(cells.kernels(radius_px - step))) / (2 * step)
+    torch.testing.assert_close(slopes, change, atol=1e-7, rtol=0)
+    torch.testing.assert_close(slopes.sum((1, 2)), torch.zeros(4, dtype=torch.float64), atol=1e-11, rtol=0)  # energy is kept
+
+
+def test_at_no_blur_the_slope_of_a_kernel_is_the_mean_of_both_sides():
+    cells, step = divide(Aperture(image=IMAGE), 4), 1e-6
+    slopes = cells.kernel_slopes(0.0)
+    change = (cells.kernels(step) - cells.kernels(-step)) / (2 * step)
+    torch.testing.assert_close(slopes, change, atol=1e-5, rtol=0)
+    assert slopes.abs().max() > 0.05
