@@ -13,11 +13,15 @@ _FLOATS = (torch.float32, torch.float64)
 
 
 class Bounded(NamedTuple):
-    """A tensor and the closed interval in which its finite values must lie."""
+    """A tensor, the closed interval in which its finite values must lie, and what rounding may put them out of it.
+
+    The last is for values up to 1; where there are larger ones, it is that share of the largest.
+    """
 
     tensor: Tensor
     at_least: float = -inf
     at_most: float = inf
+    rounding: float = 0.0
 
 
 def require_float_tensor(name: str, value: object) -> None:
@@ -42,14 +46,19 @@ def require_shape(name: str, tensor: Tensor, *expected: int | str) -> None:
         raise ValueError(f"{name} has shape {list(sizes)}; every size must be at least 1")
 
 
-def require_values(arguments: Mapping[str, Bounded]) -> None:
+def require_values(arguments: Mapping[str, Bounded]) -> dict[str, Tensor]:
     """ValueError unless every tensor is finite and within its bounds; all are on one device, which is synced once.
 
     Nothing is read, so nothing is refused, where the values are not there to be read: meta and fake tensors, and
     code that torch.compile is tracing.
+
+    Returns:
+        The tensors; one that is out of bounds by rounding is a copy with the values put on the bound. Its gradient is that of
+        the identity, so that a value that is trained finds its way back.
     """
-    if torch.compiler.is_compiling() or any(_has_no_values(bounded.tensor) for bounded in arguments.values()):
-        return
+    tensors = {name: bounded.tensor for name, bounded in arguments.items()}
+    if torch.compiler.is_compiling() or any(_has_no_values(tensor) for tensor in tensors.values()):
+        return tensors
     ends = [end for bounded in arguments.values() for end in torch.aminmax(bounded.tensor.detach())]
     found = torch.stack(ends).tolist()
     for (name, bounded), low, high in zip(arguments.items(), found[::2], found[1::2], strict=True):
@@ -58,8 +67,11 @@ def require_values(arguments: Mapping[str, Bounded]) -> None:
         if isinf(low) or isinf(high):
             raise ValueError(f"{name} holds infinite values; expected finite values")
         if low < bounded.at_least or high > bounded.at_most:
-            expected = _interval(bounded.at_least, bounded.at_most)
-            raise ValueError(f"{name} has values from {low!r} to {high!r}; expected {expected}")
+            if max(bounded.at_least - low, high - bounded.at_most) > bounded.rounding * max(1.0, high):
+                expected = _interval(bounded.at_least, bounded.at_most)
+                raise ValueError(f"{name} has values from {low!r} to {high!r}; expected {expected}")
+            tensors[name] = _on_bounds(bounded)
+    return tensors
 
 
 def spoilt(image: Tensor, disparity: Tensor) -> Tensor:
@@ -92,6 +104,12 @@ def require_number(name: str, value: object, *, at_least: float = -inf, above: f
         raise ValueError(f"{name} is {value!r}; expected more than {above:g}")
     if float(value) > at_most:
         raise ValueError(f"{name} is {value!r}; expected at most {at_most:g}")
+
+
+def _on_bounds(bounded: Bounded) -> Tensor:
+    tensor = bounded.tensor
+    beyond = tensor.detach() - tensor.detach().clamp(bounded.at_least, bounded.at_most)
+    return tensor - beyond  # exact, as the two are so close
 
 
 def _has_no_values(tensor: Tensor) -> bool:

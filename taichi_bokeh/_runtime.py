@@ -35,6 +35,7 @@ __all__ = [
 
 _lock = threading.RLock()
 _owner_pid: int | None = None
+_forked = False  # from a process in which Taichi ran
 _ARCH_OF_DEVICE = {"cpu": (ti.x64, ti.arm64), "cuda": (ti.cuda,)}
 
 #: Called with (done, total) rows while a long launch is under way; None where nobody listens.
@@ -50,6 +51,11 @@ def _started() -> bool:
 def _start(device: Any) -> None:
     """Start Taichi for `device`, or raise RuntimeError where the running one cannot serve it."""
     global _owner_pid
+    if _forked:
+        raise RuntimeError(
+            "Taichi was started before this process was forked and would hang in the child. Use the 'spawn' start method "
+            "(DataLoader: multiprocessing_context='spawn', persistent_workers=True), or start rendering only after the fork."
+        )
     if device.type not in _ARCH_OF_DEVICE:
         raise RuntimeError(f"tensors must be on the CPU or on CUDA, got device {device}")
     if device.type == "cuda" and device.index not in (None, 0):
@@ -66,17 +72,23 @@ def _start(device: Any) -> None:
     if _owner_pid is None:  # somebody else called ti.init
         ti.sync()
         _owner_pid = os.getpid()
-    if _owner_pid != os.getpid():
-        raise RuntimeError(
-            "Taichi was started before this process was forked and would hang in the child. Use the 'spawn' start method "
-            "(DataLoader: multiprocessing_context='spawn'), or start rendering only after the fork."
-        )
     arch = ti.lang.impl.current_cfg().arch
     if arch not in _ARCH_OF_DEVICE[device.type]:
         raise RuntimeError(
             f"Taichi runs on arch {arch.name} in this process but the tensors are on {device}. Call ti.init with "
             f"arch=ti.{'cuda' if device.type == 'cuda' else 'cpu'} (or let taichi_bokeh start Taichi), one arch a process."
         )
+
+
+def _note_fork() -> None:
+    """In a forked child: Taichi's threads are not there, and a lock that another thread held is never given back."""
+    global _forked, _lock
+    _forked = _forked or _started()
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):  # where processes can fork
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def _save_kernels() -> None:

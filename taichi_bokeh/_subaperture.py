@@ -36,7 +36,7 @@ class View(NamedTuple):
     @classmethod
     def of_all(cls, height: int, width: int) -> "View":
         """The whole picture at once."""
-        return cls((0, height), (0, width), torch.ones(1, 1), (0.0, 0.0))
+        return cls((0, height), (0, width), torch.ones(1, 1, dtype=torch.float64, device="cpu"), (0.0, 0.0))
 
 
 def subaperture(layers: Layers, radius: Tensor, aperture: Aperture, cells: int, algorithm: str) -> Tensor:
@@ -98,8 +98,8 @@ def _tents(size: int, spacing: float) -> list[tuple[float, int, int, Tensor]]:
     """Nodes of an axis: place, first and last + 1 pixel within the tent, and the tent there."""
     count = max(1, math.ceil(size / spacing))
     if count == 1:
-        return [(size / 2, 0, size, torch.ones(size, dtype=torch.float64))]
-    pixel = torch.arange(size, dtype=torch.float64) + 0.5
+        return [(size / 2, 0, size, torch.ones(size, dtype=torch.float64, device="cpu"))]
+    pixel = torch.arange(size, dtype=torch.float64, device="cpu") + 0.5
     result = []
     for k in range(count):
         place = size * (k + 0.5) / count

@@ -6,7 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from taichi_bokeh._autocast import full_precision
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_shape, require_values
+
+LIGHT_ROUNDING = 1e-6  #: how far rounding may put light below 0, of the brightest light where that is above 1
+ALPHA_ROUNDING = 1e-5  #: how far rounding may put alpha out of [0, 1]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -14,7 +18,11 @@ class Layers:
     """A batch of scenes in layers, layer 0 nearest.
 
     All three tensors are float32 or all float64, on one device; they need not be contiguous, are kept as they came,
-    and may require gradients.
+    and may require gradients. Inside `torch.autocast` a bfloat16 or half tensor is taken as float32.
+
+    What is out of range by rounding is put on the end of the range, with the gradient of the identity: an alpha by up to 1e-5,
+    light below 0 by up to 1e-6, or by 1e-6 of the brightest light where that is above 1; and by up to the resolution of
+    bfloat16 or half (2⁻⁷, 2⁻¹⁰) of a tensor that autocast made one of these.
 
     Attributes:
         rgb: [B, L, 3, H, W], straight (not premultiplied) linear light, ≥ 0 and unbounded above.
@@ -23,8 +31,8 @@ class Layers:
 
     Raises:
         TypeError: an argument is not a float32 or float64 tensor, or their dtypes differ.
-        ValueError: shapes or devices disagree, a size is 0, or a value is not finite or out of range. Values are not
-            read under torch.compile, nor of meta and fake tensors.
+        ValueError: shapes or devices disagree, a size is 0, or a value is not finite or out of range by more than
+            rounding. Values are not read under torch.compile, nor of meta and fake tensors.
     """
 
     rgb: Tensor
@@ -32,6 +40,7 @@ class Layers:
     disparity: Tensor
 
     def __post_init__(self) -> None:
+        resolution = {name: self._take(name) for name in ("rgb", "alpha", "disparity")}
         require_float_tensor("rgb", self.rgb)
         require_shape("rgb", self.rgb, "B", "L", 3, "H", "W")
         batch, count, height, width = self.shape
@@ -42,13 +51,25 @@ class Layers:
             require_shape(name, tensor, batch, count, 1, height, width)
             if tensor.device != self.device:
                 raise ValueError(f"{name} is on device {tensor.device}; expected that of rgb, {self.device}")
-        require_values(
+        light, alpha = max(LIGHT_ROUNDING, resolution["rgb"]), max(ALPHA_ROUNDING, resolution["alpha"])
+        values = require_values(
             {
-                "rgb": Bounded(self.rgb, at_least=0.0),
-                "alpha": Bounded(self.alpha, at_least=0.0, at_most=1.0),
+                "rgb": Bounded(self.rgb, at_least=0.0, rounding=light),
+                "alpha": Bounded(self.alpha, at_least=0.0, at_most=1.0, rounding=alpha),
                 "disparity": Bounded(self.disparity),
             }
         )
+        for name, tensor in values.items():
+            object.__setattr__(self, name, tensor)
+
+    def _take(self, name: str) -> float:
+        """Take a field by `full_precision`; the resolution of the dtype that it had, 0 where it stays as it is."""
+        came = getattr(self, name)
+        taken = full_precision(came)
+        if taken is came:
+            return 0.0
+        object.__setattr__(self, name, taken)
+        return float(torch.finfo(came.dtype).eps)
 
     def __repr__(self) -> str:
         return f"Layers({list(self.shape)} as [B, L, H, W], {self.dtype}, {self.device})"

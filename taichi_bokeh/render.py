@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime, reference
+from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_integer, require_number
 from taichi_bokeh._scatter import Settings, blur_radius, scatter
 from taichi_bokeh._subaperture import DEFAULT_CELLS, MOST_CELLS, cells_for, subaperture
@@ -22,6 +23,7 @@ Quality = Literal["full", "draft"]
 ProgressCallback = Callable[[int, int], None]
 
 
+@in_full_precision
 def render(  # noqa: PLR0913 - all but two by name
     layers: Layers,
     lens: ThinLens,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime, ops
+from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_number, spoilt
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.ops.trace import accumulator, prepare
@@ -41,6 +42,7 @@ class TraceState:
         return _mean(self.sums[..., :3], self.passed).permute(0, 3, 1, 2)
 
 
+@in_full_precision
 def trace(layers: Layers, lens: Lens, *, rays: int = 1024, seed: int = 0, progress: ProgressCallback | None = None) -> Tensor:
     """Trace `rays` rays a pixel through `lens`, differentiable in rgb, alpha and disparity, and a thin lens's blur and focus.
 

@@ -62,6 +62,18 @@ def test_the_first_program_of_the_five_minutes_runs(tmp_path):
     assert "layer 1" in done.stdout
 
 
+@pytest.mark.parametrize(("piece", "printed"), [(0, r"2\.\d\d px"), (1, "epoch 0: 4 batches\nepoch 1: 4 batches")])
+def test_the_programs_of_the_page_on_training_run(piece, printed, tmp_path):
+    program = tmp_path / "program.py"  # a file, as spawned workers read it again
+    program.write_text(blocks(ROOT / "docs/tutorials/training.md", "python")[piece], encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(program)], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.fullmatch(printed, done.stdout.strip())
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_between_pages_leads_to_a_file(page):
     links = re.findall(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))

@@ -123,13 +123,54 @@ def test_one_value_out_of_range_is_refused_with_the_range_found(name, value, mes
 
 @settings(deadline=None)  # a busy machine is no failure
 @given(alpha=st.floats(allow_nan=True, allow_infinity=True, width=32))
-def test_coverage_is_accepted_exactly_when_it_lies_between_0_and_1(alpha):
+def test_coverage_is_accepted_exactly_when_it_lies_between_0_and_1_to_rounding(alpha):
     arguments = scene(alpha=holding(alpha))
     if 0 <= alpha <= 1:
         assert Layers(**arguments).alpha is arguments["alpha"]
+    elif -1e-5 < alpha < 1 + 1e-5:
+        assert torch.equal(Layers(**arguments).alpha, arguments["alpha"].clamp(0, 1))
     else:
         with pytest.raises(ValueError, match=r"^alpha "):
             Layers(**arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(
+    ("name", "value", "brightest"), [("alpha", 1 + 5e-6, 0.5), ("alpha", -1e-8, 0.5), ("rgb", -5e-7, 0.5), ("rgb", -5e-4, 1e3)]
+)
+def test_what_rounding_put_out_of_range_is_put_on_its_end_with_the_gradient_of_the_identity(name, value, brightest, dtype):
+    tensor = holding(value, 3 if name == "rgb" else 1).to(dtype)
+    tensor[0, 0, 0, 0, 0] = brightest
+    arguments = {key: other.to(dtype) for key, other in scene().items()} | {name: tensor.requires_grad_()}
+    taken = getattr(Layers(**arguments), name)
+    assert torch.equal(taken, tensor.clamp(0, 1 if name == "alpha" else None))
+    weights = torch.linspace(1, 2, taken.numel(), dtype=dtype).reshape(taken.shape)
+    assert torch.equal(torch.autograd.grad(taken, tensor, weights)[0], weights)
+
+
+@pytest.mark.parametrize(("name", "value", "brightest"), [("alpha", 1.0001, 0.5), ("alpha", -2e-5, 0.5), ("rgb", -2e-6, 1.0), ("rgb", -2e-3, 1e3)])
+def test_what_is_further_out_of_range_than_rounding_puts_it_is_refused(name, value, brightest):
+    tensor = holding(value, 3 if name == "rgb" else 1)
+    tensor[0, 0, 0, 0, 0] = brightest
+    with pytest.raises(ValueError, match=f"{name} has values from"):
+        Layers(**scene(**{name: tensor}))
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_autocast_makes_its_own_rounding(dtype):
+    step = torch.finfo(dtype).eps
+    rounded = {"rgb": holding(-step / 2, 3).to(dtype), "alpha": holding(1 + step).to(dtype)}
+    with torch.autocast("cpu", torch.bfloat16):
+        layers = Layers(**scene(**rounded))
+        with pytest.raises(ValueError, match="alpha has values from"):
+            Layers(**scene(alpha=holding(1 + 2 * step).to(dtype)))
+        with pytest.raises(TypeError, match=r"alpha has dtype torch\.float64; expected that of rgb, torch\.float32"):
+            Layers(**scene(alpha=holding(0.5).double()))
+    assert layers.rgb.min() == 0
+    assert layers.alpha.max() == 1
+    assert {layers.rgb.dtype, layers.alpha.dtype, layers.disparity.dtype} == {torch.float32}
+    with pytest.raises(TypeError, match="rgb has dtype"):
+        Layers(**scene(**rounded))
 
 
 def test_tensors_need_not_be_contiguous_and_are_kept_as_they_came():

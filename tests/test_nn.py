@@ -1,7 +1,12 @@
+import copy
+import io
+import pickle
+
 import pytest
 import torch
 
 import taichi_bokeh as tb
+from taichi_bokeh.nn import Positive
 from tests.scenes import random_layers
 
 
@@ -56,3 +61,55 @@ def test_blur_is_recovered_by_gradient_descent():
 def test_bad_settings_are_refused_at_once(bad, error):
     with pytest.raises(error, match=r"blur|profil"):
         tb.BokehRenderer(focus=0.5, **bad)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("value", [1e-6, 0.5, 12.0, 25.0, 45.0, 3000.0])
+def test_a_positive_number_is_what_it_was_set_to(value, dtype):
+    number = Positive(torch.tensor([1.0], dtype=dtype))
+    number.set(torch.tensor([value], dtype=dtype))
+    assert number().dtype == dtype
+    assert number().item() == pytest.approx(value, rel=16 * torch.finfo(dtype).eps)
+    assert Positive(value)().item() == pytest.approx(value, rel=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (0.0, ValueError, "value is 0.0; expected more than 0"),
+        (torch.tensor(-1.0), ValueError, "value has values from -1.0"),
+        (torch.ones(2, 2), ValueError, "value has shape"),
+        ("12", TypeError, "value is of type str"),
+        (torch.ones((), dtype=torch.float16), TypeError, "value has dtype"),
+    ],
+)
+def test_a_positive_number_begins_with_one(value, error, message):
+    with pytest.raises(error, match=message):
+        Positive(value)
+
+
+def test_a_learnt_blur_never_falls_below_0():
+    layers = random_layers(count=1, dtype=torch.float32)
+    module = tb.BokehRenderer(Positive(0.5), 0.2)
+    optimiser = torch.optim.SGD(module.parameters(), lr=5.0)
+    for _ in range(4):
+        optimiser.zero_grad()
+        module(layers.rgb, layers.alpha, layers.disparity)
+        module.blur().backward()  # the less, the better
+        optimiser.step()
+    assert 0 < module.blur().item() < 0.1
+
+
+def test_a_module_with_a_positive_blur_is_saved_copied_and_pickled():
+    module = tb.BokehRenderer(Positive(torch.tensor([3.0, 4.0])), 0.2, aperture=tb.Aperture(image=torch.eye(3)))
+    assert list(module.state_dict()) == ["blur.raw"]
+    assert "(blur): Positive(tensor([3., 4.]))" in repr(module)
+    saved = io.BytesIO()
+    torch.save(module.state_dict(), saved)
+    saved.seek(0)
+    layers = random_layers(batch=2, dtype=torch.float32)
+    other = tb.BokehRenderer(Positive(torch.tensor([1.0, 1.0])), 0.2, aperture=tb.Aperture(image=torch.eye(3)))
+    other.load_state_dict(torch.load(saved, weights_only=True))
+    for twin in (copy.deepcopy(module), pickle.loads(pickle.dumps(module)), other):
+        shown = (one(layers.rgb, layers.alpha, layers.disparity) for one in (module, twin))
+        assert torch.equal(*shown)

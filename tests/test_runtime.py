@@ -90,6 +90,40 @@ os.waitpid(pid, 0)
     assert "spawn" in out
 
 
+FORKED = """
+import os, signal, sys
+pid = os.fork()
+if pid == 0:
+    signal.alarm(20)  # ends a child that hangs
+    try:
+        print(float(picture().mean()))
+    except RuntimeError as error:
+        print(error)
+    sys.stdout.flush()
+    os._exit(0)
+os.waitpid(pid, 0)
+"""
+
+
+def test_a_forked_child_is_told_so_where_the_user_started_taichi():
+    assert "persistent_workers=True" in script("import taichi as ti; ti.init(ti.cpu, log_level=ti.ERROR)" + RENDER + FORKED)
+
+
+def test_a_child_that_is_forked_while_another_thread_launches_does_not_wait_for_it():
+    hold = """
+import threading
+from taichi_bokeh import _runtime
+held, done = threading.Event(), threading.Event()
+def hold():
+    with _runtime._lock:
+        held.set()
+        done.wait()
+thread = threading.Thread(target=hold); thread.start(); held.wait()
+"""
+    out = script(RENDER + hold + FORKED + "done.set(); thread.join()")
+    assert float(out.split()[-1]) == pytest.approx(1, abs=1e-5)
+
+
 def test_a_runtime_that_the_user_started_is_used():
     settings = "arch=ti.cpu, default_fp=ti.f64, fast_math=False, log_level=ti.ERROR"
     out = script(f"import taichi as ti; ti.init({settings})" + RENDER + "\nprint(float(picture().mean()))")

@@ -26,9 +26,9 @@ def disc(radius_px: float) -> Tensor:
         raise ValueError(f"radius_px is {radius_px!r}; expected a finite number of at least 0")
     reach = max(0, math.ceil(radius_px - 0.5))
     if reach == 0:
-        return torch.ones(1, 1, dtype=torch.float64)
-    left = torch.arange(-reach, reach + 1, dtype=torch.float64) - 0.5
-    rows = left[:, None] + (torch.arange(_ROWS, dtype=torch.float64) + 0.5) / _ROWS
+        return torch.ones(1, 1, dtype=torch.float64, device="cpu")
+    left = torch.arange(-reach, reach + 1, dtype=torch.float64, device="cpu") - 0.5
+    rows = left[:, None] + (torch.arange(_ROWS, dtype=torch.float64, device="cpu") + 0.5) / _ROWS
     half_chord = (radius_px**2 - rows**2).clamp(min=0).sqrt()[..., None]
     covered = torch.minimum(half_chord, left + 1) - torch.maximum(-half_chord, left)
     kernel = covered.clamp(min=0).mean(1)

@@ -88,7 +88,7 @@ def occlusion_band(scene: Scene) -> Tensor:
     That is where the mean of the layer's alpha over its circle of confusion lies between 0.01 and 0.99.
     """
     alpha = scene.layers.alpha[0, :, 0]
-    band = torch.zeros(alpha.shape[1:], dtype=torch.bool)
+    band = torch.zeros(alpha.shape[1:], dtype=torch.bool, device=alpha.device)
     for plane, radius_px in zip(alpha[:-1], scene.radii_px[:-1], strict=True):
         coverage = blur(plane[None], radius_px)[0]
         band |= (coverage > 0.01) & (coverage < 0.99)

@@ -36,7 +36,7 @@ class Noise:
         variance = torch.full_like(picture, self.read**2)
         if self.photons is not None:
             variance = variance + picture / self.photons
-        normal = torch.randn(picture.shape, generator=generator, dtype=picture.dtype)
+        normal = torch.randn(picture.shape, generator=generator, dtype=picture.dtype, device="cpu")
         return (picture + variance.sqrt() * normal.to(picture.device)).clamp(min=0.0)
 
 
@@ -124,10 +124,10 @@ class Augmentation:
         """Another version of the sample."""
         if self.size_px is not None:
             spare = (length - self.size_px for length in sample.all_in_focus.shape[-2:])
-            top, left = (int(torch.randint(max(0, room) + 1, ())) for room in spare)
+            top, left = (int(torch.randint(max(0, room) + 1, (), device="cpu")) for room in spare)
             sample = crop(sample, top, left, self.size_px, self.size_px)
         if self.flips:
-            across, down, turned = (torch.rand(3) < 0.5).tolist()
+            across, down, turned = (torch.rand(3, dtype=torch.float32, device="cpu") < 0.5).tolist()
             sample = flip(sample, tuple(axis for axis, is_wanted in ((-1, across), (-2, down)) if is_wanted), self.aperture)
             height, width = sample.all_in_focus.shape[-2:]
             if turned and height == width:

@@ -77,13 +77,13 @@ class Positions(Dataset[Sample]):
     def __init__(self, dataset: Dataset[Sample], augmentation: Augmentation, seed: int) -> None:
         self._dataset, self._augmentation, self._seed = dataset, augmentation, seed
         self._count = len(cast(Sized, dataset))
-        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64)
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.int64, device="cpu")
 
     def __getitem__(self, position: int) -> Sample:
         epoch, place = divmod(position, self._count)
         if epoch != self._epoch:
             generator = torch.Generator().manual_seed(derived_seed(self._seed, 0, epoch))
-            self._epoch, self._order = epoch, torch.randperm(self._count, generator=generator)
+            self._epoch, self._order = epoch, torch.randperm(self._count, generator=generator, device="cpu")
         sample = self._dataset[int(self._order[place])]
         size_px, (height, width) = self._augmentation.size_px, sample.all_in_focus.shape[-2:]
         if size_px is not None and size_px > min(height, width):

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_float_tensor, require_shape
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
@@ -72,6 +73,7 @@ class ScatterDefocus(DefocusLayer):
         self.profile, self.occlusion = profile, occlusion
         self.title = f"Scatter, {profile} profile" + ("" if occlusion else ", no occlusion")
 
+    @in_full_precision
     def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
         """See `DefocusLayer`."""
         # Other openings than the disc have one profile, which is named by leaving it out.
@@ -91,6 +93,7 @@ class SubapertureDefocus(DefocusLayer):
         self.cells = cells
         self.title = f"Sub-aperture, {cells} cell{'s' * (cells > 1)}"
 
+    @in_full_precision
     def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
         """See `DefocusLayer`."""
         return render(single_layer(all_in_focus, disparity), lens, model="subaperture", cells=self.cells)

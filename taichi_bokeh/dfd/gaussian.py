@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._scatter import blur_radius
 from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
 from taichi_bokeh.ops.gaussian_psf import gaussian_psf
@@ -38,6 +39,7 @@ class GaussPSF(DefocusLayer):
         self.calibrated = calibrated
         self.title = "Gaussian, calibrated" if calibrated else "GaussPSF as printed, 7×7"
 
+    @in_full_precision
     def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
         """See `DefocusLayer`; with another opening than the disc, ValueError."""
         _require_disc(lens)

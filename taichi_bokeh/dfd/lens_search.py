@@ -77,8 +77,8 @@ def observe(
         raise ValueError(f"focus is None; expected those of {count} pictures: of a stack they must be known")
     if focus is not None and len(focus) != count:
         raise ValueError(f"focus has {len(focus)} numbers; expected {count}, one for each blurred picture")
-    blurs = torch.full((1, count), 1.0 if blur is None else blur).to(photographs.blurred)
-    focuses = torch.tensor([[far] * count if focus is None else [*focus]]).to(photographs.blurred)
+    blurs = photographs.blurred.new_full((1, count), 1.0 if blur is None else blur)
+    focuses = photographs.blurred.new_tensor([[far] * count if focus is None else [*focus]])
     seen = Observation(
         photographs.all_in_focus[None], photographs.blurred[None], blurs, focuses, near=near, far=far, aperture=aperture
     )
@@ -146,7 +146,7 @@ def settle(radii: Radii, near: float, far: float, blur: float | None, focus: flo
 
 def is_point_mirror(aperture: Aperture) -> bool:
     """Whether the opening is its own point mirror, so that blur before and behind the focus look the same."""
-    line = torch.linspace(-aperture.extent, aperture.extent, 64, dtype=torch.float64)
+    line = torch.linspace(-aperture.extent, aperture.extent, 64, dtype=torch.float64, device="cpu")
     points = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)
     light = aperture.transmission(points)
     return float((light - light.flip(0, 1)).abs().sum()) <= 0.02 * float(light.sum())  # pixels on the rim may fall either way

@@ -134,8 +134,8 @@ def view_weights(count: int, shape: ViewShape = "square") -> Tensor:
     if shape not in get_args(ViewShape):
         raise ValueError(f"shape is {shape!r}; expected one of {', '.join(map(repr, get_args(ViewShape)))}")
     if shape == "square":
-        return torch.ones(count, count, dtype=torch.float64)
-    from_centre = torch.arange(count, dtype=torch.float64) - (count - 1) / 2
+        return torch.ones(count, count, dtype=torch.float64, device="cpu")
+    from_centre = torch.arange(count, dtype=torch.float64, device="cpu") - (count - 1) / 2
     return (from_centre[:, None].square() + from_centre.square() <= (_DISC_REACH * count) ** 2).double()
 
 
@@ -153,7 +153,7 @@ def light_field_lens(count: int, slope: float, shape: ViewShape = "square") -> T
     """
     weights = view_weights(count, shape)
     reach = count // 2
-    image = torch.zeros(2 * reach + 1, 2 * reach + 1, dtype=torch.float64)
+    image = torch.zeros(2 * reach + 1, 2 * reach + 1, dtype=torch.float64, device="cpu")
     image[:count, :count] = weights
     return ThinLens(reach + 0.5, slope, Aperture(image=image))
 
@@ -267,7 +267,7 @@ def _places(count: int) -> range:
 def _shifted(picture: Tensor, by_px: float, axis: int) -> Tensor:
     """The picture read so far to the right of, or below, each pixel: bilinear, the border repeated."""
     length = picture.shape[axis]
-    where = torch.arange(length, dtype=torch.float64) + by_px
+    where = torch.arange(length, dtype=torch.float64, device="cpu") + by_px
     first = where.floor()
     share = (where - first).to(picture)
     share = share[:, None] if axis == -2 else share

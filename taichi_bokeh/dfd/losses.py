@@ -12,17 +12,20 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from taichi_bokeh._autocast import in_full_precision, product
 from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
 
 WINDOWS = (3, 5, 11, 21, 31)
 _C1, _C2 = 0.01**2, 0.03**2  # of a range of values of 1
 
 
+@in_full_precision
 def to_gamma(picture: Tensor, gamma: float = 2.2, offset: float = 1e-3) -> Tensor:
     """(max(picture, 0) + offset)^(1/gamma): roughly as bright as the eye sees it; the offset keeps the slope at 0 finite."""
     return (picture.clamp(min=0) + offset) ** (1 / gamma)
 
 
+@in_full_precision
 def l1(picture: Tensor, target: Tensor) -> Tensor:
     """Mean absolute difference [B] of pictures [B, C, H, W].
 
@@ -59,6 +62,7 @@ class SSIM:
         TypeError, ValueError: target is no such tensor, or a window is even, too small, or larger than the target.
     """
 
+    @in_full_precision
     def __init__(self, target: Tensor, windows: Sequence[int] = (11,)) -> None:
         _require_picture("target", target)
         _require_windows(windows)
@@ -71,6 +75,7 @@ class SSIM:
         squares = [self._smooth(target * target, axes) for axes in self._axes]
         self._variances = [square - mean * mean for square, mean in zip(squares, self._means, strict=True)]
 
+    @in_full_precision
     def __call__(self, picture: Tensor) -> Tensor:
         """Mean over windows, channels and pixels, [B], of the similarity of a picture [B, C, H, W].
 
@@ -91,9 +96,10 @@ class SSIM:
 
     @staticmethod
     def _smooth(planes: Tensor, axes: tuple[Tensor, Tensor]) -> Tensor:
-        return axes[0] @ planes @ axes[1].mT
+        return product(product(axes[0], planes), axes[1].mT)
 
 
+@in_full_precision
 def edge_aware_gradient(disparity: Tensor, guide: Tensor, edge_weight: float = 10.0, levels: int = 4, order: int = 1) -> Tensor:
     """Roughness of a disparity map, less where the guide has edges, [B].
 
@@ -201,6 +207,7 @@ class Objective:
             raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, PRESETS))}")
         return PRESETS[name]
 
+    @in_full_precision
     def against(self, target: Tensor, guide: Tensor) -> Callable[..., Loss]:
         """The loss of a picture [N, 3, H, W] and a disparity [B, 1, H, W] with respect to fixed pictures.
 
@@ -221,6 +228,7 @@ class Objective:
         seen, lines = (to_gamma(target), to_gamma(guide)) if self.gamma else (target, guide)
         similarity = SSIM(seen, self.windows) if self.ssim else None
 
+        @in_full_precision
         def loss(picture: Tensor, *disparities: Tensor) -> Loss:
             _require_alike("picture", picture, target)
             shown = to_gamma(picture) if self.gamma else picture

@@ -214,7 +214,7 @@ def score_picture(picture: Tensor, target: Tensor, edge: Tensor | None = None) -
     Raises:
         ValueError: shapes disagree or are under 11×11 pixels, or a picture holds NaN or infinity.
     """
-    band = torch.zeros(target.shape[1:], dtype=torch.bool) if edge is None else edge
+    band = torch.zeros(target.shape[1:], dtype=torch.bool, device=target.device) if edge is None else edge
     found = measure(picture, target, band)
     psnr, ssim = found["linear.frame.psnr"], found["linear.frame.ssim"]
     assert psnr is not None  # a frame is never empty

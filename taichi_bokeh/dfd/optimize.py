@@ -152,7 +152,7 @@ class Optimization:
                 self._costs = self._costs * sure
         start = (found - observation.far) / (observation.near - observation.far)
         self._variables = split_estimate(observation, start) if settings.layers == 2 else self._one_layer(start)
-        self._log_blur = torch.zeros(observation.batch, 1).to(observation.blur)
+        self._log_blur = observation.blur.new_zeros(observation.batch, 1)
         self._shift = torch.zeros_like(self._log_blur)
         self._losses: list[float] = []
         self._objective = settings.objective.against(observation.blurred.flatten(0, 1), observation.all_in_focus)

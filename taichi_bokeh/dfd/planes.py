@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_values
 from taichi_bokeh._scatter import blur_radius
 from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
@@ -50,6 +51,7 @@ class PlaneBlur:
             changes from pixel to pixel.
     """
 
+    @in_full_precision
     def __init__(self, picture: Tensor, aperture: Aperture, largest_radius_px: float) -> None:
         require_float_tensor("picture", picture)
         require_shape("picture", picture, "B", "C", "H", "W")
@@ -65,6 +67,7 @@ class PlaneBlur:
         padded = torch.nn.functional.pad(picture, (pad, pad, pad, pad), mode="replicate")
         self._spectrum = torch.fft.rfft2(padded, s=self._size)
 
+    @in_full_precision
     def at(self, radius_px: float | Sequence[float]) -> Tensor:
         """The pictures blurred, [B, C, H, W], differentiable in them.
 
@@ -102,6 +105,7 @@ class PlaneBlur:
         return torch.fft.rfft2(whole.roll((-reach, -reach), (0, 1))).conj()
 
 
+@in_full_precision
 def blur_plane(picture: Tensor, aperture: Aperture, radius_px: float | Sequence[float]) -> Tensor:
     """Pictures [B, C, H, W] blurred at one radius, or one for each: `PlaneBlur` where no other radius is wanted."""
     radii = list(radius_px) if isinstance(radius_px, Sequence) else [radius_px]
@@ -148,6 +152,7 @@ class CompositionalPlanes(DefocusLayer):
         self.step_px = float(step_px)
         self.title = "Compositional planes"
 
+    @in_full_precision
     def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
         """See `DefocusLayer`; with a cat-eye or a radius above 4096 px, ValueError."""
         _require_lens(lens)
@@ -169,6 +174,7 @@ class CompositionalPlanes(DefocusLayer):
         return torch.cat(pictures)
 
     @staticmethod
+    @in_full_precision
     def composite(all_in_focus: Tensor, probabilities: Tensor, lens: ThinLens, disparities: Tensor) -> Tensor:
         """The blurred picture [B, 3, H, W], differentiable in the picture and the probabilities.
 

@@ -1,7 +1,9 @@
 """Defocus with visibility: a source is thrown through points of the lens, and hides what lies behind it there."""
 
+import torch
 from torch import Tensor
 
+from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_integer, require_number
 from taichi_bokeh._scatter import blur_radius
 from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
@@ -9,6 +11,8 @@ from taichi_bokeh.layers import Layers
 from taichi_bokeh.ops.splat import splat
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.render import refuse_forward_mode
+
+_REMEMBERED_CALLS = 4096  # of which a backward pass may still want a recomputation
 
 
 class SplatDefocus(DefocusLayer):
@@ -21,7 +25,9 @@ class SplatDefocus(DefocusLayer):
 
     In training mode a new call sees through other points of the same opening: those of `Aperture.samples` with the next seed,
     which for a disc is a rotation. In the mean over calls this leaves no pattern of points; a sequence of calls is
-    reproducible. In eval mode the points are fixed.
+    reproducible. In eval mode the points are fixed. A call that `torch.utils.checkpoint` makes again in a backward pass sees
+    through the points of the first time, and does not count: each call draws a random number from torch, as dropout does, and
+    is known again by it, as checkpoint restores torch's random state.
 
     An alpha between 0 and 1 lets the nearest of what is behind through, to within 0.04 of its share, and where that is
     translucent too or there are more surfaces behind, the mean of all of them by alpha. A near surface that slopes by a px of
@@ -36,6 +42,7 @@ class SplatDefocus(DefocusLayer):
 
     Raises:
         TypeError, ValueError: an argument is not what it must be; the message names it.
+        RuntimeError: from `forward` and `surfaces`, in training mode: a call within a backward pass repeats none that is known.
     """
 
     def __init__(
@@ -51,11 +58,14 @@ class SplatDefocus(DefocusLayer):
         self.points, self.sharpness, self.hole, self.rotate, self.seed = points, sharpness, hole, rotate, seed
         self.title = f"Splat, {points} lens point{'s' * (points > 1)}"
         self._calls = 0
+        self._call_of_draw: dict[int, int] = {}
 
+    @in_full_precision
     def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
         """See `DefocusLayer`."""
         return self._picture(single_layer(all_in_focus, disparity), lens)
 
+    @in_full_precision
     def surfaces(self, rgb: Tensor, alpha: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
         """The blurred picture [B, 3, H, W] of S surfaces, such as the visible one and, at depth edges, a hidden one behind it.
 
@@ -100,5 +110,24 @@ class SplatDefocus(DefocusLayer):
     def _next_seed(self) -> int:
         if not (self.rotate and self.training):
             return self.seed
+        if torch.compiler.is_compiling():  # which has a way of its own to compute calls again
+            self._calls += 1
+            return self.seed + self._calls
+        draw = int(torch.randint(1 << 62, (), device="cpu"))
+        if torch._C._current_graph_task_id() != -1:  # in a backward pass; not part of torch's public interface
+            return self.seed + self._call_again(draw)
         self._calls += 1
+        self._call_of_draw[draw] = self._calls
+        if len(self._call_of_draw) > _REMEMBERED_CALLS:
+            del self._call_of_draw[next(iter(self._call_of_draw))]
         return self.seed + self._calls
+
+    def _call_again(self, draw: int) -> int:
+        """The number of the call that is computed again for its gradient."""
+        if draw not in self._call_of_draw:
+            raise RuntimeError(
+                "SplatDefocus is called in a backward pass, where it must see through the lens points of the call that is "
+                "computed again, but knows no call with this state of torch's random numbers; expected checkpoint(..., "
+                "preserve_rng_state=True), or rotate=False"
+            )
+        return self._call_of_draw[draw]

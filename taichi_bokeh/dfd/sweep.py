@@ -13,6 +13,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
+from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
 from taichi_bokeh.dfd.losses import to_gamma
 from taichi_bokeh.dfd.observation import Observation
@@ -78,6 +79,7 @@ def plane_disparities(observation: Observation, step_px: float = 0.25) -> Tensor
 
 
 @torch.no_grad()
+@in_full_precision
 def cost_volume(
     observation: Observation,
     disparities: Tensor,
@@ -136,6 +138,7 @@ def sweep(
 
 
 @torch.no_grad()
+@in_full_precision
 def decide(observation: Observation, disparities: Tensor, costs: Tensor, settings: SweepSettings) -> Estimate:
     """Aggregate the costs [B, N, H, W] of planes at `disparities` [N], and take the best plane, to a part of a plane."""
     guide = to_gamma(observation.all_in_focus).mean(1)

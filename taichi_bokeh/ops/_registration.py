@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+from taichi_bokeh._autocast import in_full_precision
+
 _LIBRARY = torch.library.Library("taichi_bokeh", "FRAGMENT")
 _apart_from_compiler = functools.cache(torch.compiler.disable)
 
@@ -18,15 +20,16 @@ _apart_from_compiler = functools.cache(torch.compiler.disable)
 def operator(function: Callable[..., Any]) -> Any:
     """The operator taichi_bokeh::<name of the function>, for any device; its schema is read off the annotations.
 
-    The function changes none of its arguments, and what it returns shares no memory with them. What `torch.library` registers
-    by operator (`register_fake`, `register_autograd`) it registers for the result.
+    The function changes none of its arguments, and what it returns shares no memory with them. It runs without autocast. What
+    `torch.library` registers by operator (`register_fake`, `register_autograd`) it registers for the result.
     """
+    plain = in_full_precision(function)
 
     @functools.wraps(function)
     def kernel(*args: Any) -> Any:
         if "torch._dynamo" in sys.modules:  # else nothing is compiled, and `disable` would import it
-            return _apart_from_compiler(function)(*args)
-        return function(*args)
+            return _apart_from_compiler(plain)(*args)
+        return plain(*args)
 
     name = function.__name__.removeprefix("_")
     schema = torch.library.infer_schema(function, mutates_args=(), op_name=name)

@@ -77,8 +77,8 @@ def _hermite(start: Tensor, start_slope: Tensor, stop: Tensor, stop_slope: Tenso
 def _lists(weights: Tensor, steps_allowed: bool) -> tuple[Tensor, Tensor]:
     """Heads [D, 2, 4] and entries [total, 4] of one interval; weights [D, D, 4]."""
     middle = weights.shape[0] // 2
-    kinds = torch.full((len(weights),), WEIGHTS)
-    ends = torch.zeros(len(weights), 2, 2, dtype=torch.int64)  # of two stretches; weights have one
+    kinds = torch.full((len(weights),), WEIGHTS, dtype=torch.int64, device="cpu")
+    ends = torch.zeros(len(weights), 2, 2, dtype=torch.int64, device="cpu")  # of two stretches; weights have one
     ends[:, 0] = _whole(_listed(weights))
     values = weights
     if steps_allowed:
@@ -92,7 +92,7 @@ def _lists(weights: Tensor, steps_allowed: bool) -> tuple[Tensor, Tensor]:
     lengths = ends[..., 1] - ends[..., 0]
     begin = (lengths.flatten().cumsum(0) - lengths.flatten()).view_as(lengths)
     head = torch.stack([begin, ends[..., 0] - middle, lengths, kinds[:, None].expand_as(begin)], -1)
-    column = torch.arange(values.shape[1])
+    column = torch.arange(values.shape[1], device=values.device)
     rows = values[:, None].expand(-1, 2, -1, -1)
     return head, rows[(column >= ends[..., :1]) & (column < ends[..., 1:])]
 
@@ -113,7 +113,7 @@ def _whole(listed: Tensor) -> Tensor:
 def _stretches(listed: Tensor) -> Tensor:
     """The same in two stretches, [D, 2, 2], cut at the longest gap; the second is empty where there is none."""
     size = listed.shape[1]
-    column = torch.arange(size).expand_as(listed)
+    column = torch.arange(size, device=listed.device).expand_as(listed)
     latest = torch.where(listed, column, -1).cummax(1).values
     before = torch.nn.functional.pad(latest[:, :-1], (1, 0), value=-1)
     gap = torch.where(listed & (before >= 0), column - before, 0)

@@ -182,7 +182,7 @@ class _Composite(NamedTuple):
 
 def _group_ends(cells: Cells, device: torch.device) -> Tensor:
     """[G + 1], the number of each group's first cell, and M."""
-    sizes = torch.bincount(torch.tensor(cells.groups))
+    sizes = torch.bincount(torch.tensor(cells.groups, dtype=torch.int64, device="cpu"))
     return torch.cat([sizes.new_zeros(1), sizes.cumsum(0)]).to(device, torch.int32)
 
 

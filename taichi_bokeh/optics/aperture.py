@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import Bounded, require_integer, require_number, require_shape, require_values
 from taichi_bokeh.optics import lens_samples
 
@@ -95,9 +96,9 @@ class Aperture:
         """The largest |u| of the opening: 1, or that of the farthest corner of a pixel of the image that is not black."""
         if self._image is None:
             return 1.0
-        size = torch.tensor(self._image.shape)
-        corners = self._image.nonzero()[:, None] + torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
-        u = (2 * corners.double() / size - 1).flip(-1).reshape(-1, 2)
+        size = torch.tensor(self._image.shape, dtype=torch.float64, device="cpu")
+        corners = self._image.nonzero()[:, None] + self._image.new_tensor([[0, 0], [0, 1], [1, 0], [1, 1]])
+        u = (2 * corners / size - 1).flip(-1).reshape(-1, 2)
         return float(self._placed(u).norm(dim=-1).max())
 
     def samples(self, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -114,11 +115,12 @@ class Aperture:
         require_integer("seed", seed)
         if self._image is not None:
             points = lens_samples.image_points(self._image, count, seed)
-            return self._placed(points), torch.full((count,), 1 / count, dtype=torch.float64)
+            return self._placed(points), torch.full((count,), 1 / count, dtype=torch.float64, device="cpu")
         disc = lens_samples.spiral(count, seed)
         points = lens_samples.polygon(disc, self.blades, self.roundness) if self.blades else disc
         return self._placed(points), lens_samples.ring_weights(disc, self.ring) / count
 
+    @in_full_precision
     def transmission(self, points: Tensor) -> Tensor:
         """Brightness of the opening at lens points u [..., 2] (x right, y down), ≥ 0, in any one scale, 0 outside; [...].
 

@@ -146,8 +146,8 @@ def place_among_nodes(radius_px: Tensor) -> tuple[Tensor, Tensor]:
 
 def nodes(low_px: float, high_px: float) -> list[tuple[int, float]]:
     """Number and radius of the nodes that radii from `low_px` to `high_px` lie between."""
-    low, high = place_among_nodes(torch.tensor([low_px, high_px], dtype=torch.float64))[0].tolist()
-    numbers = torch.arange(math.floor(low - 1e-3), math.ceil(high + 1e-3) + 1)
+    low, high = place_among_nodes(torch.tensor([low_px, high_px], dtype=torch.float64, device="cpu"))[0].tolist()
+    numbers = torch.arange(math.floor(low - 1e-3), math.ceil(high + 1e-3) + 1, device="cpu")
     return list(zip(numbers.tolist(), node_radius_px(numbers.double()).tolist(), strict=True))
 
 
@@ -216,7 +216,7 @@ def raster(aperture: Aperture, size: int) -> Tensor:
 @lru_cache(maxsize=4)
 def sample_points(size: int, extent: float, corners: bool = False) -> Tensor:
     """Centres (or corners) of the squares of [−extent, extent]², x right and y down, [size (+ 1), size (+ 1), 2]."""
-    steps = torch.arange(size + 1, dtype=torch.float64) if corners else torch.arange(size, dtype=torch.float64) + 0.5
+    steps = torch.arange(size + corners, dtype=torch.float64, device="cpu") + (0.0 if corners else 0.5)
     line = (2 * steps / size - 1) * extent
     y, x = torch.meshgrid(line, line, indexing="ij")
     return torch.stack([x, y], -1)
@@ -274,7 +274,7 @@ def _sums(spread: Array, light: Array) -> Array:
 
 def _spread(light: Tensor) -> float:
     """Variance of the place, in samples², of light [N] along a line."""
-    place = torch.arange(light.shape[0], dtype=light.dtype)
+    place = torch.arange(light.shape[0], dtype=light.dtype, device=light.device)
     total = light.sum().clamp(min=torch.finfo(light.dtype).tiny)
     mean = (light * place).sum() / total
     return float((light * (place - mean) ** 2).sum() / total)

@@ -24,7 +24,7 @@ def spiral(count: int, seed: int = 0) -> Tensor:
     number, it always meets the same angle. So the points are ranked along a Z-order curve through (radius², angle), on
     which neighbours are near each other, and the ranks are visited in the order of the golden ratio's multiples.
     """
-    k = torch.arange(count, dtype=torch.float64)
+    k = torch.arange(count, dtype=torch.float64, device="cpu")
     radius_squared, turn = (k + 0.5) / count, k * (1 - GOLDEN) % 1
     rank = (k * GOLDEN % 1).argsort().argsort()
     order = _along_z_curve(radius_squared, turn)[rank]
@@ -39,10 +39,10 @@ def image_points(image: Tensor, count: int, seed: int = 0) -> Tensor:
     distribution of the rows and then of the columns within the row; within a pixel the points are uniform.
     """
     height, width = image.shape
-    k = torch.arange(count, dtype=torch.float64)
+    k = torch.arange(count, dtype=torch.float64, device="cpu")
     across = (0.5 + k / PLASTIC + _fraction(seed, sqrt(2))) % 1
     down = (0.5 + k / PLASTIC**2 + _fraction(seed, sqrt(3))) % 1
-    row, y = _inverse_cdf(image.sum(1)[None], torch.zeros(count, dtype=torch.int64), down)
+    row, y = _inverse_cdf(image.sum(1)[None], torch.zeros(count, dtype=torch.int64, device="cpu"), down)
     column, x = _inverse_cdf(image, row, across)
     return torch.stack((2 * (column + x) / width - 1, 2 * (row + y) / height - 1), -1)
 
@@ -162,7 +162,7 @@ def _inverse_cdf(weights: Tensor, row: Tensor, target: Tensor) -> tuple[Tensor, 
     sums = weights.cumsum(1)
     upper = torch.where(sums[:, -1:] > 0, sums / sums[:, -1:], 1.0)
     target = target.clamp(max=1 - 1e-9)  # stays in its row when the row is added
-    sequence = (upper + torch.arange(rows, dtype=upper.dtype)[:, None]).flatten()
+    sequence = (upper + torch.arange(rows, dtype=upper.dtype, device=upper.device)[:, None]).flatten()
     index = torch.searchsorted(sequence, target + row, right=True)
     high = upper.flatten()[index]
     low = torch.where(index % size > 0, upper.flatten()[index - 1], 0.0)

@@ -7,6 +7,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from taichi_bokeh._autocast import full_precision
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_values
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
@@ -21,7 +22,9 @@ def _disc() -> Aperture:
 class ThinLens:
     """An ideal lens, in the units of the picture.
 
-    A tensor is float32 or float64, and may require gradients; [] holds for every picture, [B] has one value for each.
+    A tensor is float32 or float64, and may require gradients; [] holds for every picture, [B] has one value for each. Inside
+    `torch.autocast` a bfloat16 or half tensor is taken as float32. For a blur that is learnt and stays above 0, see
+    `taichi_bokeh.nn.Positive`.
 
     Attributes:
         blur: radius of the circle of confusion in pixels per unit of |disparity − focus|, ≥ 0; number, [] or [B].
@@ -39,6 +42,8 @@ class ThinLens:
     aperture: Aperture = field(default_factory=_disc)
 
     def __post_init__(self) -> None:
+        for name in ("blur", "focus"):
+            object.__setattr__(self, name, full_precision(getattr(self, name)))
         _require_parameter("blur", self.blur, at_least=0.0)
         _require_parameter("focus", self.focus)
         if not isinstance(self.aperture, Aperture):

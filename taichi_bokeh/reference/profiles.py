@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from taichi_bokeh._autocast import product
+
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
@@ -53,8 +55,9 @@ def logistic_profile(distance: Tensor, radius: Tensor, floor: float = 0.0) -> Te
 
 def _tent_means(radius: Tensor, samples: int, reach: int) -> Tensor:
     """Mean of the tent at δ − s over the s that each of the samples of [−radius, radius] covers, [P, 2·reach + 1, samples]."""
-    delta = torch.arange(-reach, reach + 1, dtype=radius.dtype)[:, None]
-    edges = (2 * torch.arange(samples + 1, dtype=radius.dtype) / samples - 1) * radius[:, None, None]
+    delta = torch.arange(-reach, reach + 1, dtype=radius.dtype, device=radius.device)[:, None]
+    ends = torch.arange(samples + 1, dtype=radius.dtype, device=radius.device)
+    edges = (2 * ends / samples - 1) * radius[:, None, None]
     c = (edges - delta).clamp(-1, 1)
     below = 0.5 + c - 0.5 * c * c.abs()
     return (below[..., 1:] - below[..., :-1]) * samples / (2 * radius[:, None, None])
@@ -67,7 +70,7 @@ def shape_profiles(radius: Tensor, raster: Tensor, extent: float, reach: int) ->
     A point of positive radius, nearer than the focus, shows the opening mirrored: at the offset o from it, u = −o/r.
     """
     spread = _tent_means(radius.abs() * extent, raster.shape[0], reach)
-    far = torch.einsum("pyi,ij,pxj->pyx", spread, raster.to(radius) / raster.sum(), spread)
+    far = product(product(spread, raster.to(radius) / raster.sum()), spread.mT)
     return torch.where(radius[:, None, None] < 0, far, far.flip(1, 2))
 
 

@@ -22,8 +22,8 @@ def composite(colour: Tensor, coverage: Tensor) -> Tensor:
     return (transmittance[:, :, None] * colour).sum(1)
 
 
-def _border_index(size: int, pad: int, reflect: bool) -> Tensor:
-    places = torch.arange(-pad, size + pad)
+def _border_index(size: int, pad: int, reflect: bool, device: torch.device) -> Tensor:
+    places = torch.arange(-pad, size + pad, device=device)
     if not reflect:
         return places.clamp(0, size - 1)
     if size == 1:
@@ -33,7 +33,7 @@ def _border_index(size: int, pad: int, reflect: bool) -> Tensor:
 
 
 def _padded(values: Tensor, pad: int, reflect: bool) -> Tensor:
-    rows, columns = (_border_index(values.shape[k], pad, reflect).to(values.device) for k in (-2, -1))
+    rows, columns = (_border_index(values.shape[k], pad, reflect, values.device) for k in (-2, -1))
     return values[..., rows, :][..., columns]
 
 
@@ -69,8 +69,9 @@ def _shape_weights(radius: Tensor, aperture: Aperture, reach: int) -> Tensor:
 def _field(like: Tensor, cat_eye: float) -> Tensor:
     """2·cat_eye times the field of every pixel, [H, W, 2]."""
     height, width = like.shape[-2:]
-    y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    place = torch.stack([x - width / 2, y - height / 2], -1).to(like)
+    rows, columns = (torch.arange(size, dtype=like.dtype, device=like.device) + 0.5 for size in (height, width))
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    place = torch.stack([x - width / 2, y - height / 2], -1)
     return 2 * cat_eye * place / (math.hypot(height, width) / 2)
 
 

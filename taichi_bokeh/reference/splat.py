@@ -29,7 +29,7 @@ def _picture(
 ) -> tuple[Tensor, Tensor]:
     surfaces, _, height, width = rgb.shape
     pad = math.ceil(float(radius.detach().abs().max() * points.norm(dim=-1).max())) + 1
-    rows, columns = (torch.arange(-pad, size + pad) for size in (height, width))
+    rows, columns = (torch.arange(-pad, size + pad, device=rgb.device) for size in (height, width))
     y, x = rows.clamp(0, height - 1)[:, None], columns.clamp(0, width - 1)
     rgb_, alpha_, radius_, order_ = (value[..., y, x] for value in (rgb.movedim(1, 0), alpha, radius, order))
     low, high = order.detach().aminmax()
@@ -42,7 +42,7 @@ def _picture(
         shift = -radius_[..., None] * u
         whole = shift.detach().floor()
         sums = planes.new_zeros(9, height * width)
-        for offset in torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]]):
+        for offset in torch.tensor([[0, 0], [1, 0], [0, 1], [1, 1]], dtype=torch.int64, device=rgb.device):
             b = (1 - offset + (2 * offset - 1) * (shift - whole)).prod(-1)
             column, row = (place + whole.long() + offset).unbind(-1)
             seen = (column >= 0) & (column < width) & (row >= 0) & (row < height) & (b * alpha_ >= LEAST_COVERAGE)

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from taichi_bokeh._autocast import product
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.aperture_cells import Cells, divide, grid_step, nodes, place_among_nodes
 from taichi_bokeh.reference.render import composite
@@ -15,7 +16,7 @@ def _convolved(planes: Tensor, kernels: Tensor) -> Tensor:
     """Σ_δ k_m(δ)·p(x + δ) with replicated edges: planes [C, H, W] and kernels [M, D, D] to [M, C, H, W]."""
     reach = kernels.shape[-1] // 2
     height, width = planes.shape[-2:]
-    rows, columns = (torch.arange(-reach, size + reach).clamp(0, size - 1) for size in (height, width))
+    rows, columns = (torch.arange(-reach, size + reach, device=planes.device).clamp(0, size - 1) for size in (height, width))
     padded = planes[:, rows][:, :, columns]
     return torch.nn.functional.conv2d(padded[:, None], kernels[:, None].to(planes)).movedim(1, 0)
 
@@ -30,13 +31,13 @@ def _convolved_on_a_grid(planes: Tensor, cells: Cells, radius_px: float) -> Tens
     tents = []
     for axis in (1, 2):
         size = planes.shape[axis]
-        grid = torch.arange(-1, size // step + 2)  # every place from which a pixel is interpolated
-        pixels = torch.arange(step * (-1 - reach), step * (len(grid) - 1 + reach)).clamp(0, size - 1)
-        planes = planes.index_select(axis, pixels).unflatten(axis, (-1, step)).mean(axis + 1)
-        place = (torch.arange(size, dtype=planes.dtype) + 0.5) / step - 0.5
+        grid = torch.arange(-1, size // step + 2, device=planes.device)  # every place from which a pixel is interpolated
+        pixels = torch.arange(step * (-1 - reach), step * (len(grid) - 1 + reach), device=planes.device)
+        planes = planes.index_select(axis, pixels.clamp(0, size - 1)).unflatten(axis, (-1, step)).mean(axis + 1)
+        place = (torch.arange(size, dtype=planes.dtype, device=planes.device) + 0.5) / step - 0.5
         tents.append((1 - (place[:, None] - grid).abs()).clamp(min=0))
     sums = torch.nn.functional.conv2d(planes[:, None], kernels[:, None].to(planes)).movedim(1, 0)
-    return torch.einsum("yY,xX,mcYX->mcyx", *tents, sums)
+    return product(product(tents[0], sums), tents[1].mT)
 
 
 def _sums(texture: Tensor, radius: Tensor, cells: Cells) -> Tensor:
@@ -47,7 +48,7 @@ def _sums(texture: Tensor, radius: Tensor, cells: Cells) -> Tensor:
         middle = (low + high) / 2
         offsets = _convolved(planes * (radius - middle), cells.kernel_slopes(middle))
         return _convolved(planes, cells.kernels(middle)) + offsets
-    total = torch.zeros(())
+    total = planes.new_zeros(())
     place, _ = place_among_nodes(radius)
     for node, radius_px in nodes(low, high):
         tent = (1 - (place - node).abs()).clamp(min=0)
@@ -68,14 +69,16 @@ def subaperture(rgb: Tensor, alpha: Tensor, radius: Tensor, aperture: Aperture, 
     if not bool(radius.isfinite().all()):
         raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
     cells = divide(aperture, count)
-    grouping = torch.nn.functional.one_hot(torch.tensor(cells.groups)).T.to(rgb)
+    groups = torch.tensor(cells.groups, dtype=torch.int64, device=rgb.device)
     shares = cells.shares.to(rgb)
+    group_shares = shares.new_zeros(max(cells.groups) + 1).index_add(0, groups, shares)
     textures = torch.cat([alpha * rgb, alpha], 2)
     pictures = []
     for texture, plane in zip(textures, radius, strict=True):
         sums = torch.stack([_sums(one, r, cells) for one, r in zip(texture, plane, strict=True)])
         fine = _cells_added(sums, shares)
-        coarse = _cells_added(torch.einsum("gm,lm...->lg...", grouping, sums), grouping @ shares)
+        of_groups = sums.new_zeros(len(sums), len(group_shares), *sums.shape[2:]).index_add(1, groups, sums)
+        coarse = _cells_added(of_groups, group_shares)
         extrapolated = fine + cells.gain * (fine - coarse)
         pictures.append(torch.maximum(extrapolated, fine / 2))
     return torch.stack(pictures)

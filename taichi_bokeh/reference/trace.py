@@ -49,7 +49,8 @@ def trace(
 ) -> Tensor:
     """Picture [B, 3, H, W] through an ideal lens: rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]; points [N, 2]."""
     batch, layers, _, height, width = rgb.shape
-    y, x = torch.meshgrid(torch.arange(height).to(rgb), torch.arange(width).to(rgb), indexing="ij")
+    rows, columns = (torch.arange(size, dtype=rgb.dtype, device=rgb.device) for size in (height, width))
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
     textures = torch.cat([alpha * rgb, alpha], 2)
     pictures = []
     for b in range(batch):

@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 import taichi_bokeh as tb
 from taichi_bokeh.dfd.defocus import ScatterDefocus
@@ -95,6 +96,41 @@ def test_training_turns_the_lens_points_reproducibly_and_evaluation_does_not():
     assert torch.equal(fixed, layer(picture, disparity, lens))
     assert torch.equal(fixed, SplatDefocus(points=6, rotate=False)(picture, disparity, lens))
     assert not torch.equal(fixed, other.eval()(picture, disparity, lens))
+
+
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_calls_that_a_checkpoint_repeats_see_through_the_same_lens_points_and_do_not_count(use_reentrant):
+    picture, disparity = (value[..., :24, :24] for value in all_in_focus(disc_before_a_wall()))
+
+    def trained(repeated: bool) -> tuple[list[Tensor], list[Tensor], int]:
+        layer, inputs, shown = SplatDefocus(points=6), [], []
+        for _ in range(2):
+            inputs.append(disparity.clone().requires_grad_())
+            arguments = picture, inputs[-1], LENS["between"]
+            shown.append(checkpoint(layer, *arguments, use_reentrant=use_reentrant) if repeated else layer(*arguments))
+        loss = (shown[0] * shown[1]).sum()
+        loss.backward(retain_graph=not (repeated and use_reentrant))
+        if not (repeated and use_reentrant):  # which torch lets run backward once
+            loss.backward()
+        return shown, [value.grad for value in inputs], layer.get_extra_state()["calls"]
+
+    (pictures, gradients, calls), (again, again_gradients, again_calls) = trained(False), trained(True)
+    assert calls == again_calls == 2
+    assert not torch.equal(pictures[0], pictures[1])
+    assert all(torch.equal(a, b) for a, b in zip(pictures, again, strict=True))
+    times = 2 if use_reentrant else 1
+    assert all(torch.equal(a, times * b) for a, b in zip(gradients, again_gradients, strict=True))
+
+
+def test_a_checkpoint_without_torchs_random_state_is_told_so():
+    picture, disparity = (value[..., :12, :12] for value in all_in_focus(disc_before_a_wall()))
+    inputs = picture, disparity.clone().requires_grad_(), LENS["between"]
+    result = checkpoint(SplatDefocus(points=6), *inputs, use_reentrant=False, preserve_rng_state=False)
+    with pytest.raises(RuntimeError, match="expected checkpoint\\(..., preserve_rng_state=True\\), or rotate=False"):
+        result.sum().backward()
+    fixed = checkpoint(SplatDefocus(points=6, rotate=False), *inputs, use_reentrant=False, preserve_rng_state=False)
+    fixed.sum().backward()
+    assert inputs[1].grad.isfinite().all()
 
 
 def test_gradients_reach_the_picture_the_disparity_and_the_lens():

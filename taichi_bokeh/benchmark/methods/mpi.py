@@ -25,7 +25,8 @@ class MultiplaneImage:
     def render(self, scene: Scene, scale: float) -> Tensor:
         """The picture [3, H, W] with `scale` times the true blur."""
         layers = scene.layers
-        planes = torch.linspace(max(scene.disparities), min(scene.disparities), self.planes, dtype=torch.float64)
+        ends = max(scene.disparities), min(scene.disparities)
+        planes = torch.linspace(*ends, self.planes, dtype=torch.float64, device="cpu")
         plane_of = [int((planes - disparity).abs().argmin()) for disparity in scene.disparities]
         premultiplied = torch.cat([layers.alpha * layers.rgb, layers.alpha], 2)[0]
         total = torch.zeros_like(premultiplied[0])

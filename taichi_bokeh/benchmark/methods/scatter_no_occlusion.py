@@ -33,7 +33,7 @@ class ScatterNoOcclusion:
         picture, disparity = scene.all_in_focus, scene.disparity_map
         # One flat picture for each disparity, dark where the others are: the sums are linear, and flat pictures are fast.
         places = torch.stack([disparity == value for value in scene.disparities]).to(picture)
-        radius_px = torch.tensor(scene.radii_px).to(picture) * scale
+        radius_px = torch.tensor(scene.radii_px, dtype=picture.dtype, device=picture.device) * scale
         radii = radius_px[:, None, None].expand_as(places).contiguous()
         planes, spread, in_focus = ops.sources(picture.expand(len(places), 3, *disparity.shape), places, radii, "official")
         nothing_in_focus = torch.zeros_like(in_focus)  # O = 1 + e·(…) with e = 0

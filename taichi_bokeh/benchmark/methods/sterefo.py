@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from taichi_bokeh.benchmark.blur_kernels import blur
@@ -28,7 +27,7 @@ class SteReFo:
 
     def render(self, scene: Scene, scale: float) -> Tensor:
         """The picture [3, H, W] with `scale` times the true blur."""
-        total = torch.zeros(4, scene.layers.height, scene.layers.width)
+        total = scene.layers.rgb.new_zeros(4, scene.layers.height, scene.layers.width)
         for pixels, radius_px in reversed(list(slices(scene, scale))):
             blurred = blur(pixels, radius_px)
             total = total * (1 - blurred[3:]) + blurred
