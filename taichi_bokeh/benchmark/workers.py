@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from taichi_bokeh._cores import cores
+
 Start = Callable[[], Callable[[Any], Iterator[object]]]
 
 _PATIENCE_S = 5.0  # for a worker to come to a place where it can stop
@@ -63,11 +65,6 @@ def in_processes(start: Start, jobs: Sequence[object], count: int) -> Iterator[o
                     del doing[place]
     finally:
         _end(workers)
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _spawn(start: Start, count: int, workers: list[_Worker]) -> None:
