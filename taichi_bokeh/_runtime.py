@@ -14,9 +14,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
+from taichi_bokeh import _kernel_cache
+from taichi_bokeh._cores import cores
 
-import taichi as ti
+os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
+_kernel_cache.find_home()
+
+import taichi as ti  # noqa: E402 - it reads the environment
 
 __all__ = [
     "autodiff",
@@ -64,8 +68,9 @@ def _start(device: Any) -> None:
             "CUDA_VISIBLE_DEVICES."
         )
     if not _started():
+        _kernel_cache.prepare()
         with contextlib.redirect_stdout(io.StringIO()):  # "Starting on arch=…" is a plain print
-            ti.init(arch=ti.cuda if device.type == "cuda" else ti.cpu, log_level=ti.ERROR)
+            ti.init(arch=ti.cuda if device.type == "cuda" else ti.cpu, log_level=ti.ERROR, **_settings())
         ti.sync()  # materialises the runtime here, so that other threads may launch
         _owner_pid = os.getpid()
         atexit.register(_save_kernels)
@@ -78,6 +83,11 @@ def _start(device: Any) -> None:
             f"Taichi runs on arch {arch.name} in this process but the tensors are on {device}. Call ti.init with "
             f"arch=ti.{'cuda' if device.type == 'cuda' else 'cpu'} (or let taichi_bokeh start Taichi), one arch a process."
         )
+
+
+def _settings() -> dict[str, int]:
+    """Of `ti.init`; what the user's environment says goes before it."""
+    return {} if os.environ.get("TI_CPU_MAX_NUM_THREADS") else {"cpu_max_num_threads": cores()}
 
 
 def _note_fork() -> None:
@@ -94,7 +104,9 @@ if hasattr(os, "register_at_fork"):  # where processes can fork
 def _save_kernels() -> None:
     """Taichi writes compiled kernels to its cache on disk only when the runtime ends, which it does not do by itself."""
     if _owner_pid == os.getpid() and _started():
-        ti.reset()
+        # Where the folder has gone or the disk is full by now, the next process compiles them again.
+        with contextlib.suppress(MemoryError, RuntimeError, ValueError):
+            ti.reset()
 
 
 @contextlib.contextmanager
@@ -133,7 +145,7 @@ def launch(kernel: Callable[..., Any], *args: Any) -> None:
 
 def threads() -> int:
     """How many threads of the processor a launch may use."""
-    return int(ti.lang.impl.current_cfg().cpu_max_num_threads) if _started() else os.cpu_count() or 1
+    return int(ti.lang.impl.current_cfg().cpu_max_num_threads) if _started() else cores()
 
 
 def has_vulkan() -> bool:

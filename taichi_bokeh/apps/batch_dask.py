@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from taichi_bokeh._cores import cores
 from taichi_bokeh.apps.batch_job import Job, Outcome, failed, run_job
 from taichi_bokeh.apps.errors import one_line
-from taichi_bokeh.benchmark.workers import cores
 
 _LOCAL = re.compile(r"local:([0-9]{1,4})")
 _AHEAD = 1000  # jobs that the scheduler knows of at a time

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from taichi_bokeh._cores import cores
 from taichi_bokeh.io.output import begin_writing, note_written, written_files
 
 Start = Callable[[], Callable[[Any], Iterator[object]]]
@@ -67,11 +68,6 @@ def in_processes(start: Start, jobs: Sequence[object], count: int) -> Iterator[o
                     del doing[place]
     finally:
         _end(workers)
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _spawn(start: Start, count: int, workers: list[_Worker]) -> None:

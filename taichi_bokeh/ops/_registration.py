@@ -5,9 +5,10 @@ second. Here the compiler is kept out once it is there, and does not come by our
 """
 
 import functools
+import inspect
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, List, get_args, get_origin  # noqa: UP035 - see `_declared`
 
 import torch
 
@@ -32,7 +33,22 @@ def operator(function: Callable[..., Any]) -> Any:
         return plain(*args)
 
     name = function.__name__.removeprefix("_")
-    schema = torch.library.infer_schema(function, mutates_args=(), op_name=name)
+    schema = torch.library.infer_schema(_declared(function), mutates_args=(), op_name=name)
     _LIBRARY.define(schema, tags=torch.Tag.pt2_compliant_tag)
     torch.library.impl(f"taichi_bokeh::{name}", "default", kernel, lib=_LIBRARY)
     return getattr(torch.ops.taichi_bokeh, name).default
+
+
+def _declared(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of the same signature, with list[…] spelt as torch reads it in all versions: 2.6 knows only typing's."""
+
+    def spelt(annotation: Any) -> Any:
+        return List[get_args(annotation)] if get_origin(annotation) is list else annotation  # noqa: UP006
+
+    signature = inspect.signature(function)
+    parameters = [value.replace(annotation=spelt(value.annotation)) for value in signature.parameters.values()]
+
+    def declared() -> None: ...
+
+    declared.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    return declared

@@ -79,10 +79,21 @@ def _flat_accumulator(scene: Scene, points: Tensor) -> Accumulate:
 
     def accumulate(sums: Tensor, passed: Tensor, rays: range) -> None:
         _runtime.launch(kernel, textures, offset, cell, weights, sums, width, rays.start, rays.stop)
-        for weight in weights[rays.start : rays.stop].tolist():  # one by one: the same bits whatever the batch
-            passed += weight
+        passed.copy_(_with_all(passed, weights[rays.start : rays.stop]))
 
     return accumulate
+
+
+def _with_all(passed: Tensor, weights: Tensor) -> Tensor:
+    """The passed weight, the same for all pixels, and more of it, added one by one: the same bits whatever the batch.
+
+    Added for one pixel, as a sum over the picture for every ray would have torch's threads wait for each other as often, and
+    long where other programs use the cores.
+    """
+    total = passed.flatten()[0].clone()
+    for weight in weights.tolist():
+        total += weight
+    return total.expand_as(passed)
 
 
 @operator

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from taichi_bokeh.benchmark.workers import cores, in_processes
+from taichi_bokeh._cores import cores
+from taichi_bokeh.benchmark.workers import in_processes
 from taichi_bokeh.io.output import begin_writing, written_files
 from tests.benchmark.records import squares
 
