@@ -6,7 +6,8 @@ layers whose mattes are given,
 
     premultiplied colours: B(q·I),      coverage: B(q)
 
-and a cut-out in focus is what it was. The mattes say what hides what; what is transparent hides like the rest.
+and a cut-out in focus is what it was: the layers' composites are q·I and q, as well as I. The mattes say what hides what; what
+is transparent hides like the rest.
 """
 
 from dataclasses import replace
@@ -19,13 +20,15 @@ from torch import Tensor
 
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.photo.picture import to_layers
+from taichi_bokeh.photo.picture import split_picture
 from taichi_bokeh.photo.push_pull import push_pull
+from taichi_bokeh.photo.settle import ROUNDING, STIFFNESS, Settle, mix_to, settle, settle_colours
 from taichi_bokeh.photo.stages import Stages
 from taichi_bokeh.render import ProgressCallback, render
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Reals = NDArray[np.float64]
 
 
 _USUAL = Stages()
@@ -75,10 +78,13 @@ def split_cut_out(
     if not coverage.any():
         raise ValueError("coverage is 0 everywhere; expected a picture that is not transparent throughout")
     found = _Found(stages)
-    colours = to_layers(push_pull(rgb, coverage > 0), disparity, matte, layers, found.recorded())
+    filled = push_pull(rgb, coverage > 0)
+    colours = split_picture(filled, disparity, matte, layers, found.recorded(), found.settled)
     grey = np.repeat(coverage[..., None], 3, axis=2)
-    repeated = to_layers(grey, disparity, matte, layers, found.replayed())
-    return CutOut(colours, repeated.rgb[:, :, :1].clamp(0, 1).contiguous())
+    repeated = split_picture(grey, disparity, matte, layers, found.replayed(), found.settled_again())
+    shares = repeated.rgb[:, :, :1].clamp(0, 1).contiguous()
+    _mix_premultiplied(filled, coverage, colours, shares)
+    return CutOut(colours, shares)
 
 
 def render_cut_out(cut_out: CutOut, lens: ThinLens, *, progress: ProgressCallback | None = None, **options: Any) -> Tensor:
@@ -103,6 +109,41 @@ def _part(progress: ProgressCallback, part: int) -> ProgressCallback:
     return lambda done, total: progress(part * total + done, 2 * total)
 
 
+def _mix_premultiplied(rgb: Array, coverage: Array, layers: Layers, shares: Tensor) -> None:
+    """Change the layers' colours, in place, so that multiplied by their coverages they mix to the picture's times its own."""
+    alpha, colour, share = layers.alpha[0], layers.rgb[0], shares[0]  # [L, C, H, W]
+    target = torch.from_numpy(coverage[..., None] * rgb).permute(2, 0, 1)
+    mixed, seen = torch.zeros_like(target), torch.ones_like(target[:1])
+    for a, c, q in zip(alpha, colour, share, strict=True):
+        mixed += seen * a * q * c
+        seen *= 1 - a
+    rows, columns = np.nonzero(((mixed - target).abs() > ROUNDING * (1 + target)).any(0).numpy())
+    if not rows.size:
+        return
+
+    def picked(values: Tensor) -> Reals:
+        return values[..., rows, columns].numpy().astype(np.float64).swapaxes(-1, -2)
+
+    wanted, a, q, straight = (picked(values) for values in (target, alpha, share, colour))  # [n, 3], [L, n, C]
+    limit = np.maximum(straight.max(axis=0), rgb[rows, columns])
+    premultiplied = _mixed_in_order(wanted, a, q, q * straight, limit)
+    changed = np.where(q > 0, premultiplied / np.where(q > 0, q, 1), straight)
+    colour[..., rows, columns] = torch.from_numpy(changed.swapaxes(-1, -2)).float()
+
+
+def _mixed_in_order(target: Reals, alpha: Reals, share: Reals, colours: Reals, limit: Reals) -> Reals:
+    """Premultiplied colours [L, n, 3] near given ones whose composite is ``target``, each at most share·limit."""
+    behind = [(colours[-1], share[-1])]  # composites of the last layers, of ever more of them
+    for a, c, q in zip(alpha[-2::-1], colours[-2::-1], share[-2::-1], strict=True):
+        colour, coverage = behind[-1]
+        behind.append((a * c + (1 - a) * colour, a * q + (1 - a) * coverage))
+    result = []
+    for a, c, q, (plate, plate_share) in zip(alpha[:-1], colours[:-1], share[:-1], behind[-2::-1], strict=True):
+        near, target = mix_to(target, a, (c, plate), (q * limit, plate_share * limit), STIFFNESS * a)
+        result.append(near)
+    return np.stack([*result, target])
+
+
 class _Found:
     """What the stages found in the colours, to be used for the coverage again."""
 
@@ -111,6 +152,18 @@ class _Found:
         self._disparity: Array | None = None
         self._cuts: list[float] = []
         self._mattes: list[Array] = []
+        self._settled: list[Array] = []
+
+    def settled(self, rgb: Array, alpha: Array, front: Array, plate: Array) -> tuple[Array, Array, Array]:
+        """`settle`, whose mattes are kept."""
+        alpha, front, plate = settle(rgb, alpha, front, plate)
+        self._settled.append(alpha)
+        return alpha, front, plate
+
+    def settled_again(self) -> Settle:
+        """`settle_colours` for coverages, at most 1, and the mattes that were kept."""
+        mattes = iter(self._settled)
+        return lambda rgb, _, front, plate: settle_colours(rgb, next(mattes), np.minimum(front, 1), np.minimum(plate, 1))
 
     def recorded(self) -> Stages:
         """The stages, whose results are kept."""

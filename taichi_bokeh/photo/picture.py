@@ -10,6 +10,7 @@ from scipy import ndimage
 from taichi_bokeh._checks import require_integer
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.photo.push_pull import push_pull
+from taichi_bokeh.photo.settle import Settle, settle
 from taichi_bokeh.photo.split import JUMP, cut_at, disparity_span
 from taichi_bokeh.photo.stages import Stages, checked
 
@@ -39,8 +40,9 @@ def to_layers(
 
     Without a matte the disparity map is cut where it jumps most. Each layer ends in an edge about a pixel wide; colour
     and disparity go on beyond it, and what it hides is inpainted from the farther layers. Where a cut has to cross a
-    surface that goes on, the layer fades out over it instead. The composite of the layers is the picture, but for single
-    pixels of such edges.
+    surface that goes on, the layer fades out over it instead. The composite of the layers, front to back, is the picture to
+    rounding: in light, and in parts of the picture's, within 1e-6 for each layer. Where mattes and colours are estimated or
+    given such that it would not be, both are changed.
 
     Args:
         rgb: [H, W, 3], linear light, not negative.
@@ -58,6 +60,18 @@ def to_layers(
         ValueError: sizes do not fit, a value is out of range, there is not one disparity, ``layers`` is too small, or a
             stage returns what does not fit.
     """
+    return split_picture(rgb, disparity, matte, layers, stages, settle)
+
+
+def split_picture(
+    rgb: Array,
+    disparity: Array,
+    matte: Array | None,
+    layers: int | Literal["auto"],
+    stages: Stages,
+    make_exact: Settle,
+) -> Layers:
+    """What `to_layers` does, and raises, with ``make_exact`` to have each layer and what is behind it mix to the picture."""
     rgb, disparity, matte = _checked(rgb, disparity, matte)
     if layers != "auto":
         require_integer("layers", layers, at_least=1 if matte is None else 2)
@@ -66,11 +80,11 @@ def to_layers(
     span = disparity_span(disparity)
     flats: list[_Flat] = []
     if matte is not None:
-        front, rgb, disparity = _take_matte(rgb, disparity, matte, stages)
+        front, rgb, disparity = _take_matte(rgb, disparity, matte, stages, make_exact)
         flats.append(front)
     uncut = cuts == 0 or disparity_span(disparity) <= JUMP * span  # behind a matte there may be one surface only
     for level in () if uncut else sorted(stages.split(disparity, cuts), reverse=True):
-        front, rgb, disparity = _take_front(rgb, disparity, level, span, stages)
+        front, rgb, disparity = _take_front(rgb, disparity, level, span, stages, make_exact)
         flats.append(front)
     flats.append(_Flat(rgb, np.ones_like(disparity), disparity))
     return Layers(*(_tensor(parts) for parts in zip(*flats, strict=True)))
@@ -78,7 +92,7 @@ def to_layers(
 
 def _tensor(parts: tuple[Array, ...]) -> torch.Tensor:
     """Arrays [H, W(, C)], one a layer → [1, L, C, H, W]."""
-    stacked = np.stack([np.atleast_3d(part) for part in parts]).astype(np.float32)
+    stacked = np.stack([np.atleast_3d(part) for part in parts]).astype(np.float32, copy=False)
     return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()[None]
 
 
@@ -104,13 +118,15 @@ def _checked(rgb: Array, disparity: Array, matte: Array | None) -> tuple[Array, 
     return rgb, disparity, matte
 
 
-def _take_front(rgb: Array, disparity: Array, level: float, span: float, stages: Stages) -> tuple[_Flat, Array, Array]:
+def _take_front(
+    rgb: Array, disparity: Array, level: float, span: float, stages: Stages, make_exact: Settle
+) -> tuple[_Flat, Array, Array]:
     """Lift off what is nearer than ``level``: the layer, and the colour and disparity of the plate behind it."""
     fade_px = max(8, round(min(disparity.shape) / 30))
     cut = cut_at(disparity, level, span, reach_px=2 * fade_px)
     kept = np.isfinite(cut.crossing_px)
     alpha = checked("matte", stages.matte(rgb, cut.near, cut.edge_px), disparity.shape, at_least=0, at_most=1)
-    front, plate = _separate(rgb, alpha, kept, stages)
+    alpha, front, plate = _separate(rgb, alpha, kept, stages, make_exact)
     ramp = np.clip(cut.crossing_px / fade_px, 0, 1)
     alpha = alpha * np.where(kept, ramp * ramp * (3 - 2 * ramp), 1)
     front_disparity = push_pull(disparity, _weight(cut.near))
@@ -118,22 +134,27 @@ def _take_front(rgb: Array, disparity: Array, level: float, span: float, stages:
     return _Flat(front, alpha.astype(np.float32), front_disparity), plate, plate_disparity
 
 
-def _take_matte(rgb: Array, disparity: Array, alpha: Array, stages: Stages) -> tuple[_Flat, Array, Array]:
+def _take_matte(rgb: Array, disparity: Array, matte: Array, stages: Stages, make_exact: Settle) -> tuple[_Flat, Array, Array]:
     """Lift off the foreground of a given matte."""
-    front, plate = _separate(rgb, alpha, np.zeros(alpha.shape, bool), stages)
-    front_disparity = push_pull(disparity, _weight(_eroded_where_possible(alpha > 0.9)))
-    plate_disparity = push_pull(disparity, _weight(_eroded_where_possible(alpha < 0.1)))
+    alpha, front, plate = _separate(rgb, matte, np.zeros(matte.shape, bool), stages, make_exact)
+    front_disparity = push_pull(disparity, _weight(_eroded_where_possible(matte > 0.9)))
+    plate_disparity = push_pull(disparity, _weight(_eroded_where_possible(matte < 0.1)))
     return _Flat(front, alpha, front_disparity), plate, plate_disparity
 
 
-def _separate(rgb: Array, alpha: Array, kept: Mask, stages: Stages) -> tuple[Array, Array]:
-    """Colours of a layer and of the plate behind it, which shares the colour of the ``kept`` pixels (a surface goes on)."""
+def _separate(rgb: Array, alpha: Array, kept: Mask, stages: Stages, make_exact: Settle) -> tuple[Array, Array, Array]:
+    """Coverage and colours of a layer, and colours of the plate behind it; they mix to the picture.
+
+    Of the ``kept`` pixels (a surface goes on) both have the picture's colour.
+    """
     front, back = (checked("colours", colours, rgb.shape, at_least=0) for colours in stages.colours(rgb, alpha))
     back = np.where(kept[..., None], rgb, back)
     seen = (alpha < _MOSTLY_HIDDEN) | kept
-    if seen.all() or not seen.any():
-        return front, back
-    return front, checked("inpaint", stages.inpaint(back, seen), rgb.shape, at_least=0)
+    if not seen.all() and seen.any():
+        back = checked("inpaint", stages.inpaint(back, seen), rgb.shape, at_least=0)
+    alpha, front, back = make_exact(rgb, alpha, front, back)
+    front[kept] = back[kept] = rgb[kept]
+    return alpha, front, back
 
 
 def _weight(known: Mask) -> Array:

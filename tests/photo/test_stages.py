@@ -54,13 +54,14 @@ def test_each_stage_is_called_with_what_it_is_promised():
 
 def test_what_a_stage_returns_ends_up_in_the_layers():
     scene = disc_before_wall()
+    rgb = np.full_like(scene.rgb, 0.95 * 0.3 + 0.05 * 0.6)  # what the stages' colours mix to
     half = Stages(
         split=lambda disparity, count: [0.5],
         matte=lambda rgb, near, edge_px: near * np.float32(0.95),
         colours=lambda rgb, alpha: (np.full_like(rgb, 0.3), rgb),
         inpaint=lambda rgb, known: np.where(known[..., None], rgb, np.float32(0.6)),
     )
-    layers = to_layers(scene.rgb, scene.disparity, stages=half)
+    layers = to_layers(rgb, scene.disparity, stages=half)
     inside = (0, slice(None), slice(None), 60, 80)
     assert layers.alpha[inside].flatten().tolist() == pytest.approx([0.95, 1])
     np.testing.assert_allclose(layers.rgb[inside], [[0.3] * 3, [0.6] * 3], rtol=1e-6)
