@@ -43,7 +43,7 @@ def _declared(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of the same signature, with list[…] spelt as torch reads it in all versions: 2.6 knows only typing's."""
 
     def spelt(annotation: Any) -> Any:
-        return List[get_args(annotation)] if get_origin(annotation) is list else annotation  # noqa: UP006
+        return List[get_args(annotation)] if get_origin(annotation) is list else annotation  # type: ignore[misc]  # noqa: UP006
 
     signature = inspect.signature(function)
     parameters = [value.replace(annotation=spelt(value.annotation)) for value in signature.parameters.values()]
