@@ -123,7 +123,16 @@ CASES: dict[str, Function] = {
     "loss roughness": rough,
 }
 #: One for each operator, and for what torch's own differentiate.
-OPERATORS = ("scatter", "scatter fast", "scatter hexagon", "scatter cat-eye", "official", "subaperture", "trace", "layer gausspsf")
+OPERATORS = (
+    "scatter",
+    "scatter fast",
+    "scatter hexagon",
+    "scatter cat-eye",
+    "official",
+    "subaperture",
+    "trace",
+    "layer gausspsf",
+)
 OPERATORS += ("layer planes", "layer splat", "layer splat in training", "loss l1+g+hssim", "loss l1+tv")
 
 

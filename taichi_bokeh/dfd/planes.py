@@ -203,8 +203,8 @@ class CompositionalPlanes(DefocusLayer):
                     f"{all_in_focus.dtype} on {all_in_focus.device}"
                 )
         sums = probabilities.detach().sum(1)
-        bounds = {"probabilities": Bounded(probabilities, 0.0), "the sum of probabilities": Bounded(sums, 0.999, 1.001, _SUM_ROUNDING)}
-        require_values(bounds)
+        one = Bounded(sums, 0.999, 1.001, _SUM_ROUNDING)
+        require_values({"probabilities": Bounded(probabilities, 0.0), "the sum of probabilities": one})
         planes = zip(_radii(disparities, blur, focus), probabilities.split(1, dim=1), strict=True)
         return _composited(all_in_focus, lens.aperture, planes)
 
