@@ -48,6 +48,19 @@ def _render(scene: Path, *options: str, **replaced: str | None) -> int:
     return cli.main([*words, *options])
 
 
+@pytest.mark.parametrize("model", ["scatter", "subaperture"])
+@pytest.mark.parametrize("options", [("--layers", "1"), ("--layers", "3"), ("--matte", "refine")], ids=" ".join)
+def test_without_blur_the_photograph_is_written_again(scene, model, options):
+    """Also where the map's edge lies beside the photograph's, and of a thread that the map does not know."""
+    rgb = read_image(scene / "photo.png").rgb
+    rgb[:, 35] = 0.9
+    write_image(scene / "photo.png", rgb, overwrite=True)
+    np.save(scene / "beside.npy", np.roll(np.load(scene / "disparity.npy"), 2, axis=1))
+    assert _render(scene, "--model", model, *options, blur="0", disparity="beside.npy") == 0
+    before, after = (srgb_encode(read_image(scene / name).rgb) for name in ("photo.png", "out.png"))
+    assert np.abs(after - before).max() < 1.01 / 255
+
+
 def test_rendering_keeps_the_focus_sharp_and_blurs_the_rest(scene, capsys):
     assert _render(scene) == 0
     before, after = read_image(scene / "photo.png").rgb, read_image(scene / "out.png").rgb
