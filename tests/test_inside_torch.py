@@ -90,7 +90,7 @@ def composite(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus
     lens = tb.ThinLens(blur.detach(), focus.detach())
     near = disparity[:, 0].float()  # lest autocast round 1 − near
     shares = torch.cat([near, 1 - near], 1)
-    planes = torch.tensor([0.2, 0.7], dtype=rgb.dtype, device=rgb.device)
+    planes = torch.tensor([0.2, 0.7], dtype=near.dtype, device=rgb.device)
     return CompositionalPlanes.composite(rgb[:, 0], shares, lens, planes)
 
 
