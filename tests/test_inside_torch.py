@@ -90,7 +90,7 @@ def composite(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus
     lens = tb.ThinLens(blur.detach(), focus.detach())
     near = disparity[:, 0].float()  # lest autocast round 1 − near
     shares = torch.cat([near, 1 - near], 1)
-    planes = torch.tensor([0.2, 0.7], dtype=rgb.dtype, device=rgb.device)
+    planes = torch.tensor([0.2, 0.7], dtype=near.dtype, device=rgb.device)
     return CompositionalPlanes.composite(rgb[:, 0], shares, lens, planes)
 
 
@@ -133,7 +133,9 @@ OPERATORS = (
     "trace",
     "layer gausspsf",
 )
-OPERATORS += ("layer planes", "layer splat", "layer splat in training", "loss l1+g+hssim", "loss l1+tv")
+OPERATORS += ("planes composite", "layer splat", "layer splat in training", "loss l1+g+hssim", "loss l1+tv")
+#: These, and every layer and loss.
+KINDS = sorted({*OPERATORS, *(set(CASES) - set(RENDERERS))})
 
 
 def leaves() -> list[Tensor]:
@@ -209,11 +211,14 @@ def default_device(device: str) -> Iterator[None]:
         torch.set_default_device(None)
 
 
-SURROUNDINGS = {
-    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
-    "default device": lambda: default_device("meta"),
-    "default dtype": lambda: default_dtype(torch.float64),
-}
+@contextmanager
+def other_defaults() -> Iterator[None]:
+    """A device that holds no values, and a wider dtype."""
+    with default_device("meta"), default_dtype(torch.float64):
+        yield
+
+
+SURROUNDINGS = {"autocast": lambda: torch.autocast("cpu", torch.bfloat16), "other defaults": other_defaults}
 
 
 @pytest.fixture(scope="module", params=SURROUNDINGS)
@@ -232,7 +237,7 @@ def test_surroundings_change_no_bit(surroundings, name):
     assert differing(found, expected) == []
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", KINDS)
 def test_a_backward_pass_inside_of_autocast_is_that_of_outside_if_the_forward_pass_was_outside(name):
     inputs = leaves()
     result = CASES[name](*inputs)
@@ -241,10 +246,10 @@ def test_a_backward_pass_inside_of_autocast_is_that_of_outside_if_the_forward_pa
     assert differing([result, *found], outside(name)) == []
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", KINDS)
 def test_inference_changes_no_bit_and_leaves_nothing_that_training_stumbles_over(name):
     expected = outside(name)
-    if name == next(iter(CASES)):
+    if name == KINDS[0]:
         forget_tables()
     with torch.inference_mode():
         result = CASES[name](*(value.detach() for value in leaves()))
@@ -313,7 +318,7 @@ def test_strides_and_classes_of_inputs_change_no_bit(name):
     assert differing(found, outside(name)) == []
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", KINDS)
 def test_autocast_takes_bfloat16_as_float32(name):
     halves = [value.detach().bfloat16() for value in leaves()]
     if name.startswith("loss"):  # their bounds need not be kept by rounding
@@ -325,3 +330,28 @@ def test_autocast_takes_bfloat16_as_float32(name):
     assert found[0].dtype == torch.float32
     rounded = [value if value is None else value.bfloat16() for value in expected[1:]]
     assert differing(found, [expected[0], *rounded]) == []
+
+
+def trained(weight: Tensor, picture: Tensor, blur: Tensor) -> Tensor:
+    """The loss of a model that is blurred, all of it inside of autocast."""
+    with torch.autocast("cpu", torch.bfloat16):
+        rgb = torch.nn.functional.linear(picture.movedim(2, -1), weight).movedim(-1, 2)
+        alpha, disparity = torch.ones_like(rgb[:, :, :1]), rgb[:, :, :1]
+        image = tb.render(tb.Layers(rgb, alpha, disparity), tb.ThinLens(blur.bfloat16(), 0.5))
+        objective = losses.Objective(ssim=1.0, windows=(3, 5))
+        return objective.against(picture[:, 0], picture[:, 0])(image, disparity[:, 0]).total
+
+
+# The compiler does this to every autograd function that it traces.
+@pytest.mark.filterwarnings("ignore:.*autograd.function.Function.* should not be instantiated:DeprecationWarning")
+def test_a_training_step_in_autocast_compiles_whole_to_the_same_bits():
+    picture, _, _, blur, _ = leaves()
+    inputs = [torch.rand(3, 3, generator=torch.Generator().manual_seed(1)).requires_grad_(), picture[:, :1].detach(), blur]
+    results = []
+    for function in (trained, torch.compile(trained, fullgraph=True, backend="aot_eager")):
+        loss = function(*inputs)
+        results.append([loss.detach(), *torch.autograd.grad(loss, [inputs[0], blur])])
+    plain, compiled = results
+    assert plain[0].dtype == torch.float32
+    assert all(gradient.abs().max() > 0 for gradient in plain[1:])
+    assert all(torch.equal(a, b) for a, b in zip(compiled, plain, strict=True))
