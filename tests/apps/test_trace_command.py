@@ -186,6 +186,7 @@ def test_a_checkpoint_is_of_one_run_at_a_time(scene, capsys):
     assert _trace(scene, checkpoint="state") == 0
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_the_checkpoint_is_saved_at_work_and_ctrl_c_ends_it(scene):
     words = _words(scene, **{"rays": "200000", "checkpoint": "state", "checkpoint-every": "0"})
     with subprocess.Popen([sys.executable, "-m", "taichi_bokeh", *words], stderr=subprocess.PIPE, text=True) as process:
