@@ -33,7 +33,6 @@ RENDERERS = {
     "scatter soft fast": {"profile": "soft", "algorithm": "fast"},
     "scatter hexagon": {"aperture": HEXAGON},
     "scatter hexagon fast": {"aperture": HEXAGON, "algorithm": "fast"},
-    "scatter hexagon reference": {"aperture": HEXAGON, "algorithm": "reference"},
     "scatter image": {"aperture": image_aperture()},
     "scatter cat-eye": {"aperture": CAT_EYE},
     "official": {"model": "scatter-official"},
@@ -45,7 +44,7 @@ RENDERERS = {
     "subaperture cat-eye": {"model": "subaperture", "cells": 4, "aperture": tb.Aperture(cat_eye=0.05)},
     "subaperture image": {"model": "subaperture", "cells": 4, "aperture": image_aperture()},
 }
-SLOW = ("scatter hexagon reference", "subaperture reference", "subaperture cat-eye")  # and so done on a part
+SLOW = ("subaperture reference", "subaperture cat-eye")  # and so done on a part
 
 
 def rendered(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor, *, name: str) -> Tensor:
@@ -67,7 +66,7 @@ def traced(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: T
 
 def traced_through_glass(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:
     lens = tb.BiconvexLens(0.1, 0.02, 1.5, 2.0, 0.036, 14.0)
-    return tb.trace(tb.Layers(rgb, alpha, disparity + 1), lens, rays=16)
+    return tb.trace(tb.Layers(rgb, alpha, disparity.float() + 1), lens, rays=16)
 
 
 def traced_progressively(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:
@@ -84,13 +83,14 @@ def defocused(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus
 
 
 def splatted_in_training(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:
-    return LAYERS["splat"]().train().surfaces(rgb, alpha, disparity, tb.ThinLens(blur, focus))
+    return LAYERS["splat"]().train()(rgb[:, 0], disparity[:, 0], tb.ThinLens(blur, focus))
 
 
 def composite(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:
     lens = tb.ThinLens(blur.detach(), focus.detach())
-    shares = torch.cat([disparity[:, 0], 1 - disparity[:, 0]], 1)
-    planes = torch.tensor([0.2, 0.7], dtype=rgb.dtype, device=rgb.device)
+    near = disparity[:, 0].float()  # lest autocast round 1 − near
+    shares = torch.cat([near, 1 - near], 1)
+    planes = torch.tensor([0.25, 0.75], dtype=rgb.dtype, device=rgb.device)
     return CompositionalPlanes.composite(rgb[:, 0], shares, lens, planes)
 
 
@@ -101,9 +101,11 @@ def judged(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: T
 
 
 def similar(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:
-    near, far = rgb[:, 0], rgb[:, 1].detach()
-    rough = losses.edge_aware_gradient(disparity[:, 0], far, order=2)
-    return losses.l1(near, far) + losses.ssim(near, far) + losses.hssim(near, far, (3, 5)) + rough
+    return losses.ssim(rgb[:, 0], rgb[:, 1].detach())
+
+
+def rough(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:
+    return losses.edge_aware_gradient(disparity[:, 0], rgb[:, 1].detach(), order=2)
 
 
 CASES: dict[str, Function] = {
@@ -117,8 +119,21 @@ CASES: dict[str, Function] = {
     "layer splat in training": splatted_in_training,
     "planes composite": composite,
     **{f"loss {name}": partial(judged, name=name) for name in losses.PRESETS},
-    "losses alone": similar,
+    "loss ssim": similar,
+    "loss roughness": rough,
 }
+#: One for each operator, and for what torch's own differentiate.
+OPERATORS = (
+    "scatter",
+    "scatter fast",
+    "scatter hexagon",
+    "scatter cat-eye",
+    "official",
+    "subaperture",
+    "trace",
+    "layer gausspsf",
+)
+OPERATORS += ("layer planes", "layer splat", "layer splat in training", "loss l1+g+hssim", "loss l1+tv")
 
 
 def leaves() -> list[Tensor]:
@@ -133,7 +148,13 @@ def leaves() -> list[Tensor]:
 
 def forget_tables() -> None:
     """What is computed once and kept is computed again, inside."""
-    for table in (_rows.disc_table_of, _rows._row_lists, _shape_lists._table, aperture_cells._divided, aperture_cells.sample_points):
+    for table in (
+        _rows.disc_table_of,
+        _rows._row_lists,
+        _shape_lists._table,
+        aperture_cells._divided,
+        aperture_cells.sample_points,
+    ):
         table.cache_clear()
     _slices._KEPT.clear()
 
@@ -195,8 +216,6 @@ def default_device(device: str) -> Iterator[None]:
 
 SURROUNDINGS = {
     "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
-    "autocast half": lambda: torch.autocast("cpu", torch.float16),
-    "with device": lambda: torch.device("meta"),
     "default device": lambda: default_device("meta"),
     "default dtype": lambda: default_dtype(torch.float64),
 }
@@ -238,11 +257,12 @@ def test_inference_changes_no_bit_and_leaves_nothing_that_training_stumbles_over
     assert differing(outcome(CASES[name], leaves()), expected) == []
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", OPERATORS)
 @pytest.mark.parametrize("use_reentrant", [False, True])
 def test_activation_checkpointing_changes_no_bit(name, use_reentrant):
     function = partial(checkpoint, CASES[name], use_reentrant=use_reentrant)
-    result = function(*(inputs := leaves()))
+    inputs = leaves()
+    result = function(*inputs)
     found = [None] * len(inputs)
     if result.requires_grad:
         (result * cotangent(result)).sum().backward()
@@ -250,7 +270,7 @@ def test_activation_checkpointing_changes_no_bit(name, use_reentrant):
     assert differing([result.detach(), *found], outside(name)) == []
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", OPERATORS)
 def test_a_second_backward_pass_changes_no_bit(name):
     inputs = leaves()
     result = CASES[name](*inputs)
@@ -267,7 +287,7 @@ def strided(weights: Tensor) -> Iterator[Tensor]:
     yield torch._neg_view(-weights)  # as of the imaginary part of a conjugate
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", OPERATORS)
 def test_strides_of_a_gradient_change_no_bit(name):
     inputs = leaves()
     result = CASES[name](*inputs)
@@ -282,7 +302,7 @@ class Marked(Tensor):
     """A tensor of another class."""
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", OPERATORS)
 def test_strides_and_classes_of_inputs_change_no_bit(name):
     plain = leaves()
     for change in (

@@ -148,7 +148,9 @@ def test_what_rounding_put_out_of_range_is_put_on_its_end_with_the_gradient_of_t
     assert torch.equal(torch.autograd.grad(taken, tensor, weights)[0], weights)
 
 
-@pytest.mark.parametrize(("name", "value", "brightest"), [("alpha", 1.0001, 0.5), ("alpha", -2e-5, 0.5), ("rgb", -2e-6, 1.0), ("rgb", -2e-3, 1e3)])
+@pytest.mark.parametrize(
+    ("name", "value", "brightest"), [("alpha", 1.0001, 0.5), ("alpha", -2e-5, 0.5), ("rgb", -2e-6, 1.0), ("rgb", -2e-3, 1e3)]
+)
 def test_what_is_further_out_of_range_than_rounding_puts_it_is_refused(name, value, brightest):
     tensor = holding(value, 3 if name == "rgb" else 1)
     tensor[0, 0, 0, 0, 0] = brightest

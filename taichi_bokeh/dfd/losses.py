@@ -22,7 +22,7 @@ _C1, _C2 = 0.01**2, 0.03**2  # of a range of values of 1
 @in_full_precision
 def to_gamma(picture: Tensor, gamma: float = 2.2, offset: float = 1e-3) -> Tensor:
     """(max(picture, 0) + offset)^(1/gamma): roughly as bright as the eye sees it; the offset keeps the slope at 0 finite."""
-    return (picture.clamp(min=0) + offset) ** (1 / gamma)
+    return (picture.contiguous().clamp(min=0) + offset) ** (1 / gamma)
 
 
 @in_full_precision
@@ -34,7 +34,7 @@ def l1(picture: Tensor, target: Tensor) -> Tensor:
     """
     _require_picture("target", target)
     _require_alike("picture", picture, target)
-    return _mean((picture - target).abs())
+    return _mean((picture.contiguous() - target.contiguous()).abs())
 
 
 def ssim(picture: Tensor, target: Tensor, window: int = 11) -> Tensor:
@@ -69,7 +69,7 @@ class SSIM:
         height, width = target.shape[-2:]
         if max(windows) > min(height, width):
             raise ValueError(f"windows has {max(windows)} px; expected at most the size of target, {width}x{height} px")
-        self._target = target
+        self._target = target = target.contiguous()
         self._axes = [(_smoothing(height, window, target), _smoothing(width, window, target)) for window in windows]
         self._means = [self._smooth(target, axes) for axes in self._axes]
         squares = [self._smooth(target * target, axes) for axes in self._axes]
@@ -83,6 +83,7 @@ class SSIM:
             TypeError, ValueError: it is not of the target's shape, dtype and device.
         """
         _require_alike("picture", picture, self._target)
+        picture = picture.contiguous()
         moments = torch.cat([picture, picture * picture, picture * self._target], 1)
         similarity = [_mean(self._map(moments, k)) for k in range(len(self._axes))]
         return torch.stack(similarity).mean(0)
@@ -127,6 +128,7 @@ def edge_aware_gradient(disparity: Tensor, guide: Tensor, edge_weight: float = 1
     require_number("edge_weight", edge_weight, at_least=0.0)
     require_integer("levels", levels, at_least=1)
     _require_order(order)
+    disparity, guide = disparity.contiguous(), guide.contiguous()  # elementwise functions round by the layout
     total = disparity.new_zeros(batch)
     for level in range(levels):
         if level:

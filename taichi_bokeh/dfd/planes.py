@@ -31,6 +31,7 @@ from taichi_bokeh.render import refuse_forward_mode
 
 MOST_RADIUS_PX = 4096.0
 _PRIOR = 1e-4  # of a pixel that nothing covers, staying as it is
+_SUM_ROUNDING = 2**-8  # of a sum of probabilities that autocast has made bfloat16
 _ROUNDING_PX = 1e-3  # by which a radius may exceed the largest: one was computed in float64 and the other in float32
 
 
@@ -202,7 +203,10 @@ class CompositionalPlanes(DefocusLayer):
                     f"{all_in_focus.dtype} on {all_in_focus.device}"
                 )
         sums = probabilities.detach().sum(1)
-        bounds = {"probabilities": Bounded(probabilities, 0.0), "the sum of probabilities": Bounded(sums, 0.999, 1.001)}
+        bounds = {
+            "probabilities": Bounded(probabilities, 0.0),
+            "the sum of probabilities": Bounded(sums, 0.999, 1.001, _SUM_ROUNDING),
+        }
         require_values(bounds)
         planes = zip(_radii(disparities, blur, focus), probabilities.split(1, dim=1), strict=True)
         return _composited(all_in_focus, lens.aperture, planes)

@@ -114,9 +114,12 @@ class SplatDefocus(DefocusLayer):
             self._calls += 1
             return self.seed + self._calls
         draw = int(torch.randint(1 << 62, (), device="cpu"))
-        if torch._C._current_graph_task_id() != -1:  # in a backward pass; not part of torch's public interface
+        is_backward = torch._C._current_graph_task_id() != -1  # not part of torch's public interface
+        if is_backward and self._call_of_draw:
             return self.seed + self._call_again(draw)
         self._calls += 1
+        if is_backward:  # of a layer that the call that is computed again has made
+            return self.seed + self._calls
         self._call_of_draw[draw] = self._calls
         if len(self._call_of_draw) > _REMEMBERED_CALLS:
             del self._call_of_draw[next(iter(self._call_of_draw))]

@@ -31,8 +31,8 @@ def parts_of_row(tensor: Tensor, columns: int) -> int:
 
 
 def plain(tensor: Tensor) -> Tensor:
-    """Contiguous and out of the graph: Taichi would allocate `.grad` on a tensor that requires it."""
-    return tensor.detach().contiguous()
+    """Contiguous, without a sign that torch has put off, and out of the graph: Taichi would allocate `.grad` on one in it."""
+    return tensor.detach().contiguous().resolve_neg()
 
 
 def border_index(size: int, pad: int, border: str, device: torch.device) -> Tensor:

@@ -203,6 +203,16 @@ def test_gradients_reach_the_probabilities():
     )
 
 
+def test_probabilities_that_autocast_rounded_are_composited():
+    """Of three planes a third each, whose sum bfloat16 puts beside 1."""
+    picture, third = torch.rand(1, 3, 6, 7), torch.full((1, 3, 6, 7), 1 / 3, dtype=torch.bfloat16)
+    lens, planes = tb.ThinLens(3.0, 0.4), torch.tensor([0.0, 0.5, 1.0])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = CompositionalPlanes.composite(picture, third, lens, planes)
+    assert float((3 * third.float()).mean()) > 1.001
+    assert torch.equal(found, CompositionalPlanes.composite(picture, third.float(), lens, planes))
+
+
 def test_what_cannot_be_composited_is_refused_by_name():
     picture, disparity, share = noise(1, 3, 4, 5), noise(1, 1, 4, 5), probabilities(1, 2, 4, 5)
     ends, lens = torch.tensor([0.0, 1.0], dtype=torch.float64), tb.ThinLens(3.0, 0.4)
