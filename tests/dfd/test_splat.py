@@ -126,7 +126,7 @@ def test_a_checkpoint_without_torchs_random_state_is_told_so():
     picture, disparity = (value[..., :12, :12] for value in all_in_focus(disc_before_a_wall()))
     inputs = picture, disparity.clone().requires_grad_(), LENS["between"]
     result = checkpoint(SplatDefocus(points=6), *inputs, use_reentrant=False, preserve_rng_state=False)
-    with pytest.raises(RuntimeError, match="expected checkpoint\\(..., preserve_rng_state=True\\), or rotate=False"):
+    with pytest.raises(RuntimeError, match=r"expected checkpoint\(\.\.\., preserve_rng_state=True\), or rotate=False"):
         result.sum().backward()
     fixed = checkpoint(SplatDefocus(points=6, rotate=False), *inputs, use_reentrant=False, preserve_rng_state=False)
     fixed.sum().backward()
