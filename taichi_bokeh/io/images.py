@@ -15,10 +15,13 @@ from taichi_bokeh.io.colour_profile import to_srgb
 from taichi_bokeh.io.extras import import_openexr, import_tifffile
 from taichi_bokeh.io.metadata import Metadata, add_to_tiff, check_metadata
 from taichi_bokeh.io.output import check_output, write_atomically
+from taichi_bokeh.io.require import require_coverage, require_light
 from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
 
 Array = NDArray[np.float32]
 
+
+_ROUNDING = 1e-3  # how far out of [0, 1] an alpha may lie
 
 _BITS = {".png": (8, 16), ".jpg": (8,), ".jpeg": (8,), ".exr": (8, 16, 32)}  # the others: 32, or 8 for the default
 
@@ -87,7 +90,7 @@ def write_image(
 
     Args:
         path: the file to write.
-        rgb: [H, W, 3], linear light.
+        rgb: [H, W, 3], floats, linear light.
         alpha: [H, W] in [0, 1]; not for JPEG and PFM. EXR files hold colours multiplied by it, so none where it is 0.
         overwrite: replace a file of that name.
         bits: a channel: 8 or 16 for PNG, 8 for JPEG, 16 (half) or 32 for EXR, 32 for the others. By default 8 for PNG and JPEG
@@ -97,22 +100,19 @@ def write_image(
     Raises:
         FileExistsError: the file exists and ``overwrite`` is false.
         FileNotFoundError: its folder does not exist.
-        TypeError: ``metadata`` is something else.
+        TypeError: ``rgb`` is not of floats (8- and 16-bit sRGB is decoded by `srgb_decode`), ``alpha`` of integers other than
+            0 and 1, or ``metadata`` is something else.
         ValueError: the shapes, the suffix, ``bits`` or ``metadata`` do not fit, or a value is not finite.
     """
     check_format(path, bits, has_alpha=alpha is not None)
     suffix = Path(path).suffix.lower()
     check_metadata(metadata, suffix)
     check_output(path, overwrite)
-    rgb = np.ascontiguousarray(rgb, np.float32)
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
-        raise ValueError(f"write_image: rgb has shape {rgb.shape}, and must be [H, W, 3]")
-    if alpha is not None and alpha.shape != rgb.shape[:2]:
-        raise ValueError(f"write_image: alpha has shape {alpha.shape}, and must be {rgb.shape[:2]} like rgb")
+    rgb = np.ascontiguousarray(require_light("rgb", rgb))
+    if alpha is not None:
+        alpha = require_coverage("alpha", alpha, rgb, tolerance=_ROUNDING)
     if not np.isfinite(rgb).all():
         raise ValueError("write_image: rgb holds NaN or infinite values")
-    if alpha is not None and not np.isfinite(alpha).all():
-        raise ValueError("write_image: alpha holds NaN or infinite values")
     write_atomically(path, _encode(suffix, rgb, alpha, bits, metadata or Metadata()), overwrite)
 
 

@@ -11,6 +11,8 @@ from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, 
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 
+_LARGEST_M = {"sensor_width": 1.0, "focal_length": 20.0}  # of cameras: larger ones are in mm
+
 
 def _disc() -> Aperture:
     """The default aperture; a function, as torch.compile traces neither an object nor a class as a field's default."""
@@ -66,7 +68,8 @@ class ThinLens:
 
         Raises:
             TypeError: an argument is not a number.
-            ValueError: an argument is not finite and positive, or the focus is within the focal length.
+            ValueError: an argument is not finite and positive, the focus is within the focal length, or the sensor or the focal
+                length is so large that it must be in mm.
         """
         numbers = {
             "focal_length": focal_length,
@@ -77,10 +80,15 @@ class ThinLens:
         }
         for name, value in numbers.items():
             require_number(name, value, above=0.0)
+        for name, most_m in _LARGEST_M.items():
+            if numbers[name] > most_m:
+                raise ValueError(
+                    f"{name} is {numbers[name]!r} m; expected at most {most_m:g}: lengths are in metres, 50 mm is 0.05"
+                )
         if focus_distance <= focal_length:
             raise ValueError(
                 f"focus_distance is {focus_distance!r} m; expected more than focal_length, {focal_length!r} m, "
-                "within which no lens forms an image"
+                "within which no lens forms an image; lengths are in metres"
             )
         aperture_radius_m = focal_length / f_number / 2
         sensor_distance_m = focal_length * focus_distance / (focus_distance - focal_length)

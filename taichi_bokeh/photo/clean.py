@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from taichi_bokeh.io.require import require_plane
 from taichi_bokeh.photo.holes import fill_holes
 from taichi_bokeh.photo.split import JUMP, disparity_span
 
@@ -24,6 +25,7 @@ def clean_disparity(disparity: Array, rgb: Array) -> Array:
         float32 [H, W], finite.
 
     Raises:
+        TypeError: ``rgb`` is not of floats, or ``disparity`` not of real numbers.
         ValueError: the shapes do not fit, a value is infinite, or there is not one measured pixel.
     """
     return sharpen_edges(fill_holes(disparity, rgb))
@@ -41,6 +43,7 @@ def sharpen_edges(disparity: Array) -> Array:
     Returns:
         float32 [H, W].
     """
+    disparity = require_plane("disparity", disparity)
     span = disparity_span(disparity)
     radius = max(2, round(min(disparity.shape) / 250))
     size = 2 * radius + 1

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from taichi_bokeh.io.require import require_coverage, require_light
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo.picture import split_picture
@@ -70,11 +71,8 @@ def split_cut_out(
     Raises:
         TypeError, ValueError: as `to_layers`; the coverage does not fit, is out of range, or is 0 everywhere.
     """
-    rgb, coverage = np.asarray(rgb, np.float32), np.asarray(coverage, np.float32)
-    if rgb.ndim != 3 or coverage.shape != rgb.shape[:2]:
-        raise ValueError(f"coverage has shape {coverage.shape}; expected [H, W] of rgb, whose shape is {rgb.shape}")
-    if not (coverage.min() >= 0 and coverage.max() <= 1):
-        raise ValueError(f"coverage has values from {coverage.min():g} to {coverage.max():g}; expected values in [0, 1]")
+    rgb = require_light("rgb", rgb)
+    coverage = require_coverage("coverage", coverage, rgb)
     if not coverage.any():
         raise ValueError("coverage is 0 everywhere; expected a picture that is not transparent throughout")
     found = _Found(stages)

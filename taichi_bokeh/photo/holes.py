@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, sparse
 from scipy.sparse.linalg import cg
 
+from taichi_bokeh.io.require import require_light, require_plane
 from taichi_bokeh.photo.push_pull import push_pull
 
 Array = NDArray[np.float32]
@@ -34,11 +35,11 @@ def fill_holes(disparity: Array, rgb: Array) -> Array:
         float32 [H, W], finite; the measured pixels are unchanged.
 
     Raises:
+        TypeError: ``rgb`` is not of floats, or ``disparity`` not of real numbers.
         ValueError: the shapes do not fit, a value is infinite, or there is not one measured pixel.
     """
-    disparity = np.asarray(disparity, np.float32)
-    if disparity.ndim != 2 or rgb.shape != (*disparity.shape, 3):
-        raise ValueError(f"fill_holes: disparity {disparity.shape} and rgb {rgb.shape} must be [H, W] and [H, W, 3]")
+    rgb = require_light("rgb", rgb)
+    disparity = require_plane("disparity", disparity, rgb)
     if np.isinf(disparity).any():
         raise ValueError("fill_holes: disparity holds infinite values; mark holes with NaN")
     hole = np.isnan(disparity)

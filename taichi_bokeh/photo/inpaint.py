@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.io import srgb_decode, srgb_encode
+from taichi_bokeh.io.require import require_light, require_mask
 from taichi_bokeh.photo.push_pull import push_pull
 from taichi_bokeh.photo.stages import Inpaint
 
@@ -32,6 +33,8 @@ def patch_match(rgb: Array, known: Mask) -> Array:
     Raises:
         ValueError: no pixel is known, or PyPatchMatch is missing or cannot be loaded.
     """
+    rgb = require_light("rgb", rgb)
+    known = require_mask("known", known, rgb)
     if not known.any():
         raise ValueError("known is false everywhere; expected at least one known pixel to fill from")
     patchmatch = _patchmatch()

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from taichi_bokeh.io.require import require_coverage, require_light, require_mask, require_plane
 from taichi_bokeh.photo.push_pull import push_pull
 
 Array = NDArray[np.float32]
@@ -32,6 +33,8 @@ def outline_matte(rgb: Array, near: Mask, edge_px: Array) -> Array:
     Returns:
         float32 [H, W] in [0, 1].
     """
+    rgb = require_light("rgb", rgb)
+    near, edge_px = require_mask("near", near, rgb), require_plane("edge_px", edge_px, rgb)
     rim = edge_px <= _RIM_PX
     if not rim.any():
         return near.astype(np.float32)
@@ -51,6 +54,8 @@ def separate_colours(rgb: Array, alpha: Array) -> tuple[Array, Array]:
         Front and back, float32 [H, W, 3] each, defined everywhere. ``alpha·front + (1 − alpha)·back`` is the picture, but
         for single pixels of the edge.
     """
+    rgb = require_light("rgb", rgb)
+    alpha = require_coverage("alpha", alpha, rgb)
     solid, clear = alpha >= 0.99, alpha <= 0.01
     front = push_pull(rgb, _known(solid, alpha**4, 0.1))
     back = push_pull(rgb, _known(clear, (1 - alpha) ** 4, 0.1))

@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from taichi_bokeh.io import srgb_decode, srgb_encode
+from taichi_bokeh.io.require import require_light
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -204,7 +205,7 @@ def _result(name: str, network: Callable[..., Any], *arguments: NDArray[Any]) ->
 
 
 def _shown(rgb: Array) -> Array:
-    return srgb_encode(np.clip(rgb, 0, 1))
+    return srgb_encode(np.clip(require_light("rgb", rgb), 0, 1))
 
 
 def _said(error: Exception) -> str:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from taichi_bokeh._checks import require_integer
+from taichi_bokeh.io.require import require_coverage, require_light, require_plane
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.photo.push_pull import push_pull
 from taichi_bokeh.photo.settle import Settle, settle
@@ -56,7 +57,8 @@ def to_layers(
         ``Layers`` with batch size 1 and float32, nearest first, the last one opaque.
 
     Raises:
-        TypeError: ``layers`` is neither an integer nor "auto".
+        TypeError: ``layers`` is neither an integer nor "auto"; ``rgb`` is not of floats (sRGB with 8 or 16 bits is decoded by
+            `io.srgb_decode`), another array not of real numbers.
         ValueError: sizes do not fit, a value is out of range, there is not one disparity, ``layers`` is too small, or a
             stage returns what does not fit.
     """
@@ -97,12 +99,8 @@ def _tensor(parts: tuple[Array, ...]) -> torch.Tensor:
 
 
 def _checked(rgb: Array, disparity: Array, matte: Array | None) -> tuple[Array, Array, Array | None]:
-    rgb = np.asarray(rgb, np.float32)
-    disparity = np.asarray(disparity, np.float32)
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or 0 in rgb.shape:
-        raise ValueError(f"rgb has shape {rgb.shape}; expected [H, W, 3]")
-    if disparity.shape != rgb.shape[:2]:
-        raise ValueError(f"disparity has shape {disparity.shape}; expected {rgb.shape[:2]} as rgb")
+    rgb = require_light("rgb", rgb)
+    disparity = require_plane("disparity", disparity, rgb)
     if not (np.isfinite(rgb).all() and rgb.min() >= 0):
         raise ValueError("rgb has values that are negative, infinite or NaN; expected linear light, at least 0")
     if np.isinf(disparity).any():
@@ -110,11 +108,7 @@ def _checked(rgb: Array, disparity: Array, matte: Array | None) -> tuple[Array, 
     if np.isnan(disparity).all():
         raise ValueError("disparity is NaN everywhere; expected at least one pixel where it is known")
     if matte is not None:
-        matte = np.asarray(matte, np.float32)
-        if matte.shape != disparity.shape:
-            raise ValueError(f"matte has shape {matte.shape}; expected {disparity.shape} as rgb")
-        if not (matte.min() >= 0 and matte.max() <= 1):
-            raise ValueError(f"matte has values from {matte.min():g} to {matte.max():g}; expected values in [0, 1]")
+        matte = require_coverage("matte", matte, rgb)
     return rgb, disparity, matte
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from taichi_bokeh.io.require import require_coverage, require_light, require_mask, require_plane
+
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -45,6 +47,8 @@ def refine_matte(rgb: Array, near: Mask, edge_px: Array, band_px: float | None =
     Raises:
         ValueError: pymatting is missing.
     """
+    rgb = require_light("rgb", rgb)
+    near, edge_px = require_mask("near", near, rgb), require_plane("edge_px", edge_px, rgb)
     if band_px is None:
         band_px = max(_LEAST_BAND_PX, _BAND * min(near.shape))
     large, specks = _without_specks(near, _ISLAND * band_px**2)
@@ -77,6 +81,8 @@ def colours_ml(rgb: Array, alpha: Array) -> tuple[Array, Array]:
     Raises:
         ValueError: pymatting is missing.
     """
+    rgb = require_light("rgb", rgb)
+    alpha = require_coverage("alpha", alpha, rgb)
     scale = max(1.0, float(rgb.max()))  # it clips to [0, 1]
     front, back = _pymatting().estimate_foreground_ml(rgb / scale, alpha, return_background=True)
     front, back = front * np.float32(scale), back * np.float32(scale)

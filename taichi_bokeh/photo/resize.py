@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from taichi_bokeh.io.require import require_light, require_plane
 from taichi_bokeh.photo.split import JUMP
 
 Array = NDArray[np.float32]
@@ -26,6 +27,7 @@ def resize_disparity(disparity: Array, rgb: Array) -> Array:
     Raises:
         ValueError: the aspect ratios differ.
     """
+    rgb, disparity = require_light("rgb", rgb), require_plane("disparity", disparity)
     if not same_aspect(disparity.shape, rgb.shape):
         raise ValueError(f"disparity has shape {disparity.shape}; expected the aspect ratio of rgb, {rgb.shape[:2]}")
     rows, columns = (_positions(length, small) for length, small in zip(rgb.shape, disparity.shape, strict=False))

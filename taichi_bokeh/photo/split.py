@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from taichi_bokeh.io.require import require_plane
 from taichi_bokeh.photo.holes import _neighbour_slices
 
 Array = NDArray[np.float32]
@@ -61,6 +62,7 @@ def choose_cuts(disparity: Array, count: int | None = None) -> list[float]:
     Returns:
         The cuts; none where the map is constant.
     """
+    disparity = require_plane("disparity", disparity)
     span = disparity_span(disparity)
     if span <= _ROUNDING * float(np.abs(disparity).max()):
         return []

@@ -72,6 +72,20 @@ def test_a_camera_cannot_focus_within_its_focal_length(focus_distance):
         ThinLens.from_camera(**CAMERA | {"focus_distance": focus_distance})
 
 
+@pytest.mark.parametrize(
+    ("in_mm", "named"),
+    [
+        ({"focal_length": 50, "focus_distance": 2}, "focal_length is 50 m"),
+        ({"focal_length": 15, "focus_distance": 2}, "focus_distance is 2 m"),
+        ({"sensor_width": 36}, "sensor_width is 36 m"),
+        ({"focal_length": 50, "focus_distance": 2000, "sensor_width": 36}, "sensor_width is 36 m"),
+    ],
+)
+def test_a_camera_in_millimetres_is_told_that_lengths_are_in_metres(in_mm, named):
+    with pytest.raises(ValueError, match=f"^{named}; expected .*lengths are in metres"):
+        ThinLens.from_camera(**CAMERA | in_mm)
+
+
 def test_a_camera_keeps_the_aperture_that_it_is_given():
     aperture = Aperture()
     assert ThinLens.from_camera(**CAMERA, aperture=aperture).aperture is aperture

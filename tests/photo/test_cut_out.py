@@ -74,9 +74,9 @@ def test_progress_runs_once_from_beginning_to_end():
 @pytest.mark.parametrize(
     ("coverage", "message"),
     [
-        (np.ones((3, 4), np.float32), r"coverage has shape \(3, 4\); expected \[H, W\] of rgb"),
+        (np.ones((3, 4), np.float32), r"coverage has shape \(3, 4\); expected \(60, 80\) as rgb"),
         (np.full((60, 80), 1.5, np.float32), "coverage has values from 1.5 to 1.5"),
-        (np.full((60, 80), np.nan, np.float32), "coverage has values from nan to nan"),
+        (np.full((60, 80), np.nan, np.float32), "coverage holds NaN"),
         (np.zeros((60, 80), np.float32), "coverage is 0 everywhere"),
     ],
 )

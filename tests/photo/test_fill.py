@@ -82,7 +82,11 @@ def test_a_hole_in_a_slope_continues_it():
 
 @pytest.mark.parametrize(
     ("disparity", "message"),
-    [(np.full((4, 4), np.nan), "no measured"), (np.full((4, 4), np.inf), "infinite"), (np.zeros((4, 5)), "must be")],
+    [
+        (np.full((4, 4), np.nan), "no measured"),
+        (np.full((4, 4), np.inf), "infinite"),
+        (np.zeros((4, 5)), r"disparity has shape \(4, 5\); expected \(4, 4\) as rgb"),
+    ],
 )
 def test_fill_holes_refuses(disparity, message):
     with pytest.raises(ValueError, match=message):
