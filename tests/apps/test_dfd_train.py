@@ -117,6 +117,7 @@ def test_it_goes_on_to_the_same_numbers(data, trained, tmp_path, monkeypatch):
     assert losses(out) == losses(trained)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_waits_for_the_step_and_keeps_it(data, trained, tmp_path, monkeypatch, capsys):
     words = ("--data", data, "--supervised", "--out", tmp_path / "run", *SHORT, "--quiet")
     before = signal.getsignal(signal.SIGINT)
@@ -140,6 +141,7 @@ def test_ctrl_c_waits_for_the_step_and_keeps_it(data, trained, tmp_path, monkeyp
     assert losses(tmp_path / "run") == losses(trained)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_does_not_wait(data, tmp_path, monkeypatch):
     def twice(*arguments):
         os.kill(os.getpid(), signal.SIGINT)

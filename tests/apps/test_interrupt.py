@@ -12,6 +12,7 @@ def press_ctrl_c() -> None:
     os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_it_waits_until_it_is_asked_for(capsys):
     before = signal.getsignal(signal.SIGINT)
     with deferred_interrupt() as raise_if_wanted:
@@ -23,6 +24,7 @@ def test_it_waits_until_it_is_asked_for(capsys):
     assert signal.getsignal(signal.SIGINT) is before
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_one_does_not_wait(capsys):
     before = signal.getsignal(signal.SIGINT)
     with deferred_interrupt():

@@ -168,6 +168,7 @@ def test_what_cannot_be_written_can_be_written_later(scene, monkeypatch, capsys)
     np.testing.assert_array_equal(np.load(scene / "out.npy"), _directly(scene, ThinLens(6.0, 0.8)))
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_the_checkpoint_is_saved_at_work_and_ctrl_c_ends_it(scene):
     words = _words(scene, **{"rays": "200000", "checkpoint": "state", "checkpoint-every": "0"})
     with subprocess.Popen([sys.executable, "-m", "taichi_bokeh", *words], stderr=subprocess.PIPE, text=True) as process:
