@@ -2,11 +2,13 @@
 
 import os
 
+from taichi_bokeh._extras import how_to_install
+
 
 def one_line(error: Exception) -> str:
     """What went wrong, for the user."""
     if isinstance(error, ModuleNotFoundError):
-        return f"this command needs the package {error.name} (pip install 'taichi-bokeh[photo]')"
+        return f"this needs the package {error.name} ({how_to_install(error.name)})" if error.name else str(error)
     if isinstance(error, MemoryError):
         return "not enough memory for a picture of this size"
     if isinstance(error, OSError) and error.strerror and error.filename:

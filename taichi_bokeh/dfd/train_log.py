@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from taichi_bokeh._extras import how_to_install
 from taichi_bokeh.io import write_atomically
 
 if TYPE_CHECKING:
@@ -92,6 +93,6 @@ def _writer(folder: Path, first: int) -> "SummaryWriter":
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ValueError(
-            "tensorboard is asked for, but the package tensorboard is not installed (pip install 'taichi-bokeh[train]')"
+            f"tensorboard is asked for, but the package tensorboard is not installed ({how_to_install('tensorboard')})"
         ) from None
     return SummaryWriter(str(folder), purge_step=first + 1)

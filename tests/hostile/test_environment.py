@@ -58,11 +58,8 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         {},
         {"HOME": ""},
-        {"HOME": "beside"},
         {"HOME": os.devnull},
-        {"HOME": os.devnull, "XDG_CACHE_HOME": ""},
         {"HOME": os.devnull, "XDG_CACHE_HOME": "beside"},
-        {"XDG_CACHE_HOME": os.devnull},
         {"HOME": os.devnull, "TI_OFFLINE_CACHE": "1"},
     ],
     ids=str,
@@ -114,8 +111,8 @@ def _wrong_length(index: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "damage",
-    [_wrong_length, lambda index: index[:-9], lambda index: index[:8], lambda index: b"", lambda index: b"\xff" * len(index)],
-    ids=["wrong length", "cut", "head", "empty", "garbage"],
+    [_wrong_length, lambda index: index[:-9], lambda index: b"\xff" * len(index)],
+    ids=["wrong length", "cut", "garbage"],
 )
 def test_a_broken_index_is_made_anew(good, tmp_path, damage):
     folder = tmp_path / "folder"
