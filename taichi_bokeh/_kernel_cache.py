@@ -34,16 +34,23 @@ def find_home() -> None:
     variables["XDG_CACHE_HOME"] = os.path.join(home, ".cache") if home else os.devnull
 
 
-def prepare() -> None:
+def prepare() -> bool:
     """Make the folder, and take out what a broken run left in it; where that cannot be, have Taichi go without.
 
-    To be called before Taichi starts.
+    To be called before Taichi starts, and before it ends, as it crashes then where the folder has gone.
+
+    Returns:
+        Whether there is anything to write at the end.
     """
+    if os.environ.get("TI_OFFLINE_CACHE") == "0":
+        return False
     folder = _folder()
-    if folder is not None and not _is_usable(folder):
-        # As variables and not as settings, of which Taichi would print that they override the user's own.
-        os.environ["TI_OFFLINE_CACHE"] = "0"
-        os.environ["TI_OFFLINE_CACHE_FILE_PATH"] = os.devnull  # it looks there all the same, and may not be let in
+    if folder is None or _is_usable(folder):
+        return True
+    # As variables and not as settings, of which Taichi would print that they override the user's own.
+    os.environ["TI_OFFLINE_CACHE"] = "0"
+    os.environ["TI_OFFLINE_CACHE_FILE_PATH"] = os.path.abspath(os.sep)  # it must be let in, and writes nothing there
+    return False
 
 
 def _is_usable(folder: Path) -> bool:
@@ -70,9 +77,7 @@ def _home_of_user() -> str:
 
 
 def _folder() -> Path | None:
-    """Where Taichi keeps its kernels; None: nowhere, or where only Taichi knows."""
-    if os.environ.get("TI_OFFLINE_CACHE") == "0":
-        return None
+    """Where Taichi keeps its kernels; None: where only Taichi knows."""
     own = os.environ.get("TI_OFFLINE_CACHE_FILE_PATH")
     if own:
         return Path(own)

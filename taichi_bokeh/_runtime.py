@@ -7,6 +7,7 @@ passes on threads of its own, so every launch goes through `launch`, which holds
 
 import atexit
 import contextlib
+import ctypes
 import io
 import os
 import threading
@@ -103,10 +104,12 @@ if hasattr(os, "register_at_fork"):  # where processes can fork
 
 def _save_kernels() -> None:
     """Taichi writes compiled kernels to its cache on disk only when the runtime ends, which it does not do by itself."""
-    if _owner_pid == os.getpid() and _started():
-        # Where the folder has gone or the disk is full by now, the next process compiles them again.
-        with contextlib.suppress(MemoryError, RuntimeError, ValueError):
-            ti.reset()
+    if _owner_pid != os.getpid() or not _started():
+        return
+    if _kernel_cache.prepare():
+        ti.reset()
+    else:  # it may be gone since the start: the runtime is kept from ending, as it would end in a crash
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(ti.lang.impl.get_runtime().prog))
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 import re
 import subprocess
+import sys
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -7,7 +8,9 @@ from pathlib import Path
 import pytest
 
 import taichi_bokeh
+from taichi_bokeh._extras import EXTRAS
 from taichi_bokeh._version import __version__
+from taichi_bokeh.apps.errors import one_line
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -48,6 +51,66 @@ def test_ci_pins_only_versions_that_the_package_accepts():
     required = {re.match(r"[\w-]+", requirement)[0] for requirement in PYPROJECT["project"]["dependencies"]}
     assert pins
     assert set(pins) <= required
+
+
+def _requirements() -> dict[str, list[str]]:
+    """The groups of requirements, without those of the package itself."""
+    project = PYPROJECT["project"]
+    groups = {"taichi-bokeh": project["dependencies"], **project["optional-dependencies"]}
+    return {group: [one for one in found if not one.startswith("taichi-bokeh")] for group, found in groups.items()}
+
+
+def test_ci_tests_with_the_oldest_versions_that_the_package_accepts():
+    pins = dict(
+        re.findall(r"^([\w-]+)==(.+)$", (ROOT / ".ci/minimum-constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    groups = _requirements()
+    del groups["dev"], groups["docs"]
+    bounds = dict(re.match(r"([\w-]+)(?:\[\w+\])?>=([\d.]+)", one).groups() for found in groups.values() for one in found)
+    assert pins.pop("distributed") == pins["dask"]  # which asks for the same version of it
+    assert pins.keys() == bounds.keys()
+    for name, bound in bounds.items():  # 1.26 is 1.26.0
+        assert pins[name].removesuffix(".0") == bound.removesuffix(".0") or pins[name] == f"{bound}.0.0"
+
+
+_MODULES = {"scikit-image": "skimage", "PyPatchMatch": "patchmatch"}
+
+
+def test_what_is_missing_is_told_with_the_extra_that_brings_it():
+    groups = _requirements()
+    brought = {
+        _MODULES.get(name, name): extra
+        for extra in ("photo", "patchmatch", "models", "dask", "train")
+        for name in (re.match(r"[\w-]+", one)[0] for one in groups[extra])
+    }
+    assert brought | {"distributed": "dask"} == EXTRAS
+    for module, extra in EXTRAS.items():
+        missing = ModuleNotFoundError(f"No module named '{module}.part'", name=f"{module}.part")
+        assert f"(pip install 'taichi-bokeh[{extra}]')" in one_line(missing)
+    assert "(pip install other)" in one_line(ModuleNotFoundError("No module named 'other'", name="other"))
+    assert one_line(ModuleNotFoundError("no name")) == "no name"
+
+
+_BARE = """
+import importlib, pkgutil, sys
+from taichi_bokeh._extras import EXTRAS
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in EXTRAS:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+import taichi_bokeh
+for module in pkgutil.walk_packages(taichi_bokeh.__path__, "taichi_bokeh."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+"""
+
+
+def test_no_module_needs_an_extra_before_it_is_used():
+    done = subprocess.run([sys.executable, "-c", _BARE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_every_extra_holds_the_one_before_so_that_the_readmes_commands_build_on_each_other():

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 from taichi_bokeh._cores import cores
+from taichi_bokeh._extras import how_to_install
 from taichi_bokeh.apps.batch_job import Job, Outcome, failed, run_job
 from taichi_bokeh.apps.errors import one_line
 
@@ -54,7 +55,7 @@ def _client(where: str) -> Iterator[tuple[Any, Any]]:
     try:
         distributed: Any = import_module("distributed")
     except ModuleNotFoundError:
-        raise ValueError("--dask needs Dask (pip install 'taichi-bokeh[dask]')") from None
+        raise ValueError(f"--dask needs Dask ({how_to_install('dask')})") from None
     local = _LOCAL.fullmatch(where)
     if local is None:
         with distributed.Client(where) as client:

@@ -3,7 +3,6 @@
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from taichi_bokeh.benchmark.blur_kernels import blur
@@ -50,6 +49,8 @@ def measure(picture: Tensor, truth: Tensor, band: Tensor) -> dict[str, float | N
     if min(truth.shape[1:]) < _SSIM_SIZE_PX:
         raise ValueError(f"truth has shape {list(truth.shape)}; expected at least {_SSIM_SIZE_PX}×{_SSIM_SIZE_PX} pixels")
     inside = band.cpu().numpy()
+    from skimage.metrics import structural_similarity  # of an extra, and most of what imports this module does without it
+
     values: dict[str, float | None] = {}
     for light in LIGHTS:
         pair = _displayed(picture, light), _displayed(truth, light)

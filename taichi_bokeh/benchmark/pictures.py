@@ -14,6 +14,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from taichi_bokeh._extras import how_to_install
 from taichi_bokeh.benchmark.cutouts import CutoutFiles, find_cutouts, fit_to_frame, pictures_below, read_cutout, resize
 from taichi_bokeh.benchmark.mattes import REFERENCE_PX, Size, draw_matte
 from taichi_bokeh.io import read_image
@@ -187,5 +188,5 @@ def _bundled_folder() -> Path:
     try:
         import skimage
     except ModuleNotFoundError:
-        raise ValueError("the default pictures need scikit-image (pip install 'taichi-bokeh[photo]')") from None
+        raise ValueError(f"the default pictures need scikit-image ({how_to_install('skimage')})") from None
     return Path(skimage.__file__).parent / "data"

@@ -4,6 +4,7 @@ Taichi drives one GPU a process, cuda:0, so that each process must see its own G
 """
 
 import os
+import socket
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,17 +30,35 @@ class Processes:
     count: int = 1
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over the processes of the values that each gives, [...]."""
+        """The mean over the processes of the values that each gives, [...].
+
+        Raises:
+            ChildProcessError: another process has ended, or has not come here for ten minutes.
+        """
         if self.count == 1:
             return values
         total = values.detach().clone()
-        distributed.all_reduce(total)
+        with self._naming():
+            distributed.all_reduce(total)
         return total / self.count
 
     def wait(self) -> None:
-        """Go on when all have come here."""
+        """Go on when all have come here.
+
+        Raises:
+            ChildProcessError: another process has ended, or has not come here for ten minutes.
+        """
         if self.count > 1:
-            distributed.barrier()
+            with self._naming():
+                distributed.barrier()
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            reason = str(error).splitlines()[0]
+            raise ChildProcessError(f"process {self.rank} of {self.count} waited for the others in vain ({reason})") from None
 
 
 @contextmanager
@@ -105,6 +124,8 @@ def _join(device: torch.device) -> bool:
             f"this process sees {torch.cuda.device_count()} GPUs; expected its own only, by CUDA_VISIBLE_DEVICES: call "
             "one_gpu_a_process before CUDA is used"
         )
+    if not is_cuda:
+        _meet_on_the_loopback()
     where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     try:
         distributed.init_process_group("nccl" if is_cuda else "gloo", timeout=_TIMEOUT)
@@ -114,3 +135,11 @@ def _join(device: torch.device) -> bool:
             f"the processes cannot meet at {where} ({reason}); if the port is taken, choose another, or torchrun --standalone"
         ) from None
     return True
+
+
+def _meet_on_the_loopback() -> None:
+    """Where all processes are on this machine; gloo would look up the machine's own name, and that may take any time."""
+    if os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]:
+        names = {name for _, name in socket.if_nameindex()} & {"lo", "lo0"}
+        if names:
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", names.pop())

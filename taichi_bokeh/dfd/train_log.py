@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from taichi_bokeh._extras import how_to_install
 from taichi_bokeh.io import write_atomically
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _writer(folder: Path, first: int) -> "SummaryWriter":
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise ValueError(
-            "tensorboard is asked for, but the package tensorboard is not installed (pip install 'taichi-bokeh[train]')"
+            f"tensorboard is asked for, but the package tensorboard is not installed ({how_to_install('tensorboard')})"
         ) from None
     _quieten(event_file_writer._AsyncWriterThread)
     return SummaryWriter(str(folder), purge_step=first + 1)

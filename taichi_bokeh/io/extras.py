@@ -3,6 +3,8 @@
 from importlib import import_module
 from types import ModuleType
 
+from taichi_bokeh._extras import how_to_install
+
 
 def import_tifffile() -> ModuleType:
     """Tifffile.
@@ -30,4 +32,4 @@ def _import(name: str, kind: str) -> ModuleType:
     try:
         return import_module(name)
     except ModuleNotFoundError:
-        raise ValueError(f"{kind} files need {name} (pip install 'taichi-bokeh[photo]')") from None
+        raise ValueError(f"{kind} files need {name} ({how_to_install(name)})") from None

@@ -8,13 +8,14 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable
-from typing import Any, List, get_args, get_origin  # noqa: UP035 - see `_declared`
+from typing import Any, List  # noqa: UP035 - see `_declared`
 
 import torch
 
 from taichi_bokeh._autocast import in_full_precision
 
 _LIBRARY = torch.library.Library("taichi_bokeh", "FRAGMENT")
+_SPELT = {list[float]: List[float], list[int]: List[int]}  # noqa: UP006
 _apart_from_compiler = functools.cache(torch.compiler.disable)
 
 
@@ -41,12 +42,10 @@ def operator(function: Callable[..., Any]) -> Any:
 
 def _declared(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of the same signature, with list[…] spelt as torch reads it in all versions: 2.6 knows only typing's."""
-
-    def spelt(annotation: Any) -> Any:
-        return List[get_args(annotation)] if get_origin(annotation) is list else annotation  # type: ignore[misc]  # noqa: UP006
-
     signature = inspect.signature(function)
-    parameters = [value.replace(annotation=spelt(value.annotation)) for value in signature.parameters.values()]
+    parameters = [
+        value.replace(annotation=_SPELT.get(value.annotation, value.annotation)) for value in signature.parameters.values()
+    ]
 
     def declared() -> None: ...
 

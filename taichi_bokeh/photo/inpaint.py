@@ -5,6 +5,7 @@ from types import ModuleType
 import numpy as np
 from numpy.typing import NDArray
 
+from taichi_bokeh._extras import how_to_install
 from taichi_bokeh.io import srgb_decode, srgb_encode
 from taichi_bokeh.io.require import require_light, require_mask
 from taichi_bokeh.photo.push_pull import push_pull
@@ -63,7 +64,7 @@ def _patchmatch() -> ModuleType:
     try:
         import patchmatch
     except ModuleNotFoundError:
-        raise ValueError("inpainting by patchmatch needs PyPatchMatch (pip install 'taichi-bokeh[patchmatch]')") from None
+        raise ValueError(f"inpainting by patchmatch needs PyPatchMatch ({how_to_install('patchmatch')})") from None
     if not patchmatch.patchmatch_available:
         raise ValueError("inpainting by patchmatch: PyPatchMatch is installed, but its library cannot be loaded here")
     module: ModuleType = patchmatch

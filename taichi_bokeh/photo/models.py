@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from taichi_bokeh._extras import how_to_install
 from taichi_bokeh.io import srgb_decode, srgb_encode
 from taichi_bokeh.io.require import require_light
 
@@ -122,7 +123,7 @@ def _of_transformers(folder: Path, purpose: Purpose) -> Callable[..., Any]:
     try:
         import transformers
     except ModuleNotFoundError:
-        raise ValueError(f"{folder} needs transformers (pip install 'taichi-bokeh[models]')") from None
+        raise ValueError(f"{folder} needs transformers ({how_to_install('transformers')})") from None
     if purpose == "inpaint":
         raise ValueError(f"{folder} is a folder, which can hold a model for depth or a matte; for inpainting expected {_KINDS}")
     depth, segmentation = transformers.AutoModelForDepthEstimation, transformers.AutoModelForSemanticSegmentation

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from taichi_bokeh._extras import how_to_install
 from taichi_bokeh.io.require import require_coverage, require_light, require_mask, require_plane
 
 Array = NDArray[np.float32]
@@ -94,7 +95,7 @@ def _pymatting() -> ModuleType:
     try:
         import pymatting
     except ModuleNotFoundError:
-        raise ValueError("refining a matte needs pymatting (pip install 'taichi-bokeh[photo]')") from None
+        raise ValueError(f"refining a matte needs pymatting ({how_to_install('pymatting')})") from None
     module: ModuleType = pymatting
     return module
 

@@ -15,7 +15,7 @@ from torch.utils.data import Subset
 
 from taichi_bokeh.dfd.checkpoint import load_weights
 from taichi_bokeh.dfd.defocus import DefocusLayer, ScatterDefocus, SubapertureDefocus
-from taichi_bokeh.dfd.distributed import one_gpu_a_process
+from taichi_bokeh.dfd.distributed import _meet_on_the_loopback, one_gpu_a_process
 from taichi_bokeh.dfd.losses import Objective, to_gamma
 from taichi_bokeh.dfd.named_layers import layer_named
 from taichi_bokeh.dfd.network import DepthUNet
@@ -186,7 +186,7 @@ def test_the_seed_and_the_order_matter():
 
 _TWO_PROCESSES = """
 import faulthandler, sys, torch
-faulthandler.dump_traceback_later(90, exit=True)  # where it waits, if it does; torchrun then ends the other process
+faulthandler.dump_traceback_later(240, exit=True)  # where it waits, if it does; torchrun then ends the other process
 from taichi_bokeh.dfd.named_layers import layer_named
 from taichi_bokeh.dfd.distributed import one_gpu_a_process
 from taichi_bokeh.dfd.train import train
@@ -217,8 +217,7 @@ def test_two_processes_train_as_one_does(tmp_path, layer):
     alone = ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
     command = [sys.executable, "-m", "torch.distributed.run", *alone, str(script), str(folder), *([layer] if layer else [])]
     environment = os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    environment["GLOO_SOCKET_IFNAME"] = "lo0" if sys.platform == "darwin" else "lo"
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     settings = TrainSettings(steps=4, batch=4, crop_px=24, learning_rate=1e-2, border_px=4)
     network = plain()
@@ -233,6 +232,41 @@ def test_two_processes_train_as_one_does(tmp_path, layer):
     logged = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in logged] == [4]
     assert logged[0]["validation_rmse_px"] > 0
+
+
+_ONE_OF_TWO_ENDS = """
+import os, torch
+from taichi_bokeh.dfd.distributed import processes
+with processes(torch.device("cpu")) as among:
+    if among.rank == 1:
+        os._exit(0)  # and says nothing to the other
+    try:
+        among.mean(torch.ones(3))
+    except ChildProcessError as error:
+        print(error)
+"""
+
+
+def test_a_process_whose_others_have_ended_says_so(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(_ONE_OF_TWO_ENDS)
+    alone = ["--standalone", "--local-addr", "127.0.0.1", "--nproc-per-node", "2"]
+    environment = os.environ | {"PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, "-m", "torch.distributed.run", *alone, str(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert "process 0 of 2 waited for the others in vain" in done.stdout, done.stderr
+
+
+def test_processes_of_one_machine_meet_on_the_loopback(monkeypatch):
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "")
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    _meet_on_the_loopback()
+    assert "GLOO_SOCKET_IFNAME" not in os.environ
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    _meet_on_the_loopback()
+    assert os.environ["GLOO_SOCKET_IFNAME"] in ("lo", "lo0")
 
 
 def test_a_port_that_is_taken(monkeypatch):

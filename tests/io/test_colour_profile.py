@@ -95,7 +95,7 @@ def test_inks_without_one_are_refused(tmp_path, name):
 
 
 def _tiff(path: Path, values: np.ndarray, profile: bytes) -> None:
-    tifffile.imwrite(path, values, photometric="rgb", iccprofile=profile)
+    tifffile.imwrite(path, values, photometric="rgb", extratags=[(34675, 7, None, profile, True)])
 
 
 def test_more_than_8_bits_must_be_srgb(tmp_path, levels):
