@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import taichi_bokeh as tb
 from taichi_bokeh import ops, reference
@@ -239,6 +240,27 @@ def test_a_batch_is_a_loop_over_its_scenes():
     for b in range(2):
         one = tb.Layers(*(t[b : b + 1] for t in (layers.rgb, layers.alpha, layers.disparity)))
         assert torch.equal(together[b : b + 1], tb.trace(one, tb.ThinLens(blur[b], focus[b]), rays=20))
+
+
+class _WholePictures(TorchDispatchMode):
+    """Counts the calls of torch that compute a whole picture, after each of which its threads wait for each other."""
+
+    count = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.count += isinstance(result, torch.Tensor) and result.numel() >= 40 * 40
+        return result
+
+
+def test_more_rays_through_flat_layers_are_no_more_calls_of_torch():
+    layers = flat_layers(torch.rand(3, 40, 40), 0.8)
+    counts = []
+    for rays in (32, 256):
+        with _WholePictures() as seen:
+            list(trace_progressively(layers, tb.ThinLens(6.0, 0.3), rays=rays, batch=rays))
+        counts.append(seen.count)
+    assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 1e-5), (torch.float64, 1e-12)])

@@ -33,9 +33,10 @@ def launched(folder: Path, variables: dict[str, str], ending: str = "") -> None:
     script = folder / "script.py"
     script.write_text(_KERNEL + ending)
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_HERE} | variables
+    packages = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, str(script)],
-        env=environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=environment | {"PYTHONPATH": packages},
         cwd=folder,
         capture_output=True,
         text=True,
