@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Collection
 
-from taichi_bokeh._extras import how_to_install
+from taichi_bokeh._extras import missing
 
 _ARGUMENT = re.compile(r"(?<![\w./-])[a-z]+(?:_[a-z]+)+(?!\.?[\w/-])")  # a word that only a program has, and no file's name
 _ABOUT_AN_ARGUMENT = re.compile(r"([a-z][a-z_]*) (?:is|has|holds) ")
@@ -19,7 +19,7 @@ _NAMED = 3  # files, if there are no more
 def one_line(error: Exception) -> str:
     """What went wrong, for the user."""
     if isinstance(error, ModuleNotFoundError):
-        return f"this needs the package {error.name} ({how_to_install(error.name)})" if error.name else str(error)
+        return missing(error.name) if error.name else str(error)
     if is_out_of_memory(error):
         return "not enough memory for a picture of this size, or for so large a blur"
     if isinstance(error, OSError) and error.strerror and error.filename:
