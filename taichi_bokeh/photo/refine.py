@@ -7,9 +7,11 @@ for each process.
 
 import math
 from contextlib import redirect_stdout
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
 from io import StringIO
 from itertools import pairwise
+from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import numpy as np
@@ -93,11 +95,27 @@ def colours_ml(rgb: Array, alpha: Array) -> tuple[Array, Array]:
 
 def _pymatting() -> ModuleType:
     try:
-        import pymatting
+        try:
+            import pymatting
+        except RuntimeError:  # of numba
+            _let_numba_compile()
+            import pymatting
     except ModuleNotFoundError:
         raise ValueError(f"refining a matte needs pymatting ({how_to_install('pymatting')})") from None
     module: ModuleType = pymatting
     return module
+
+
+def _let_numba_compile() -> None:
+    """Numba refuses to compile pymatting's functions where it cannot keep the result: without a home, for one."""
+    numba = import_module("numba")
+    numba.config.CACHE_DIR = _until_the_end().name
+
+
+@cache
+def _until_the_end() -> TemporaryDirectory[str]:
+    """A folder that goes with the process."""
+    return TemporaryDirectory(prefix="taichi-bokeh-")
 
 
 def _closed_form(image: NDArray[np.float64], trimap: NDArray[np.float64]) -> Array:
