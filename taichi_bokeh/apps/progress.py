@@ -10,7 +10,7 @@ from typing import Any
 
 from taichi_bokeh.apps.terminal import console_of
 
-_FIRST_LINE_AFTER_S = 10.0  # nothing is said of what is done by then
+_FIRST_LINE_AFTER_S = 20.0  # nothing is said of what is done by then
 _LONGEST_PAUSE_S = 60.0
 _NO_BARS = ("dumb", "unknown")  # terminals that cannot go back in a line
 
@@ -106,8 +106,9 @@ class _Lines:
         """Write lines until the work has ended; by a thread of its own, as a step may take minutes."""
         pause_s = _FIRST_LINE_AFTER_S
         while not ended.wait(pause_s):
-            sys.stderr.write(self.line(time.monotonic()) + "\n")
-            sys.stderr.flush()
+            if not 0 < self._total <= self._done:  # what is done is told of by the command
+                sys.stderr.write(self.line(time.monotonic()) + "\n")
+                sys.stderr.flush()
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def line(self, now_s: float) -> str:
