@@ -137,6 +137,7 @@ def _work(start: Start, connection: Connection, threads: int) -> None:
         except Exception as error:
             _tell_written(connection)
             connection.send(("raised", error))
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends by itself, and would say so in the middle of that
 
 
 def _end_with_parent() -> None:
