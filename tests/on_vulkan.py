@@ -33,6 +33,8 @@ def results(name: str, inputs: tuple, gradient: torch.Tensor) -> tuple:
     kept = ()
     if name == "scatter_sums":
         outputs, kept, inputs = outputs[:1], outputs[1:], (*inputs[:-1], False)  # in place of what says whether to keep
+    if name == "subaperture":
+        inputs = (*inputs, True)  # the gradient of the radius, too
     return *outputs, *getattr(torch.ops.taichi_bokeh, f"{name}_backward")(gradient, *kept, *inputs)
 
 

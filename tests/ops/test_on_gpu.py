@@ -53,7 +53,7 @@ def subaperture(order: int) -> tuple:
     textures, noise = scene()
     radius = 3 * noise + torch.linspace(-8, 8, 70)
     radius[0, 1] = 4.0
-    settings = (LEMON.image, shape_of(LEMON), 4, [0, 40, 0, 70], [0.3, 0.2], False, order)
+    settings = (LEMON.image, shape_of(LEMON), 4, [0, 40, 0, 70], [0.3, 0.2], order)
     return "subaperture", (textures, radius, *settings), torch.randn(1, 3, 40, 70, generator=GENERATOR)
 
 
