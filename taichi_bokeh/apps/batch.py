@@ -23,8 +23,8 @@ from taichi_bokeh.apps.rendering import check_rendering
 from taichi_bokeh.apps.scene import stages_of
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.io.images import check_format
-from taichi_bokeh.io.locks import acquire, holder, lock_of_folder
-from taichi_bokeh.io.temporary import remove_left_over
+from taichi_bokeh.storage.locks import acquire, holder, lock_of_folder
+from taichi_bokeh.storage.temporary import remove_left_over
 
 _PROGRAM = "taichi-bokeh render-batch"
 _OF_THE_BATCH = ("source", "disparity_dir", "shard", "workers", "dask", "out", "format", "command", "run")

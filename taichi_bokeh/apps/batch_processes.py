@@ -6,7 +6,7 @@ from multiprocessing import get_context
 from typing import Any
 
 from taichi_bokeh.apps.batch_job import Job, Outcome, failed, run_job
-from taichi_bokeh.benchmark.workers import in_processes
+from taichi_bokeh.storage.workers import in_processes
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 

@@ -88,7 +88,7 @@ def table_command(arguments: Namespace) -> None:
     """
     from taichi_bokeh.apps.common import check_folder, speaker
     from taichi_bokeh.dfd.comparison import METHODS, CompareSettings, methods_named, open_folder
-    from taichi_bokeh.io.locks import lock_of_folder, sole_run
+    from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 
     if arguments.list_methods:
         print_result("".join(f"{method.name:20} {method.title}\n" for method in METHODS.values()))

@@ -12,7 +12,7 @@ _ABOUT_AN_ARGUMENT = re.compile(r"([a-z][a-z_]*) (?:is|has|holds) ")
 _APERTURE = "aperture"  # an argument whose parts are options
 _POSITIONAL = ("photo", "source", "files")
 _NOT_TO_BE_REPLACED = re.compile(r"overwriting was not asked for|(?:give )?overwrite=True(?: replaces it)?")  # to Python
-_OUTPUT = "taichi_bokeh.io.output"
+_OUTPUT = "taichi_bokeh.storage.atomic_files"
 _NAMED = 3  # files, if there are no more
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.io import srgb_encode
-from taichi_bokeh.io.output import whole_file
+from taichi_bokeh.storage.atomic_files import whole_file
 
 Array = NDArray[np.float32]
 

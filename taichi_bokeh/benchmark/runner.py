@@ -20,10 +20,10 @@ from taichi_bokeh.benchmark.scene import Scene
 from taichi_bokeh.benchmark.scenes import SceneSettings, describe, make_scene
 from taichi_bokeh.benchmark.search import best_scale
 from taichi_bokeh.benchmark.store import load_scene, load_truth, save_scene, save_truth, scene_folder, trace_truth
-from taichi_bokeh.benchmark.workers import in_processes
 from taichi_bokeh.io import write_atomically
-from taichi_bokeh.io.locks import lock_of_folder, sole_run
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.storage.locks import lock_of_folder, sole_run
+from taichi_bokeh.storage.workers import in_processes
 
 ProgressCallback = Callable[[int, int], None]
 

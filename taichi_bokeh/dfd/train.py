@@ -28,7 +28,7 @@ from taichi_bokeh.dfd.planes import CompositionalPlanes
 from taichi_bokeh.dfd.train_log import Report, TrainLog
 from taichi_bokeh.dfd.train_losses import disparity_loss, error_px, plane_loss
 from taichi_bokeh.dfd.train_settings import TrainSettings, Work, count_samples
-from taichi_bokeh.io.locks import lock_of_folder, sole_run
+from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 
 _AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -14,9 +14,9 @@ from taichi_bokeh.io.arrays import PICTURE_SUFFIXES, read_contents, refusal, to_
 from taichi_bokeh.io.colour_profile import to_srgb
 from taichi_bokeh.io.extras import import_openexr, import_tifffile
 from taichi_bokeh.io.metadata import Metadata, add_to_tiff, check_metadata
-from taichi_bokeh.io.output import check_output, write_atomically
 from taichi_bokeh.io.require import require_coverage, require_light
 from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
+from taichi_bokeh.storage.atomic_files import check_output, write_atomically
 
 Array = NDArray[np.float32]
 

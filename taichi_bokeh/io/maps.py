@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from taichi_bokeh.io import exr, pfm
 from taichi_bokeh.io.extras import import_openexr, import_tifffile
-from taichi_bokeh.io.output import check_output, write_atomically
+from taichi_bokeh.storage.atomic_files import check_output, write_atomically
 
 MapChannel = Literal["Z", "Y"]
 

@@ -18,8 +18,9 @@ from taichi_bokeh.apps import batch_processes, cli
 from taichi_bokeh.apps.batch_job import Job, Outcome, run_job
 from taichi_bokeh.apps.batch_list import read_items
 from taichi_bokeh.apps.batch_processes import run_in_processes, visible_gpus
-from taichi_bokeh.io import temporary, write_image
-from taichi_bokeh.io.locks import acquire, lock_of_folder
+from taichi_bokeh.io import write_image
+from taichi_bokeh.storage import temporary
+from taichi_bokeh.storage.locks import acquire, lock_of_folder
 from tests.apps.small_scene import picture, square_before_grid
 
 COUNT = 4

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from taichi_bokeh._cores import cores
-from taichi_bokeh.benchmark.workers import in_processes
-from taichi_bokeh.io.output import begin_writing, written_files
+from taichi_bokeh.storage.atomic_files import begin_writing, written_files
+from taichi_bokeh.storage.workers import in_processes
 from tests.benchmark.records import squares
 
 

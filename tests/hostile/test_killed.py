@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from taichi_bokeh.io import write_image
-from taichi_bokeh.io.locks import holder
+from taichi_bokeh.storage.locks import holder
 from tests.apps.small_scene import square_before_grid
 
 COUNT = 6

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from taichi_bokeh.io import locks, temporary
-from taichi_bokeh.io.locks import acquire, holder, lock_of_file, lock_of_folder, locked, sole_run
-from taichi_bokeh.io.temporary import remove_left_over, temporary_file
+from taichi_bokeh.storage import locks, temporary
+from taichi_bokeh.storage.locks import acquire, holder, lock_of_file, lock_of_folder, locked, sole_run
+from taichi_bokeh.storage.temporary import remove_left_over, temporary_file
 
 HOLDING = """
 import pathlib, sys
-from taichi_bokeh.io.locks import acquire
+from taichi_bokeh.storage.locks import acquire
 acquire(pathlib.Path(sys.argv[1]))
 print(flush=True)
 input()

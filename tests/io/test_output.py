@@ -10,7 +10,7 @@ import pytest
 
 from taichi_bokeh.apps import cli
 from taichi_bokeh.io import check_output, read_disparity, read_image, read_metadata, write_atomically, write_image, write_map
-from taichi_bokeh.io.output import whole_file
+from taichi_bokeh.storage.atomic_files import whole_file
 
 PICTURES = ("a.png", "a.jpg", "a.tif", "a.npy", "a.pfm", "a.exr")
 MAPS = ("a.exr", "a.pfm", "a.npy", "a.tif")

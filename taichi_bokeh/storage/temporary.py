@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from taichi_bokeh.io.locks import is_at, lock_handle
+from taichi_bokeh.storage.locks import is_at, lock_handle
 
 _NAME = re.compile(r"\.taichi-bokeh-([0-9a-f]{8})-[a-z0-9_]+\.part(\.\w+)?", re.ASCII)
 _LOCK = re.compile(r"\.taichi-bokeh(-[0-9a-z-]+)?\.lock", re.ASCII)

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 
 from taichi_bokeh._cores import cores
-from taichi_bokeh.io.output import begin_writing, note_written, written_files
+from taichi_bokeh.storage.atomic_files import begin_writing, note_written, written_files
 
 Start = Callable[[], Callable[[Any], Iterator[object]]]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from taichi_bokeh.io.temporary import remove_left_over, temporary_file
+from taichi_bokeh.storage.temporary import remove_left_over, temporary_file
 
 _OF_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)  # where an error does not say of which file
 
