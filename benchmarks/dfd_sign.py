@@ -11,12 +11,12 @@ from statistics import fmean
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.benchmark.pictures import Pictures
 from taichi_bokeh.dfd.edges import snap_to_edges
 from taichi_bokeh.dfd.metrics import SIGNED_PX, DepthMetrics, measure_depth
 from taichi_bokeh.dfd.observation import Observation
 from taichi_bokeh.dfd.scenes import DefocusScene, DefocusSceneSettings, make_scene
 from taichi_bokeh.dfd.sweep import sweep
+from taichi_bokeh.synthetic.pictures import Pictures
 
 NAMES = ("rmse_px", "mae_px", "sign_accuracy")
 

@@ -23,10 +23,10 @@ import torch
 
 import taichi_bokeh as tb
 from taichi_bokeh.benchmark.metrics import occlusion_band
-from taichi_bokeh.benchmark.pictures import Pictures
-from taichi_bokeh.benchmark.scene import Scene
-from taichi_bokeh.benchmark.scenes import SceneSettings, make_scene
 from taichi_bokeh.photo import Stages, inpainter, push_pull, refine_matte, to_layers
+from taichi_bokeh.synthetic.pictures import Pictures
+from taichi_bokeh.synthetic.scene import Scene
+from taichi_bokeh.synthetic.scenes import SceneSettings, make_scene
 
 SHOWN = 0.95  # of a pixel's light from a layer on, the picture shows the layer's colour there
 TRUE, BOUND = "true layers", "true mattes, hidden colours push-pull"

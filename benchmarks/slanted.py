@@ -11,8 +11,8 @@ import math
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.benchmark.pictures import Pictures
-from taichi_bokeh.benchmark.scenes import SceneSettings, make_scene
+from taichi_bokeh.synthetic.pictures import Pictures
+from taichi_bokeh.synthetic.scenes import SceneSettings, make_scene
 
 
 def radii_px(size: int) -> dict[str, list[torch.Tensor]]:

@@ -11,7 +11,7 @@ from taichi_bokeh.apps.terminal import console_of, print_result
 from taichi_bokeh.benchmark import methods, report, runner, tables
 from taichi_bokeh.benchmark.results import Summary, load_all, summarise
 from taichi_bokeh.benchmark.runner import Benchmark
-from taichi_bokeh.benchmark.scenes import SceneSettings
+from taichi_bokeh.synthetic.scenes import SceneSettings
 
 _OF_A_RUN = ("scenes", "seed", "size", "hdr", "rays", "foregrounds", "backgrounds", "methods", "external", "shard", "workers")
 _SPEED_OVER_S = 900.0  # a unit may take minutes

@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh.benchmark.blur_kernels import blur
-from taichi_bokeh.benchmark.scene import Scene
 from taichi_bokeh.io import srgb_encode
+from taichi_bokeh.synthetic.scene import Scene
 
 Array = NDArray[np.float64]
 

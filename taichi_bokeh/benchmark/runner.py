@@ -14,16 +14,16 @@ from taichi_bokeh.benchmark import report_pictures, results, run_file
 from taichi_bokeh.benchmark.methods import DEFAULT, Method, build
 from taichi_bokeh.benchmark.methods.external import External
 from taichi_bokeh.benchmark.metrics import measure, occlusion_band
-from taichi_bokeh.benchmark.pictures import Pictures, digest_of_folder
 from taichi_bokeh.benchmark.results import Record
-from taichi_bokeh.benchmark.scene import Scene
-from taichi_bokeh.benchmark.scenes import SceneSettings, describe, make_scene
 from taichi_bokeh.benchmark.search import best_scale
 from taichi_bokeh.benchmark.store import load_scene, load_truth, save_scene, save_truth, scene_folder, trace_truth
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 from taichi_bokeh.storage.workers import in_processes
+from taichi_bokeh.synthetic.pictures import Pictures, digest_of_folder
+from taichi_bokeh.synthetic.scene import Scene
+from taichi_bokeh.synthetic.scenes import SceneSettings, describe, make_scene
 
 ProgressCallback = Callable[[int, int], None]
 

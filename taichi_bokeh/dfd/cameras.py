@@ -7,10 +7,10 @@ from types import MappingProxyType
 from torch import Tensor
 
 from taichi_bokeh._checks import require_integer, require_number
-from taichi_bokeh.benchmark.mattes import Size
-from taichi_bokeh.benchmark.scene import Scene
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.synthetic.mattes import Size
+from taichi_bokeh.synthetic.scene import Scene
 
 
 @dataclass(frozen=True, eq=False)

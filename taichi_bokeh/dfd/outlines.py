@@ -7,7 +7,7 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from taichi_bokeh.benchmark.mattes import Size
+from taichi_bokeh.synthetic.mattes import Size
 
 Array = NDArray[np.float32]
 Points = NDArray[np.float64]  # [N, 2]: column, row

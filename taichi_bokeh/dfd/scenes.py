@@ -18,11 +18,11 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
-from taichi_bokeh.benchmark.mattes import Size
-from taichi_bokeh.benchmark.pictures import Pictures
-from taichi_bokeh.benchmark.scene import Scene
 from taichi_bokeh.dfd.outlines import draw_outline
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.synthetic.mattes import Size
+from taichi_bokeh.synthetic.pictures import Pictures
+from taichi_bokeh.synthetic.scene import Scene
 
 Array = NDArray[np.float32]
 Number = TypeVar("Number", int, float)

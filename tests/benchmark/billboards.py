@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import Layers
-from taichi_bokeh.benchmark.scene import Scene
+from taichi_bokeh.synthetic.scene import Scene
 
 BLUR, FOCUS = 20.0, 0.5
 

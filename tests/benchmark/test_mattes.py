@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from taichi_bokeh.benchmark.mattes import KINDS, draw_matte
+from taichi_bokeh.synthetic.mattes import KINDS, draw_matte
 
 SIZE = (192, 256)
 UNIT = 192 / 384  # px of this frame in one of the reference frame

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from taichi_bokeh.benchmark.cutouts import Cutout, fit_to_frame, resize
-from taichi_bokeh.benchmark.mattes import KINDS
-from taichi_bokeh.benchmark.pictures import Pictures
 from taichi_bokeh.io import write_image
+from taichi_bokeh.synthetic.cutouts import Cutout, fit_to_frame, resize
+from taichi_bokeh.synthetic.mattes import KINDS
+from taichi_bokeh.synthetic.pictures import Pictures
 
 SIZE = (40, 56)
 

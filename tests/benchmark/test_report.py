@@ -15,7 +15,7 @@ from PIL import Image
 from taichi_bokeh.benchmark import report, report_pictures, results, run_file
 from taichi_bokeh.benchmark.report_plot import Dot, accuracy_against_time
 from taichi_bokeh.benchmark.runner import Benchmark, run
-from taichi_bokeh.benchmark.scenes import SceneSettings
+from taichi_bokeh.synthetic.scenes import SceneSettings
 
 VOID = {"meta", "img", "br", "hr", "input", "link"}
 

@@ -11,8 +11,8 @@ from taichi_bokeh.benchmark import report_pictures, results, run_file
 from taichi_bokeh.benchmark.report import write_report
 from taichi_bokeh.benchmark.results import load_all
 from taichi_bokeh.benchmark.runner import Benchmark, UnitError, count, merge, run
-from taichi_bokeh.benchmark.scenes import SceneSettings
 from taichi_bokeh.benchmark.store import load_truth, scene_folder
+from taichi_bokeh.synthetic.scenes import SceneSettings
 
 BENCHMARK = Benchmark(3, rays=16, settings=SceneSettings(size=48), methods=("classical", "rays-4"))
 UNITS = 6

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.benchmark.scene import Scene
+from taichi_bokeh.synthetic.scene import Scene
 
 
 def scene_of(disparities, size=(9, 12), focus=0.5, blur=8.0, seed=0):

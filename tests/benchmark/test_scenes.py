@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from taichi_bokeh.benchmark.mattes import KINDS
-from taichi_bokeh.benchmark.pictures import Background, Foreground, Pictures
-from taichi_bokeh.benchmark.scenes import SceneSettings, describe, make_scene
+from taichi_bokeh.synthetic.mattes import KINDS
+from taichi_bokeh.synthetic.pictures import Background, Foreground, Pictures
+from taichi_bokeh.synthetic.scenes import SceneSettings, describe, make_scene
 
 SIZE = 32
 

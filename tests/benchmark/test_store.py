@@ -8,8 +8,8 @@ import torch
 
 import taichi_bokeh as tb
 from taichi_bokeh.benchmark import store
-from taichi_bokeh.benchmark.scene import Scene
 from taichi_bokeh.io import read_image
+from taichi_bokeh.synthetic.scene import Scene
 
 SIZE = (18, 24)
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from taichi_bokeh.benchmark.pictures import Pictures
 from taichi_bokeh.dfd.cameras import CAMERAS, DEFOCUSNET, DERED, NORMALISED, camera_named
 from taichi_bokeh.dfd.scenes import DefocusScene, DefocusSceneSettings, make_scene
+from taichi_bokeh.synthetic.pictures import Pictures
 
 
 @pytest.fixture(scope="module")

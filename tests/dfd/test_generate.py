@@ -11,11 +11,11 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.benchmark.pictures import Pictures
 from taichi_bokeh.dfd.cameras import DERED
 from taichi_bokeh.dfd.dataset import DefocusDataset
 from taichi_bokeh.dfd.generate import MANIFEST, GenerateSettings, count, generate, make_sample
 from taichi_bokeh.dfd.scenes import DefocusSceneSettings, make_scene
+from taichi_bokeh.synthetic.pictures import Pictures
 
 SETTINGS = GenerateSettings(5, DefocusSceneSettings(size=32, focal_plane="any"), rays=16, samples_per_file=2)
 NAMES = ["shard-000000.tar", "shard-000001.tar", "shard-000002.tar"]

@@ -5,8 +5,8 @@ from itertools import pairwise
 import pytest
 import torch
 
-from taichi_bokeh.benchmark.pictures import Pictures
 from taichi_bokeh.dfd.scenes import FOCAL_PLANES, DefocusScene, DefocusSceneSettings, make_scene, weak_texture
+from taichi_bokeh.synthetic.pictures import Pictures
 
 SIZE = 64
 COUNT = 18  # every kind of surface with every focal plane, twice

@@ -15,7 +15,7 @@ from taichi_bokeh.benchmark.methods.scatter import Scatter
 from taichi_bokeh.benchmark.methods.scatter_no_occlusion import ScatterNoOcclusion
 from taichi_bokeh.benchmark.methods.sterefo import SteReFo
 from taichi_bokeh.benchmark.methods.subaperture import SubAperture
-from taichi_bokeh.benchmark.scene import Scene
+from taichi_bokeh.synthetic.scene import Scene
 
 
 class Method(Protocol):

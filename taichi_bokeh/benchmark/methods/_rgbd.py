@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from taichi_bokeh.benchmark.scene import Scene
+from taichi_bokeh.synthetic.scene import Scene
 
 
 def slices(scene: Scene, scale: float) -> Iterator[tuple[Tensor, float]]:

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from taichi_bokeh.benchmark.scene import Scene
 from taichi_bokeh.io import read_image
+from taichi_bokeh.synthetic.scene import Scene
 
 _SUFFIXES = (".npy", ".tif", ".tiff", ".png", ".jpg", ".jpeg")  # the exact ones first
 

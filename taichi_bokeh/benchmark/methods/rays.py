@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from taichi_bokeh.benchmark.scene import Scene
+from taichi_bokeh.synthetic.scene import Scene
 from taichi_bokeh.trace import trace
 
 _SEED = 1  # the truth is traced with seed 0: its pattern of lens samples must not be met again

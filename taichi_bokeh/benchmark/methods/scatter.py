@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from taichi_bokeh.benchmark.scene import Scene
 from taichi_bokeh.render import Model, Profile, render
+from taichi_bokeh.synthetic.scene import Scene
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import ops
-from taichi_bokeh.benchmark.scene import Scene
 from taichi_bokeh.optics.aperture import Aperture, shape_of
+from taichi_bokeh.synthetic.scene import Scene
 
 _SETTINGS = ("official", 0.0, "reflect", "exact", None, shape_of(Aperture()))
 

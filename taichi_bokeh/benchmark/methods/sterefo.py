@@ -6,7 +6,7 @@ from torch import Tensor
 
 from taichi_bokeh.benchmark.blur_kernels import blur
 from taichi_bokeh.benchmark.methods._rgbd import slices
-from taichi_bokeh.benchmark.scene import Scene
+from taichi_bokeh.synthetic.scene import Scene
 
 
 @dataclass(frozen=True)

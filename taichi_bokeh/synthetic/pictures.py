@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from taichi_bokeh._extras import how_to_install
-from taichi_bokeh.benchmark.cutouts import CutoutFiles, find_cutouts, fit_to_frame, pictures_below, read_cutout, resize
-from taichi_bokeh.benchmark.mattes import REFERENCE_PX, Size, draw_matte
 from taichi_bokeh.io import read_image
+from taichi_bokeh.synthetic.cutouts import CutoutFiles, find_cutouts, fit_to_frame, pictures_below, read_cutout, resize
+from taichi_bokeh.synthetic.mattes import REFERENCE_PX, Size, draw_matte
 
 Array = NDArray[np.float32]
 

@@ -13,10 +13,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from taichi_bokeh._checks import require_integer
-from taichi_bokeh.benchmark.mattes import KINDS, REFERENCE_PX, Size
-from taichi_bokeh.benchmark.pictures import Pictures
-from taichi_bokeh.benchmark.scene import Scene
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.synthetic.mattes import KINDS, REFERENCE_PX, Size
+from taichi_bokeh.synthetic.pictures import Pictures
+from taichi_bokeh.synthetic.scene import Scene
 
 Array = NDArray[np.float32]
 
