@@ -6,8 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from taichi_bokeh.benchmark import report_pictures as pictures
-from taichi_bokeh.benchmark.report_page import (
+from taichi_bokeh.benchmark.results import Record, Summary, load_all, mean, summarise
+from taichi_bokeh.benchmark.run_file import RunFile, read
+from taichi_bokeh.benchmark.store import scene_folder
+from taichi_bokeh.benchmark.tables import ACCURACY, TIMING, number, write_tables
+from taichi_bokeh.io import write_atomically
+from taichi_bokeh.report import pictures
+from taichi_bokeh.report.page import (
     Cell,
     Figure,
     definitions,
@@ -18,12 +23,7 @@ from taichi_bokeh.benchmark.report_page import (
     scale_bar,
     table,
 )
-from taichi_bokeh.benchmark.report_plot import Dot, accuracy_against_time
-from taichi_bokeh.benchmark.results import Record, Summary, load_all, mean, summarise
-from taichi_bokeh.benchmark.run_file import RunFile, read
-from taichi_bokeh.benchmark.store import scene_folder
-from taichi_bokeh.benchmark.tables import ACCURACY, TIMING, number, write_tables
-from taichi_bokeh.io import write_atomically
+from taichi_bokeh.report.plot import Dot, accuracy_against_time
 
 NAME = "report.html"
 

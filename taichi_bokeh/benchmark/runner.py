@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from taichi_bokeh._checks import require_integer
-from taichi_bokeh.benchmark import report_pictures, results, run_file
+from taichi_bokeh.benchmark import results, run_file
 from taichi_bokeh.benchmark.methods import DEFAULT, Method, build
 from taichi_bokeh.benchmark.methods.external import External
 from taichi_bokeh.benchmark.metrics import measure, occlusion_band
@@ -19,6 +19,7 @@ from taichi_bokeh.benchmark.search import best_scale
 from taichi_bokeh.benchmark.store import load_scene, load_truth, save_scene, save_truth, scene_folder, trace_truth
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.report import pictures as report_pictures
 from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 from taichi_bokeh.storage.workers import in_processes
 from taichi_bokeh.synthetic.pictures import Pictures, digest_of_folder

@@ -9,15 +9,15 @@ from pathlib import Path
 
 from torch.utils.data import Dataset
 
-from taichi_bokeh.benchmark.report_page import Cell, Figure, figures, heading, page, paragraph, table
-from taichi_bokeh.benchmark.report_pictures import png_url
-from taichi_bokeh.benchmark.report_plot import Axis, Dot, plot
 from taichi_bokeh.benchmark.tables import csv_text
 from taichi_bokeh.dfd.comparison import METHODS, network_title, ratios
 from taichi_bokeh.dfd.evaluate import Evaluation
 from taichi_bokeh.dfd.evaluation_files import COLUMNS, ERROR_RANGE_PX, displayed, heat, write_evaluations
 from taichi_bokeh.dfd.observation import Sample
 from taichi_bokeh.io import write_atomically
+from taichi_bokeh.report.page import Cell, Figure, figures, heading, page, paragraph, table
+from taichi_bokeh.report.pictures import png_url
+from taichi_bokeh.report.plot import Axis, Dot, plot
 
 REPORT = "report.html"
 RATIOS = ("ratios.csv", "ratios.md")

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from taichi_bokeh.benchmark.report_pictures import HEAT
 from taichi_bokeh.benchmark.tables import NONE, csv_text
 from taichi_bokeh.dfd.evaluate import METRICS, Evaluation
 from taichi_bokeh.dfd.metrics import Spread
 from taichi_bokeh.dfd.observation import Sample
 from taichi_bokeh.io import srgb_encode, write_atomically
+from taichi_bokeh.report.pictures import HEAT
 
 Bytes = NDArray[np.uint8]
 

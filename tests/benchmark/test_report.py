@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from taichi_bokeh.benchmark import report, report_pictures, results, run_file
-from taichi_bokeh.benchmark.report_plot import Dot, accuracy_against_time
+from taichi_bokeh.benchmark import report, results, run_file
 from taichi_bokeh.benchmark.runner import Benchmark, run
+from taichi_bokeh.report import pictures as report_pictures
+from taichi_bokeh.report.plot import Dot, accuracy_against_time
 from taichi_bokeh.synthetic.scenes import SceneSettings
 
 VOID = {"meta", "img", "br", "hr", "input", "link"}

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taichi_bokeh.benchmark import report_pictures, results, run_file
+from taichi_bokeh.benchmark import results, run_file
 from taichi_bokeh.benchmark.report import write_report
 from taichi_bokeh.benchmark.results import load_all
 from taichi_bokeh.benchmark.runner import Benchmark, UnitError, count, merge, run
 from taichi_bokeh.benchmark.store import load_truth, scene_folder
+from taichi_bokeh.report import pictures as report_pictures
 from taichi_bokeh.synthetic.scenes import SceneSettings
 
 BENCHMARK = Benchmark(3, rays=16, settings=SceneSettings(size=48), methods=("classical", "rays-4"))
