@@ -19,7 +19,7 @@ from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.rendering import cells_of, render_layers, span_of, with_highlights, with_near_and_far
 from taichi_bokeh.apps.scene import Photo, read_photo, stages_of
 from taichi_bokeh.apps.sequence_cuts import choose_for_all
-from taichi_bokeh.apps.video import is_video
+from taichi_bokeh.io.video import is_video
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens

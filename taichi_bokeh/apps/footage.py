@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from taichi_bokeh.apps.video import is_video, rate_of, read_video
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
 from taichi_bokeh.io.candidates import is_candidate
+from taichi_bokeh.io.video import is_video, rate_of, read_video
 
 _PARTS = ("photo", "disparity", "alpha")  # the options that name a part of each picture
 _LAST_NUMBER = re.compile(r"(?P<before>.*?)(?P<number>[0-9]+)(?P<after>[^0-9]*)")

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
-from taichi_bokeh.apps.video import VIDEO_SUFFIXES, check_encoder, is_video, video_writer
 from taichi_bokeh.io import check_output, write_image
 from taichi_bokeh.io.images import Image, check_format
+from taichi_bokeh.io.video import VIDEO_SUFFIXES, check_encoder, is_video, video_writer
 
 _NUMBER = re.compile(r"%(?:0\d)?d")
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, to_image, write_layers
-from taichi_bokeh.apps.video import is_video
 from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_image, read_metadata, write_atomically
 from taichi_bokeh.io.disparity import as_disparity
+from taichi_bokeh.io.formats.metadata import METADATA_SUFFIXES, Metadata, check_metadata
 from taichi_bokeh.io.images import ALPHA_SUFFIXES, check_format, encode_image
-from taichi_bokeh.io.metadata import METADATA_SUFFIXES, Metadata, check_metadata
+from taichi_bokeh.io.video import is_video
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.photo import (
     Stages,

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io import exr, numpy_files, pfm, raster, tiff
-from taichi_bokeh.io.contents import Contents, DamagedFileError
+from taichi_bokeh.io.formats import exr, numpy_files, pfm, raster, tiff
+from taichi_bokeh.io.formats.contents import Contents, DamagedFileError
 
 _EXPECTED = {
     ".npy": "a whole .npy file",

@@ -6,9 +6,9 @@ from pathlib import Path
 from PIL import Image as PillowImage
 from PIL import ImageFile
 
-from taichi_bokeh.io import exr, numpy_files, pfm, tiff
 from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
-from taichi_bokeh.io.quiet import quiet_pillow
+from taichi_bokeh.io.formats import exr, numpy_files, pfm, tiff
+from taichi_bokeh.io.formats.quiet import quiet_pillow
 
 _KNOWN = (*PICTURE_SUFFIXES, ".npz")
 _HEAD_BYTES = 1 << 16  # in which Pillow tells what it knows

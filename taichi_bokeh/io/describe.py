@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.io.arrays import read_contents, refusal
-from taichi_bokeh.io.colour_profile import profile_name
-from taichi_bokeh.io.contents import Contents
 from taichi_bokeh.io.disparity import DepthUnit, is_one_channel, single_channel
+from taichi_bokeh.io.formats.colour_profile import profile_name
+from taichi_bokeh.io.formats.contents import Contents
 
 Kind = Literal["picture", "disparity", "depth", "unclear"]
 

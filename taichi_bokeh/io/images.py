@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from taichi_bokeh.io import exr, pfm, png16
 from taichi_bokeh.io.arrays import PICTURE_SUFFIXES, read_contents, refusal, to_unit
-from taichi_bokeh.io.colour_profile import to_srgb
 from taichi_bokeh.io.extras import import_openexr, import_tifffile
-from taichi_bokeh.io.metadata import Metadata, add_to_tiff, check_metadata
+from taichi_bokeh.io.formats import exr, pfm, png16
+from taichi_bokeh.io.formats.colour_profile import to_srgb
+from taichi_bokeh.io.formats.metadata import Metadata, add_to_tiff, check_metadata
 from taichi_bokeh.io.require import require_coverage, require_light
 from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
 from taichi_bokeh.storage.atomic_files import check_output, write_atomically

@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io import exr, pfm
 from taichi_bokeh.io.extras import import_openexr, import_tifffile
+from taichi_bokeh.io.formats import exr, pfm
 from taichi_bokeh.storage.atomic_files import check_output, write_atomically
 
 MapChannel = Literal["Z", "Y"]

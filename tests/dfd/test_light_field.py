@@ -20,7 +20,7 @@ from taichi_bokeh.dfd.light_field import (
     split_of,
     view_weights,
 )
-from taichi_bokeh.io import png16
+from taichi_bokeh.io.formats import png16
 from tests.benchmark.billboards import texture
 
 HEIGHT, WIDTH = 40, 48

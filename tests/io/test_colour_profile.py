@@ -8,7 +8,8 @@ import tifffile
 from PIL import Image as PillowImage
 from PIL import ImageCms
 
-from taichi_bokeh.io import png16, read_disparity, read_image, srgb_decode, srgb_encode
+from taichi_bokeh.io import read_disparity, read_image, srgb_decode, srgb_encode
+from taichi_bokeh.io.formats import png16
 from tests.io.icc import ADOBE_COLORANTS, SRGB_COLORANTS, cmyk_profile, grey_profile, rgb_profile
 
 BUILT_IN = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -7,7 +7,8 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from taichi_bokeh.io import exr, read_alpha, read_disparity, read_image, write_image
+from taichi_bokeh.io import read_alpha, read_disparity, read_image, write_image
+from taichi_bokeh.io.formats import exr
 
 
 @pytest.fixture

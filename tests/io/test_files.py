@@ -9,16 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from taichi_bokeh.io import (
-    png16,
-    read_alpha,
-    read_disparity,
-    read_image,
-    srgb_decode,
-    srgb_encode,
-    write_atomically,
-    write_image,
-)
+from taichi_bokeh.io import read_alpha, read_disparity, read_image, srgb_decode, srgb_encode, write_atomically, write_image
+from taichi_bokeh.io.formats import png16
 
 
 @pytest.fixture

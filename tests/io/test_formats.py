@@ -11,7 +11,8 @@ import pytest
 import tifffile
 from PIL import Image as PillowImage
 
-from taichi_bokeh.io import numpy_files, png16, read_alpha, read_disparity, read_image, srgb_decode, write_image
+from taichi_bokeh.io import read_alpha, read_disparity, read_image, srgb_decode, write_image
+from taichi_bokeh.io.formats import numpy_files, png16
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.contents import Contents, DamagedFileError
 from taichi_bokeh.io.extras import import_openexr
+from taichi_bokeh.io.formats.contents import Contents, DamagedFileError
+from taichi_bokeh.io.formats.quiet import quiet_openexr
 from taichi_bokeh.io.limits import check_size
-from taichi_bokeh.io.quiet import quiet_openexr
 
 Use = Literal["picture", "disparity", "depth"]
 

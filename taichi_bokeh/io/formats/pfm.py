@@ -9,7 +9,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.contents import Contents
+from taichi_bokeh.io.formats.contents import Contents
 from taichi_bokeh.io.limits import check_size
 
 _HEADER = re.compile(rb"P([Ff])\s+([0-9]{1,9})\s+([0-9]{1,9})\s+([-+.0-9eE]{1,32})(?:\r\n|\s)")

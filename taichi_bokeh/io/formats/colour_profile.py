@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageCms
 
-from taichi_bokeh.io.contents import Contents
+from taichi_bokeh.io.formats.contents import Contents
 
 _SPACES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}  # of a profile → Pillow's mode
 _ALIKE = 2  # levels of 255 by which a profile of sRGB may differ from another

@@ -12,8 +12,8 @@ from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as PillowImage
 
 from taichi_bokeh.io.arrays import read_bytes
-from taichi_bokeh.io.quiet import quiet_pillow
-from taichi_bokeh.io.tiff import is_tiff
+from taichi_bokeh.io.formats.quiet import quiet_pillow
+from taichi_bokeh.io.formats.tiff import is_tiff
 
 METADATA_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 

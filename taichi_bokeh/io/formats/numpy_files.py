@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 
-from taichi_bokeh.io.contents import Contents, DamagedFileError
+from taichi_bokeh.io.formats.contents import Contents, DamagedFileError
 from taichi_bokeh.io.limits import MAX_PIXELS, check_size
 
 _ENTRY = "data"

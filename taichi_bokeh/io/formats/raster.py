@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
-from taichi_bokeh.io import png16
-from taichi_bokeh.io.contents import Contents, DamagedFileError, upright
+from taichi_bokeh.io.formats import png16
+from taichi_bokeh.io.formats.contents import Contents, DamagedFileError, upright
+from taichi_bokeh.io.formats.quiet import quiet_pillow
 from taichi_bokeh.io.limits import check_size
-from taichi_bokeh.io.quiet import quiet_pillow
 
 _ORIENTATION = 0x0112
 _SRGB_CODING = bytes((1, 13, 0, 1))

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.contents import Contents, DamagedFileError, unpremultiplied, upright
 from taichi_bokeh.io.extras import import_tifffile
+from taichi_bokeh.io.formats.contents import Contents, DamagedFileError, unpremultiplied, upright
+from taichi_bokeh.io.formats.quiet import quiet_tifffile
 from taichi_bokeh.io.limits import check_size
-from taichi_bokeh.io.quiet import quiet_tifffile
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WHITE_IS_ZERO, _GREY, _RGB, _PALETTE, _INKS, _YCBCR = 0, 1, 2, 3, 5, 6  # the tag PhotometricInterpretation
