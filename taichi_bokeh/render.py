@@ -10,9 +10,9 @@ from torch import Tensor
 from taichi_bokeh import _runtime, reference
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_integer, require_number
-from taichi_bokeh._scatter import Settings, blur_radius, scatter
-from taichi_bokeh._subaperture import DEFAULT_CELLS, MOST_CELLS, cells_for, subaperture
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.models.scatter import Settings, blur_radius, scatter
+from taichi_bokeh.models.subaperture import DEFAULT_CELLS, MOST_CELLS, cells_for, subaperture
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 

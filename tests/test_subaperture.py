@@ -11,7 +11,7 @@ from torch import Tensor
 
 import taichi_bokeh as tb
 from taichi_bokeh import ops, reference
-from taichi_bokeh._subaperture import cells_for
+from taichi_bokeh.models.subaperture import cells_for
 from tests.scenes import DEVICES, Tolerance, flat_layers, leaves, random_layers, relative_error
 
 #: Kernel against reference. In float64 both are the same sums in another order, on integral images (algorithm "fast") with

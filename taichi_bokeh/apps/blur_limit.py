@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import torch
 
-from taichi_bokeh._subaperture import DEFAULT_CELLS
 from taichi_bokeh.apps.device import device_of
 from taichi_bokeh.apps.memory import available_bytes
+from taichi_bokeh.models.subaperture import DEFAULT_CELLS
 from taichi_bokeh.optics.aperture import Aperture
 
 _FARTHEST = 4  # a radius may be so many times the longer side of the picture …

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taichi_bokeh._subaperture import DEFAULT_CELLS, MOST_CELLS, cells_for
 from taichi_bokeh.apps.device import device_of
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.models.subaperture import DEFAULT_CELLS, MOST_CELLS, cells_for
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo.cut_out import CutOut, render_cut_out

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
-from taichi_bokeh._scatter import blur_radius
 from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
+from taichi_bokeh.models.scatter import blur_radius
 from taichi_bokeh.ops.gaussian_psf import gaussian_psf
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.render import refuse_forward_mode

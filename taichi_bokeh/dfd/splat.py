@@ -5,9 +5,9 @@ from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_integer, require_number
-from taichi_bokeh._scatter import blur_radius
 from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.models.scatter import blur_radius
 from taichi_bokeh.ops.splat import splat
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.render import refuse_forward_mode

@@ -1,0 +1,1 @@
+"""The models of lens blur: what `render` dispatches to."""
