@@ -1,15 +1,15 @@
 """Lens blur from layered pictures, rendered and differentiated. See README.md; conventions in docs/conventions.md."""
 
+from taichi_bokeh._explain import Explanation, LayerPlan, explain
+from taichi_bokeh._render import render
+from taichi_bokeh._trace import TraceState, trace, trace_progressively
 from taichi_bokeh._version import __version__
-from taichi_bokeh.explain import Explanation, LayerPlan, explain
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.nn import BokehRenderer
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.preview import preview
-from taichi_bokeh.render import render
-from taichi_bokeh.trace import TraceState, trace, trace_progressively
 
 __all__ = [
     "Aperture",

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_values
+from taichi_bokeh._render import render, require_renderable
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.render import render, require_renderable
 
 _LINEAR = 40.0  # beyond which log(1 + exp(x)) is x, in float64 as well
 

@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 import taichi_bokeh as tb
 from taichi_bokeh import ops, reference
-from taichi_bokeh.trace import trace_progressively
+from taichi_bokeh._trace import trace_progressively
 from tests.scenes import DEVICES, flat_layers, leaves, random_layers, relative_error
 
 

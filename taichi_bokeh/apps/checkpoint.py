@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from taichi_bokeh._trace import Lens, TraceState
 from taichi_bokeh.apps.errors import one_line
 from taichi_bokeh.io import check_output, write_atomically
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.storage.locks import lock_of_file, sole_run
-from taichi_bokeh.trace import Lens, TraceState
 
 _FORMAT = 1  # to be raised when the file, or what a ray with a given number adds to the sums, changes
 _DAMAGED = (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from taichi_bokeh._render import render
 from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.common import (
     check_folder,
@@ -24,7 +25,6 @@ from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo import fill_holes, to_layers
-from taichi_bokeh.render import render
 
 Array = NDArray[np.float32]
 

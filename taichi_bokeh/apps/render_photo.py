@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from taichi_bokeh._explain import explain
 from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.camera import aperture_of, check_camera, focus_of, thin_lens_of
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
@@ -24,7 +25,6 @@ from taichi_bokeh.apps.rendering import (
     with_near_and_far,
 )
 from taichi_bokeh.apps.scene import check_before_work, write_result
-from taichi_bokeh.explain import explain
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 

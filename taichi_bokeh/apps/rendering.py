@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from taichi_bokeh._render import ProgressCallback, Quality, render, require_renderable
 from taichi_bokeh.apps.device import device_of
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models.subaperture import DEFAULT_CELLS, MOST_CELLS, cells_for
@@ -17,7 +18,6 @@ from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo.cut_out import CutOut, render_cut_out
 from taichi_bokeh.photo.highlights import boost_highlights
 from taichi_bokeh.photo.near_far import scale_near_and_far
-from taichi_bokeh.render import ProgressCallback, Quality, render, require_renderable
 
 _HIGHLIGHT_THRESHOLD = 0.7  # 8-bit white less a sixth
 

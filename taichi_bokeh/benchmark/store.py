@@ -25,11 +25,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh._checks import require_float_tensor, require_integer, require_shape
+from taichi_bokeh._render import ProgressCallback
+from taichi_bokeh._trace import trace
 from taichi_bokeh.io import write_atomically, write_image
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.render import ProgressCallback
 from taichi_bokeh.synthetic.scene import Scene
-from taichi_bokeh.trace import trace
 
 TRUTH_RAYS = 2048
 _FORMAT = 1  # to be raised when the files change

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_float_tensor, require_shape
+from taichi_bokeh._render import render
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.render import render
 
 
 class DefocusLayer(torch.nn.Module, ABC):

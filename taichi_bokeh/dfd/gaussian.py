@@ -4,11 +4,11 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
+from taichi_bokeh._render import refuse_forward_mode
 from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
 from taichi_bokeh.models.scatter import blur_radius
 from taichi_bokeh.ops.gaussian_psf import gaussian_psf
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.render import refuse_forward_mode
 
 PRINTED_WINDOW_PX = 3
 PRINTED_DIAMETERS_PX = (1.0, 7.0)

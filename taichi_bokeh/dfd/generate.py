@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from taichi_bokeh._checks import require_integer
+from taichi_bokeh._trace import trace
 from taichi_bokeh._version import __version__
 from taichi_bokeh.dfd import samples
 from taichi_bokeh.dfd.cameras import NORMALISED, camera_named
@@ -27,7 +28,6 @@ from taichi_bokeh.io import write_atomically
 from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 from taichi_bokeh.storage.workers import in_processes
 from taichi_bokeh.synthetic.pictures import Pictures, digest_of_folder
-from taichi_bokeh.trace import trace
 
 ProgressCallback = Callable[[int, int], None]
 FileFormat = Literal["tar", "folder"]

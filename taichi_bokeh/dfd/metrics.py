@@ -14,12 +14,12 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_shape, require_values
+from taichi_bokeh._trace import trace
 from taichi_bokeh.benchmark.metrics import measure
 from taichi_bokeh.dfd.defocus import single_layer
 from taichi_bokeh.dfd.scenes import weak_texture
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.trace import trace
 
 JUMP_PX = 1.0  #: a larger step of the circle of confusion between neighbours is an edge of depth
 EDGE_PX = 4  #: width of the edge band, on either side of such a step

@@ -22,12 +22,12 @@ from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_values
+from taichi_bokeh._render import refuse_forward_mode
 from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
 from taichi_bokeh.models.scatter import blur_radius
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.aperture_cells import divide, kernel_reach
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.render import refuse_forward_mode
 
 MOST_RADIUS_PX = 4096.0
 _PRIOR = 1e-4  # of a pixel that nothing covers, staying as it is

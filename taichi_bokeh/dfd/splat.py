@@ -5,12 +5,12 @@ from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_integer, require_number
+from taichi_bokeh._render import refuse_forward_mode
 from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models.scatter import blur_radius
 from taichi_bokeh.ops.splat import splat
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.render import refuse_forward_mode
 
 _REMEMBERED_CALLS = 4096  # of which a backward pass may still want a recomputation
 

@@ -18,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from taichi_bokeh._render import ProgressCallback, render
 from taichi_bokeh.io.require import require_coverage, require_light
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
@@ -25,7 +26,6 @@ from taichi_bokeh.photo.picture import split_picture
 from taichi_bokeh.photo.push_pull import push_pull
 from taichi_bokeh.photo.settle import ROUNDING, STIFFNESS, Settle, mix_to, settle, settle_colours
 from taichi_bokeh.photo.stages import Stages
-from taichi_bokeh.render import ProgressCallback, render
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]

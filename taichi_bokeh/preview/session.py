@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 from taichi_bokeh import _runtime
+from taichi_bokeh._render import render
+from taichi_bokeh._trace import trace, trace_progressively
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.preview.draft import DraftSize, fitted
@@ -23,8 +25,6 @@ from taichi_bokeh.preview.look import Look
 from taichi_bokeh.preview.scene import Scene, Size
 from taichi_bokeh.preview.source import model_options
 from taichi_bokeh.preview.state import Change, History, State, apply
-from taichi_bokeh.render import render
-from taichi_bokeh.trace import trace, trace_progressively
 
 Watch = Callable[[], None]
 

@@ -6,12 +6,12 @@ from typing import Any, Protocol
 
 import torch
 
+from taichi_bokeh._render import render
 from taichi_bokeh.io import check_output, write_image
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.preview.look import with_look
 from taichi_bokeh.preview.state import State
-from taichi_bokeh.render import render
 
 
 class Job(Protocol):

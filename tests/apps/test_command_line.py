@@ -10,13 +10,13 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
+from taichi_bokeh._render import render
 from taichi_bokeh.apps import cli
 from taichi_bokeh.apps import scene as photo_scene
 from taichi_bokeh.io import read_image, srgb_decode, srgb_encode, write_image
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo import to_layers
-from taichi_bokeh.render import render
 
 HEIGHT, WIDTH = 36, 48
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from taichi_bokeh._trace import Lens, trace, trace_progressively
 from taichi_bokeh.apps import checkpoint, cli, trace_photo
 from taichi_bokeh.io import read_image
 from taichi_bokeh.optics.aperture import Aperture
@@ -19,7 +20,6 @@ from taichi_bokeh.optics.biconvex_lens import BiconvexLens, from_abbe
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo import to_layers
 from taichi_bokeh.storage.locks import lock_of_file, sole_run
-from taichi_bokeh.trace import Lens, trace, trace_progressively
 
 HEIGHT, WIDTH = 36, 48
 RAYS = 16

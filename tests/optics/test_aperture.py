@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from taichi_bokeh._render import render
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.nn import BokehRenderer
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.lens_samples import cat_eye_transmission, polygon
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.render import render
 
 COUNT = 4096
 SHAPES = {

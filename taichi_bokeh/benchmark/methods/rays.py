@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from taichi_bokeh._trace import trace
 from taichi_bokeh.synthetic.scene import Scene
-from taichi_bokeh.trace import trace
 
 _SEED = 1  # the truth is traced with seed 0: its pattern of lens samples must not be met again
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from taichi_bokeh.render import render
+from taichi_bokeh._render import render
 from taichi_bokeh.synthetic.scene import Scene
 
 

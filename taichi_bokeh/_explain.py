@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from taichi_bokeh._render import Algorithm, Model, Profile, scatter_settings, validate, validate_cells, validate_occlusion
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models.scatter import blur_radius, ways
 from taichi_bokeh.models.subaperture import DEFAULT_CELLS, cells_for
 from taichi_bokeh.ops._slices import FLAT_PX, NEARLY_FLAT_PX
 from taichi_bokeh.optics.aperture_cells import grid_step, nodes
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.render import Algorithm, Model, Profile, scatter_settings, validate, validate_cells, validate_occlusion
 
 
 @dataclass(frozen=True)
