@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image, ImageDraw, ImageFont
 
-from taichi_bokeh.apps.demo import demo
+from taichi_bokeh.apps.photo.demo import demo
 
 PANELS = {
     "input": "a photograph, all in focus",

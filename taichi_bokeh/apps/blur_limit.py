@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 import torch
 
-from taichi_bokeh.apps.device import device_of
 from taichi_bokeh.apps.memory import available_bytes
+from taichi_bokeh.apps.options.device import device_of
 from taichi_bokeh.models.subaperture import DEFAULT_CELLS
 from taichi_bokeh.optics.aperture import Aperture
 

@@ -8,7 +8,10 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 from taichi_bokeh._version import __version__
-from taichi_bokeh.apps.arguments import (
+from taichi_bokeh.apps.batch.command import add_render_batch
+from taichi_bokeh.apps.dfd.command import add_dfd
+from taichi_bokeh.apps.errors import begin_writing, is_out_of_memory, one_line, with_option, written_before
+from taichi_bokeh.apps.options.arguments import (
     BLUR_HELP,
     add_aperture,
     add_output,
@@ -18,12 +21,9 @@ from taichi_bokeh.apps.arguments import (
     whole,
     whole_from_0,
 )
-from taichi_bokeh.apps.dfd import add_dfd
-from taichi_bokeh.apps.errors import begin_writing, is_out_of_memory, one_line, with_option, written_before
-from taichi_bokeh.apps.inspect_file import add_inspect
-from taichi_bokeh.apps.preview_arguments import add_preview
-from taichi_bokeh.apps.render_arguments import add_lens, add_render
-from taichi_bokeh.apps.render_batch import add_render_batch
+from taichi_bokeh.apps.options.preview_arguments import add_preview
+from taichi_bokeh.apps.options.render_arguments import add_lens, add_render
+from taichi_bokeh.apps.photo.inspect import add_inspect
 from taichi_bokeh.apps.terminal import any_terminal, print_result
 
 _PROG = "taichi-bokeh"
@@ -112,7 +112,7 @@ def _add_demo(commands: "argparse._SubParsersAction[_Parser]") -> None:
         epilog="example: taichi-bokeh demo -o pictures --blur 45",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    demo.set_defaults(run="taichi_bokeh.apps.demo:demo")
+    demo.set_defaults(run="taichi_bokeh.apps.photo.demo:demo")
     demo.add_argument(
         "-o", "--output", metavar="DIR", default="taichi-bokeh-demo", help="folder for the pictures (%(default)s)"
     )
@@ -140,7 +140,7 @@ def _add_trace(commands: "argparse._SubParsersAction[_Parser]") -> None:
         epilog=_TRACE_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    trace.set_defaults(run="taichi_bokeh.apps.trace_photo:trace_photo")
+    trace.set_defaults(run="taichi_bokeh.apps.photo.trace:trace_photo")
     add_scene(trace)
     add_lens(trace, glass=True)
     add_aperture(trace)

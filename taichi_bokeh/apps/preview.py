@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.common import Say, speaker
-from taichi_bokeh.apps.demo_photo import demo_photo
-from taichi_bokeh.apps.preview_arguments import scene_words
+from taichi_bokeh.apps.options.preview_arguments import scene_words
+from taichi_bokeh.apps.photo.demo_photo import demo_photo
+from taichi_bokeh.apps.photo.scene import Photo, read_photo, split, stages_of
 from taichi_bokeh.apps.progress import progress_bar
-from taichi_bokeh.apps.scene import Photo, read_photo, split, stages_of
 from taichi_bokeh.io import read_disparity, read_image, write_atomically, write_image
 from taichi_bokeh.io.images import check_format
 from taichi_bokeh.layers import Layers

@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 
 from taichi_bokeh._render import render
 from taichi_bokeh.apps import cli
-from taichi_bokeh.apps import scene as photo_scene
+from taichi_bokeh.apps.photo import scene as photo_scene
 from taichi_bokeh.io import read_image, srgb_decode, srgb_encode, write_image
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens

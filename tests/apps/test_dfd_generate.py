@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from taichi_bokeh.apps.dfd_generate import add_generate, generate_command
+from taichi_bokeh.apps.dfd.generate import add_generate, generate_command
 from taichi_bokeh.dfd import generate as library
 from taichi_bokeh.dfd.dataset import DefocusDataset
 from taichi_bokeh.dfd.generate import MANIFEST, GenerateSettings

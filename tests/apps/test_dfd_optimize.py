@@ -11,7 +11,9 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.apps import cli, optimize_checkpoint, optimize_photos
+from taichi_bokeh.apps import cli
+from taichi_bokeh.apps.dfd.command import optimize as optimize_photos
+from taichi_bokeh.apps.dfd.command import optimize_checkpoint
 from taichi_bokeh.dfd.defocus import SubapertureDefocus
 from taichi_bokeh.dfd.lens_search import observe
 from taichi_bokeh.dfd.losses import Objective

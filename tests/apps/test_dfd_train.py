@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from taichi_bokeh.apps.dfd_train import add_eval, add_train, eval_command, train_command
+from taichi_bokeh.apps.dfd.train import add_eval, add_train, eval_command, train_command
 from taichi_bokeh.dfd import generate
 from taichi_bokeh.dfd import train as library
 from taichi_bokeh.dfd.augment import Noise

@@ -9,12 +9,14 @@ import av
 import numpy as np
 import pytest
 
-from taichi_bokeh.apps import cli, focus_pull, layer_cache
-from taichi_bokeh.apps.arguments import Pull
-from taichi_bokeh.apps.focus_pull import Ends, eased, lens_at
-from taichi_bokeh.apps.footage import natural_order, numbers_of
-from taichi_bokeh.apps.scene import Photo
-from taichi_bokeh.apps.sequence_cuts import choose_for_all
+from taichi_bokeh.apps import cli
+from taichi_bokeh.apps.options.arguments import Pull
+from taichi_bokeh.apps.photo import layer_cache
+from taichi_bokeh.apps.photo.scene import Photo
+from taichi_bokeh.apps.photo.sequence_cuts import choose_for_all
+from taichi_bokeh.apps.sequence import focus_pull
+from taichi_bokeh.apps.sequence.focus_pull import Ends, eased, lens_at
+from taichi_bokeh.apps.sequence.footage import natural_order, numbers_of
 from taichi_bokeh.io import read_image, srgb_decode, srgb_encode, video, write_image
 from taichi_bokeh.io.video import read_video, video_writer
 from taichi_bokeh.optics.aperture import Aperture

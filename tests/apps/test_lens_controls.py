@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taichi_bokeh.apps import cli, layer_cache, rendering
-from taichi_bokeh.apps.focus_map import focus_map
+from taichi_bokeh.apps import cli
+from taichi_bokeh.apps.photo import layer_cache, rendering
+from taichi_bokeh.apps.photo.focus_map import focus_map
 from taichi_bokeh.io import read_image
 from tests.apps.small_scene import HEIGHT, WIDTH, picture, square_before_grid, words, write_scene
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from taichi_bokeh.apps import cli
-from taichi_bokeh.apps.scene import _model
+from taichi_bokeh.apps.photo.scene import _model
 from taichi_bokeh.io import read_image, write_image
 
 HEIGHT, WIDTH = 24, 40

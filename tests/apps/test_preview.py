@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from taichi_bokeh.apps import cli
-from taichi_bokeh.apps.demo_photo import demo_photo
+from taichi_bokeh.apps.photo.demo_photo import demo_photo
 from taichi_bokeh.apps.preview import DemoSource
 from taichi_bokeh.io import read_disparity, read_image, write_image
 from taichi_bokeh.optics.thin_lens import ThinLens

@@ -13,7 +13,9 @@ import pytest
 import torch
 
 from taichi_bokeh._trace import Lens, trace, trace_progressively
-from taichi_bokeh.apps import checkpoint, cli, trace_photo
+from taichi_bokeh.apps import cli
+from taichi_bokeh.apps.photo import trace as trace_photo
+from taichi_bokeh.apps.photo import trace_checkpoint as checkpoint
 from taichi_bokeh.io import read_image
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens, from_abbe

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taichi_bokeh.apps.scene import Photo, split, stages_of
+from taichi_bokeh.apps.photo.scene import Photo, split, stages_of
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.photo import push_pull
 

@@ -32,7 +32,7 @@ def add_inspect(commands: Any) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.set_defaults(run="taichi_bokeh.apps.inspect_file:inspect_files")
+    parser.set_defaults(run="taichi_bokeh.apps.photo.inspect:inspect_files")
     parser.add_argument("files", metavar="FILE", nargs="+", help="PNG, JPEG, TIFF, OpenEXR, PFM, npy, npz, WebP, GIF")
 
 

@@ -16,8 +16,8 @@ from torch import Tensor
 import taichi_bokeh
 from taichi_bokeh._version import __version__
 from taichi_bokeh.apps.common import Say
-from taichi_bokeh.apps.scene import read_photo, require_room_for_alpha, split, stages_of
-from taichi_bokeh.apps.sequence_cuts import split_at
+from taichi_bokeh.apps.photo.scene import read_photo, require_room_for_alpha, split, stages_of
+from taichi_bokeh.apps.photo.sequence_cuts import split_at
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.storage.atomic_files import whole_file
 from taichi_bokeh.storage.fingerprint import fingerprint, folder_digest

@@ -4,7 +4,7 @@ import argparse
 import re
 from typing import Any
 
-from taichi_bokeh.apps.arguments import BLUR_HELP, add_scene, finite, not_negative, positive
+from taichi_bokeh.apps.options.arguments import BLUR_HELP, add_scene, finite, not_negative, positive
 
 _EXAMPLES = """\
 examples:

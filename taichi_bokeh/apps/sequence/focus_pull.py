@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.apps.arguments import Pull
 from taichi_bokeh.apps.blur_limit import Work, check_blur
-from taichi_bokeh.apps.camera import focus_of, thin_lens_of
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker, to_image
-from taichi_bokeh.apps.footage import Footage, footage_of, is_footage
-from taichi_bokeh.apps.frames_out import check_frames, frame_writer, is_frames
-from taichi_bokeh.apps.layer_cache import Scene, read_scene
+from taichi_bokeh.apps.options.arguments import Pull
+from taichi_bokeh.apps.options.camera import focus_of, thin_lens_of
+from taichi_bokeh.apps.photo.layer_cache import Scene, read_scene
+from taichi_bokeh.apps.photo.rendering import cells_of, render_layers, span_of, with_highlights, with_near_and_far
+from taichi_bokeh.apps.photo.scene import Photo, read_photo, stages_of
+from taichi_bokeh.apps.photo.sequence_cuts import choose_for_all
 from taichi_bokeh.apps.progress import progress_bar
-from taichi_bokeh.apps.rendering import cells_of, render_layers, span_of, with_highlights, with_near_and_far
-from taichi_bokeh.apps.scene import Photo, read_photo, stages_of
-from taichi_bokeh.apps.sequence_cuts import choose_for_all
+from taichi_bokeh.apps.sequence.footage import Footage, footage_of, is_footage
+from taichi_bokeh.apps.sequence.frames_out import check_frames, frame_writer, is_frames
 from taichi_bokeh.io.video import is_video
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture

@@ -5,8 +5,8 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from taichi_bokeh.apps.arguments import BLUR_HELP, add_aperture, not_negative, positive, whole
-from taichi_bokeh.apps.device import add_device
+from taichi_bokeh.apps.options.arguments import BLUR_HELP, add_aperture, not_negative, positive, whole
+from taichi_bokeh.apps.options.device import add_device
 
 _EXAMPLES = """\
 examples:
@@ -50,7 +50,7 @@ def add_optimize(commands: "argparse._SubParsersAction[Any]") -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    optimize.set_defaults(run="taichi_bokeh.apps.optimize_photos:optimize_photos")
+    optimize.set_defaults(run="taichi_bokeh.apps.dfd.optimize:optimize_photos")
     pictures = optimize.add_argument_group("pictures")
     pictures.add_argument("--sharp", metavar="FILE", required=True, help="the picture that is sharp everywhere")
     blurred = pictures.add_mutually_exclusive_group(required=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from taichi_bokeh._trace import Lens, TraceState, trace_progressively
 from taichi_bokeh.apps.blur_limit import Work, check_blur
-from taichi_bokeh.apps.camera import aperture_of, check_camera, focus_of, lens_of
-from taichi_bokeh.apps.checkpoint import Checkpoint, alone_with, check_checkpoint, save_after
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
+from taichi_bokeh.apps.options.camera import aperture_of, check_camera, focus_of, lens_of
+from taichi_bokeh.apps.photo.scene import check_before_work, read_photo, split, stages_of, write_result
+from taichi_bokeh.apps.photo.trace_checkpoint import Checkpoint, alone_with, check_checkpoint, save_after
 from taichi_bokeh.apps.progress import progress_bar
-from taichi_bokeh.apps.scene import check_before_work, read_photo, split, stages_of, write_result
 from taichi_bokeh.layers import Layers
 
 _RAYS_IN_A_BATCH = 1 << 21  # of all pixels together: a fraction of a second, after which Ctrl-C and the bar have their turn

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taichi_bokeh.apps.camera import aperture_of
-from taichi_bokeh.apps.checkpoint import alone_with, check_checkpoint, save_after
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, speaker, write_layers
-from taichi_bokeh.apps.device import device_of
-from taichi_bokeh.apps.optimize_checkpoint import OptimizeCheckpoint, Saved
+from taichi_bokeh.apps.dfd.optimize_checkpoint import OptimizeCheckpoint, Saved
+from taichi_bokeh.apps.options.camera import aperture_of
+from taichi_bokeh.apps.options.device import device_of
+from taichi_bokeh.apps.photo.trace_checkpoint import alone_with, check_checkpoint, save_after
 from taichi_bokeh.apps.progress import progress_bar, progress_with_note
 from taichi_bokeh.dfd.defocus import DefocusLayer
 from taichi_bokeh.dfd.evaluation_files import heat

@@ -9,13 +9,11 @@ from torch import Tensor
 
 from taichi_bokeh._explain import explain
 from taichi_bokeh.apps.blur_limit import Work, check_blur
-from taichi_bokeh.apps.camera import aperture_of, check_camera, focus_of, thin_lens_of
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
-from taichi_bokeh.apps.focus_map import check_focus_map, write_focus_map
-from taichi_bokeh.apps.focus_pull import is_series, refuse_options_of_a_series, render_series
-from taichi_bokeh.apps.layer_cache import Scene, check_cache, read_scene
-from taichi_bokeh.apps.progress import progress_bar
-from taichi_bokeh.apps.rendering import (
+from taichi_bokeh.apps.options.camera import aperture_of, check_camera, focus_of, thin_lens_of
+from taichi_bokeh.apps.photo.focus_map import check_focus_map, write_focus_map
+from taichi_bokeh.apps.photo.layer_cache import Scene, check_cache, read_scene
+from taichi_bokeh.apps.photo.rendering import (
     cells_of,
     check_rendering,
     model_options,
@@ -24,7 +22,9 @@ from taichi_bokeh.apps.rendering import (
     with_highlights,
     with_near_and_far,
 )
-from taichi_bokeh.apps.scene import check_before_work, write_result
+from taichi_bokeh.apps.photo.scene import check_before_work, write_result
+from taichi_bokeh.apps.progress import progress_bar
+from taichi_bokeh.apps.sequence.focus_pull import is_series, refuse_options_of_a_series, render_series
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 

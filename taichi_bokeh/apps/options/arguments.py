@@ -20,7 +20,7 @@ class Pull(NamedTuple):
 
 
 def add_scene(command: argparse.ArgumentParser, *, optional: bool = False) -> None:
-    """PHOTO and the group that says what it shows; read by apps/scene.py.
+    """PHOTO and the group that says what it shows; read by apps/photo/scene.py.
 
     Args:
         command: gets them.
@@ -43,7 +43,7 @@ def add_scene(command: argparse.ArgumentParser, *, optional: bool = False) -> No
 def add_layering(
     scene: argparse._ArgumentGroup, distance: argparse._ActionsContainer, foreground: argparse._ActionsContainer
 ) -> None:
-    """How photographs become layers, whichever they are; read by apps/scene.py.
+    """How photographs become layers, whichever they are; read by apps/photo/scene.py.
 
     Args:
         scene: the group that gets the arguments.
@@ -77,7 +77,7 @@ def add_layering(
 
 
 def add_aperture(command: argparse.ArgumentParser) -> None:
-    """The group that describes the opening; read by apps/camera.py."""
+    """The group that describes the opening; read by apps/options/camera.py."""
     aperture = command.add_argument_group("aperture")
     aperture.add_argument("--blades", metavar="N", type=whole_from_0, help="straight blades, at least 3 (0: a disc)")
     aperture.add_argument(
@@ -91,7 +91,7 @@ def add_aperture(command: argparse.ArgumentParser) -> None:
 
 
 def add_output(command: argparse.ArgumentParser) -> None:
-    """The group that says what to write; obeyed by apps/scene.py."""
+    """The group that says what to write; obeyed by apps/photo/scene.py."""
     output = command.add_argument_group("output")
     output.add_argument(
         "-o", "--output", metavar="OUT", required=True, help="PNG or JPEG (sRGB); OpenEXR, TIFF, PFM or npy (linear float)"

@@ -7,8 +7,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taichi_bokeh.apps.arguments import add_aperture, not_negative, positive, whole, whole_from_0
-from taichi_bokeh.apps.device import add_device, device_of
+from taichi_bokeh.apps.options.arguments import add_aperture, not_negative, positive, whole, whole_from_0
+from taichi_bokeh.apps.options.device import add_device, device_of
 
 if TYPE_CHECKING:
     import torch
@@ -194,7 +194,7 @@ def eval_command(arguments: Namespace) -> None:
 
 
 def _evaluations(arguments: Namespace, dataset: "DefocusDataset") -> "list[Evaluation]":
-    from taichi_bokeh.apps.camera import aperture_of
+    from taichi_bokeh.apps.options.camera import aperture_of
     from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.checkpoint import load_weights
     from taichi_bokeh.dfd.evaluate import Estimator, Reblur, evaluate
@@ -218,7 +218,7 @@ def _evaluations(arguments: Namespace, dataset: "DefocusDataset") -> "list[Evalu
 
 
 def _settings(arguments: Namespace) -> "TrainSettings":
-    from taichi_bokeh.apps.camera import aperture_of
+    from taichi_bokeh.apps.options.camera import aperture_of
     from taichi_bokeh.dfd.augment import Noise
     from taichi_bokeh.dfd.losses import Objective
     from taichi_bokeh.dfd.train_settings import TrainSettings

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh._render import ProgressCallback, Quality, render, require_renderable
-from taichi_bokeh.apps.device import device_of
+from taichi_bokeh.apps.options.device import device_of
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models.subaperture import DEFAULT_CELLS, MOST_CELLS, cells_for
 from taichi_bokeh.optics.aperture import Aperture

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taichi_bokeh.apps.scene import disparity_at
+from taichi_bokeh.apps.photo.scene import disparity_at
 from taichi_bokeh.io import read_alpha
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens, from_abbe

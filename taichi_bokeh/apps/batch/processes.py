@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import get_context
 from typing import Any
 
-from taichi_bokeh.apps.batch_job import Job, Outcome, failed, run_job
+from taichi_bokeh.apps.batch.job import Job, Outcome, failed, run_job
 from taichi_bokeh.storage.workers import in_processes
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from taichi_bokeh.apps.arguments import whole, whole_from_0
+from taichi_bokeh.apps.options.arguments import whole, whole_from_0
 from taichi_bokeh.apps.terminal import print_result
 
 if TYPE_CHECKING:

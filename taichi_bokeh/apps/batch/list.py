@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from taichi_bokeh.apps.arguments import finite, not_negative, pixel
-from taichi_bokeh.apps.footage import natural_order
+from taichi_bokeh.apps.options.arguments import finite, not_negative, pixel
+from taichi_bokeh.apps.sequence.footage import natural_order
 from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
 from taichi_bokeh.io.candidates import is_candidate
 

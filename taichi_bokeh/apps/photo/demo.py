@@ -17,9 +17,9 @@ from taichi_bokeh.apps.common import (
     to_picture,
     write_layers,
 )
-from taichi_bokeh.apps.demo_photo import demo_photo
+from taichi_bokeh.apps.photo.demo_photo import demo_photo
+from taichi_bokeh.apps.photo.scene import disparity_at
 from taichi_bokeh.apps.progress import progress_bar
-from taichi_bokeh.apps.scene import disparity_at
 from taichi_bokeh.io import srgb_decode, write_image
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from taichi_bokeh.apps.arguments import (
+from taichi_bokeh.apps.options.arguments import (
     BLUR_HELP,
     add_aperture,
     add_output,
@@ -20,7 +20,7 @@ from taichi_bokeh.apps.arguments import (
     whole,
     whole_or_auto,
 )
-from taichi_bokeh.apps.device import add_device
+from taichi_bokeh.apps.options.device import add_device
 
 _EXAMPLES = """\
 examples:
@@ -55,7 +55,7 @@ def add_render(commands: Any) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    render.set_defaults(run="taichi_bokeh.apps.render_photo:render_photo")
+    render.set_defaults(run="taichi_bokeh.apps.render:render_photo")
     add_scene(render)
     add_lens(render, pulls=True)
     add_aperture(render)
@@ -75,7 +75,7 @@ def add_render(commands: Any) -> None:
 
 
 def add_lens(command: argparse.ArgumentParser, *, pulls: bool = False, glass: bool = False) -> None:
-    """The group that describes the lens and its focus; read by apps/camera.py.
+    """The group that describes the lens and its focus; read by apps/options/camera.py.
 
     Args:
         command: gets the group.
@@ -109,7 +109,7 @@ def add_lens(command: argparse.ArgumentParser, *, pulls: bool = False, glass: bo
 
 
 def add_look(command: argparse.ArgumentParser) -> None:
-    """The group of what no lens does; obeyed by apps/rendering.py."""
+    """The group of what no lens does; obeyed by apps/photo/rendering.py."""
     look = command.add_argument_group("look")
     look.add_argument(
         "--highlights", metavar="GAIN", type=highlight_gain, default=1.0, help="how many times brighter white becomes (1: off)"
@@ -124,7 +124,7 @@ def add_look(command: argparse.ArgumentParser) -> None:
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
-    """The group that says how to render; obeyed by apps/rendering.py."""
+    """The group that says how to render; obeyed by apps/photo/rendering.py."""
     model = command.add_argument_group("model")
     model.add_argument(
         "--model",
@@ -150,5 +150,5 @@ def add_model(command: argparse.ArgumentParser) -> None:
 
 
 def add_cache(command: argparse.ArgumentParser) -> None:
-    """Where layers are kept; obeyed by apps/layer_cache.py."""
+    """Where layers are kept; obeyed by apps/photo/layer_cache.py."""
     command.add_argument("--cache", metavar="DIR", help="keep the layers of each picture there, and take them from there")

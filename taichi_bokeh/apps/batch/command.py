@@ -3,8 +3,8 @@
 import argparse
 from typing import Any
 
-from taichi_bokeh.apps.arguments import add_aperture, add_bits, add_layering, shard, whole
-from taichi_bokeh.apps.render_arguments import add_cache, add_lens, add_look, add_model
+from taichi_bokeh.apps.options.arguments import add_aperture, add_bits, add_layering, shard, whole
+from taichi_bokeh.apps.options.render_arguments import add_cache, add_lens, add_look, add_model
 
 _EXAMPLES = """\
 examples:
@@ -35,7 +35,7 @@ def add_render_batch(commands: Any) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    batch.set_defaults(run="taichi_bokeh.apps.batch:render_batch")
+    batch.set_defaults(run="taichi_bokeh.apps.batch.run:render_batch")
     batch.add_argument("source", metavar="LIST_OR_DIR", help="a folder of photographs, or a list: CSV, JSON lines or text")
     scene = batch.add_argument_group("scene")
     distance = scene.add_mutually_exclusive_group()

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from taichi_bokeh._version import __version__
-from taichi_bokeh.apps.camera import aperture_of, check_camera
 from taichi_bokeh.apps.common import speaker
 from taichi_bokeh.apps.errors import one_line
-from taichi_bokeh.apps.render_photo import rendered
-from taichi_bokeh.apps.rendering import check_rendering
-from taichi_bokeh.apps.scene import encoded_result
+from taichi_bokeh.apps.options.camera import aperture_of, check_camera
+from taichi_bokeh.apps.photo.rendering import check_rendering
+from taichi_bokeh.apps.photo.scene import encoded_result
+from taichi_bokeh.apps.render import rendered
 from taichi_bokeh.io import check_output, write_atomically
 from taichi_bokeh.storage.fingerprint import file_digest, fingerprint
 from taichi_bokeh.storage.locks import lock_of_file, locked

@@ -3,10 +3,10 @@
 from argparse import Namespace
 from typing import Any
 
-from taichi_bokeh.apps.dfd_generate import add_generate, generate_command
-from taichi_bokeh.apps.dfd_optimize import add_optimize
-from taichi_bokeh.apps.dfd_table import add_table, table_command
-from taichi_bokeh.apps.dfd_train import add_eval, add_train, eval_command, train_command
+from taichi_bokeh.apps.dfd.generate import add_generate, generate_command
+from taichi_bokeh.apps.dfd.optimize_options import add_optimize
+from taichi_bokeh.apps.dfd.table import add_table, table_command
+from taichi_bokeh.apps.dfd.train import add_eval, add_train, eval_command, train_command
 
 _COMMANDS = {"generate": generate_command, "train": train_command, "eval": eval_command, "table": table_command}
 
@@ -17,7 +17,7 @@ def add_dfd(commands: Any) -> None:
         "dfd", help="depth from defocus: make data, train, evaluate", description="Depth from defocus."
     )
     steps = parser.add_subparsers(dest="dfd_command", required=True, metavar="STEP")
-    parser.set_defaults(run="taichi_bokeh.apps.dfd:dfd")
+    parser.set_defaults(run="taichi_bokeh.apps.dfd.command:dfd")
     add_optimize(steps)
     add_generate(steps)
     add_train(steps)

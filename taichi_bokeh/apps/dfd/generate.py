@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from taichi_bokeh.apps.arguments import positive, shard, whole, whole_from_0
+from taichi_bokeh.apps.options.arguments import positive, shard, whole, whole_from_0
 
 if TYPE_CHECKING:
     from taichi_bokeh.dfd.generate import GenerateSettings

@@ -9,7 +9,7 @@ from typing import Any
 
 from taichi_bokeh._cores import cores
 from taichi_bokeh._extras import how_to_install
-from taichi_bokeh.apps.batch_job import Job, Outcome, failed, run_job
+from taichi_bokeh.apps.batch.job import Job, Outcome, failed, run_job
 from taichi_bokeh.apps.errors import one_line
 
 _LOCAL = re.compile(r"local:([0-9]{1,4})")

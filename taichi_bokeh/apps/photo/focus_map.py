@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taichi_bokeh.apps.rendering import nearer_and_farther
+from taichi_bokeh.apps.photo.rendering import nearer_and_farther
 from taichi_bokeh.io import check_output, read_image, srgb_decode, srgb_encode, write_image
 from taichi_bokeh.io.images import check_format
 from taichi_bokeh.optics.thin_lens import ThinLens

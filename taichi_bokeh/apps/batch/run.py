@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from taichi_bokeh._version import __version__
-from taichi_bokeh.apps.batch_dask import run_in_dask
-from taichi_bokeh.apps.batch_job import RECORDS, Job, Outcome, json_bytes, run_job
-from taichi_bokeh.apps.batch_list import Item, read_items
-from taichi_bokeh.apps.batch_processes import run_in_processes
-from taichi_bokeh.apps.camera import aperture_of, check_camera
+from taichi_bokeh.apps.batch.dask import run_in_dask
+from taichi_bokeh.apps.batch.job import RECORDS, Job, Outcome, json_bytes, run_job
+from taichi_bokeh.apps.batch.list import Item, read_items
+from taichi_bokeh.apps.batch.processes import run_in_processes
 from taichi_bokeh.apps.common import Say, speaker
-from taichi_bokeh.apps.device import device_of
-from taichi_bokeh.apps.layer_cache import check_cache
+from taichi_bokeh.apps.options.camera import aperture_of, check_camera
+from taichi_bokeh.apps.options.device import device_of
+from taichi_bokeh.apps.photo.layer_cache import check_cache
+from taichi_bokeh.apps.photo.rendering import check_rendering
+from taichi_bokeh.apps.photo.scene import stages_of
 from taichi_bokeh.apps.progress import progress_bar
-from taichi_bokeh.apps.rendering import check_rendering
-from taichi_bokeh.apps.scene import stages_of
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.io.images import check_format
 from taichi_bokeh.storage.locks import acquire, holder, lock_of_folder

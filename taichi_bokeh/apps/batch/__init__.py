@@ -1,0 +1,1 @@
+"""`render-batch`: many photographs."""

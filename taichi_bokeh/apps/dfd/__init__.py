@@ -1,0 +1,1 @@
+"""`dfd`: depth from defocus."""
