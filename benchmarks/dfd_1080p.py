@@ -20,10 +20,10 @@ from skimage.data import stereo_motorcycle
 from torch.nn.functional import interpolate
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.defocus import single_layer
-from taichi_bokeh.dfd.named_layers import layer_named
+from taichi_bokeh.dfd.estimate.optimize import Optimization, OptimizeSettings
+from taichi_bokeh.dfd.layers.base import single_layer
+from taichi_bokeh.dfd.layers.registry import layer_named
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.dfd.optimize import Optimization, OptimizeSettings
 from taichi_bokeh.io import srgb_decode
 from taichi_bokeh.photo import fill_holes
 

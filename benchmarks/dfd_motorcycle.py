@@ -18,13 +18,13 @@ import torch
 from skimage.data import stereo_motorcycle
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.edges import snap_to_edges
-from taichi_bokeh.dfd.evaluation_files import ERROR_RANGE_PX, heat
-from taichi_bokeh.dfd.metrics import regions
-from taichi_bokeh.dfd.named_layers import layer_named
+from taichi_bokeh.dfd.estimate.optimize import OptimizeSettings, optimize
+from taichi_bokeh.dfd.estimate.plane_sweep import sweep
+from taichi_bokeh.dfd.estimate.snap_to_edges import snap_to_edges
+from taichi_bokeh.dfd.evaluation.files import ERROR_RANGE_PX, heat
+from taichi_bokeh.dfd.evaluation.metrics import regions
+from taichi_bokeh.dfd.layers.registry import layer_named
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.dfd.optimize import OptimizeSettings, optimize
-from taichi_bokeh.dfd.sweep import sweep
 from taichi_bokeh.io import srgb_decode, write_image
 from taichi_bokeh.photo import fill_holes, to_layers
 

@@ -11,11 +11,11 @@ from statistics import fmean
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.edges import snap_to_edges
-from taichi_bokeh.dfd.metrics import SIGNED_PX, DepthMetrics, measure_depth
+from taichi_bokeh.dfd.data.scenes import DefocusScene, DefocusSceneSettings, make_scene
+from taichi_bokeh.dfd.estimate.plane_sweep import sweep
+from taichi_bokeh.dfd.estimate.snap_to_edges import snap_to_edges
+from taichi_bokeh.dfd.evaluation.metrics import SIGNED_PX, DepthMetrics, measure_depth
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.dfd.scenes import DefocusScene, DefocusSceneSettings, make_scene
-from taichi_bokeh.dfd.sweep import sweep
 from taichi_bokeh.synthetic.pictures import Pictures
 
 NAMES = ("rmse_px", "mae_px", "sign_accuracy")

@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 import taichi_bokeh as tb
+from taichi_bokeh.dfd.estimate.optimize import OptimizeSettings, optimize
+from taichi_bokeh.dfd.estimate.plane_sweep import sweep
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.dfd.optimize import OptimizeSettings, optimize
-from taichi_bokeh.dfd.sweep import sweep
 from taichi_bokeh.io import write_image
 
 HEIGHT, WIDTH = 96, 128

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 import taichi_bokeh as tb
+from taichi_bokeh.dfd.layers.registry import LAYERS
 from taichi_bokeh.dfd.losses import PRESETS, SSIM
-from taichi_bokeh.dfd.named_layers import LAYERS
-from taichi_bokeh.dfd.network import DepthUNet
 from taichi_bokeh.dfd.observation import Observation
+from taichi_bokeh.dfd.training.network import DepthUNet
 from tests.scenes import random_layers
 
 COPIES = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": lambda value: pickle.loads(pickle.dumps(value))}

@@ -11,8 +11,8 @@ from torch.utils.checkpoint import checkpoint
 
 import taichi_bokeh as tb
 from taichi_bokeh.dfd import losses
-from taichi_bokeh.dfd.named_layers import LAYERS
-from taichi_bokeh.dfd.planes import CompositionalPlanes
+from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
+from taichi_bokeh.dfd.layers.registry import LAYERS
 from taichi_bokeh.ops import _rows, _shape_lists, _slices
 from taichi_bokeh.optics import aperture_cells
 

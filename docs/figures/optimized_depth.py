@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from taichi_bokeh.dfd.evaluation_files import heat
+from taichi_bokeh.dfd.evaluation.files import heat
 from taichi_bokeh.io import read_disparity, read_image, srgb_encode
 
 BLUR = 8.0

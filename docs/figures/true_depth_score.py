@@ -9,8 +9,8 @@ from statistics import fmean, stdev
 
 from torch import Tensor
 
-from taichi_bokeh.dfd.dataset import DefocusDataset
-from taichi_bokeh.dfd.evaluate import Reblur, evaluate
+from taichi_bokeh.dfd.data.dataset import DefocusDataset
+from taichi_bokeh.dfd.evaluation.evaluate import Reblur, evaluate
 from taichi_bokeh.dfd.observation import Observation
 
 RAYS = 128

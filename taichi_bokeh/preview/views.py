@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taichi_bokeh.dfd.evaluation_files import heat
+from taichi_bokeh.dfd.evaluation.files import heat
 from taichi_bokeh.io import srgb_encode
 from taichi_bokeh.photo.near_far import scale_near_and_far
 from taichi_bokeh.preview.scene import Scene

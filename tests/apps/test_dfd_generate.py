@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from taichi_bokeh.apps.dfd.generate import add_generate, generate_command
-from taichi_bokeh.dfd import generate as library
-from taichi_bokeh.dfd.dataset import DefocusDataset
-from taichi_bokeh.dfd.generate import MANIFEST, GenerateSettings
-from taichi_bokeh.dfd.scenes import DefocusSceneSettings
+from taichi_bokeh.dfd.data import generate as library
+from taichi_bokeh.dfd.data.dataset import DefocusDataset
+from taichi_bokeh.dfd.data.generate import MANIFEST, GenerateSettings
+from taichi_bokeh.dfd.data.scenes import DefocusSceneSettings
 
 SMALL = ("--scenes", "3", "--size", "24", "--rays", "4", "--per-file", "2")
 

@@ -14,12 +14,12 @@ import taichi_bokeh as tb
 from taichi_bokeh.apps import cli
 from taichi_bokeh.apps.dfd.command import optimize as optimize_photos
 from taichi_bokeh.apps.dfd.command import optimize_checkpoint
-from taichi_bokeh.dfd.defocus import SubapertureDefocus
-from taichi_bokeh.dfd.lens_search import observe
+from taichi_bokeh.dfd.estimate.lens_search import observe
+from taichi_bokeh.dfd.estimate.optimize import Optimization, Optimized, OptimizeSettings, optimize
+from taichi_bokeh.dfd.estimate.photo_pair import read_photographs
+from taichi_bokeh.dfd.layers.base import SubapertureDefocus
+from taichi_bokeh.dfd.layers.registry import layer_named
 from taichi_bokeh.dfd.losses import Objective
-from taichi_bokeh.dfd.named_layers import layer_named
-from taichi_bokeh.dfd.optimize import Optimization, Optimized, OptimizeSettings, optimize
-from taichi_bokeh.dfd.photo_pair import read_photographs
 from taichi_bokeh.io import read_disparity, read_image
 from tests.dfd.pairs import one_thread
 

@@ -12,17 +12,17 @@ import pytest
 import torch
 
 from taichi_bokeh.apps.dfd.train import add_eval, add_train, eval_command, train_command
-from taichi_bokeh.dfd import generate
-from taichi_bokeh.dfd import train as library
-from taichi_bokeh.dfd.augment import Noise
-from taichi_bokeh.dfd.dataset import DefocusDataset
-from taichi_bokeh.dfd.defocus import ScatterDefocus
+from taichi_bokeh.dfd.data import generate
+from taichi_bokeh.dfd.data.augment import Noise
+from taichi_bokeh.dfd.data.dataset import DefocusDataset
+from taichi_bokeh.dfd.data.scenes import DefocusSceneSettings
+from taichi_bokeh.dfd.estimate.plane_sweep import sweep
+from taichi_bokeh.dfd.layers.base import ScatterDefocus
+from taichi_bokeh.dfd.layers.registry import LAYERS, layer_named
 from taichi_bokeh.dfd.losses import Objective
-from taichi_bokeh.dfd.named_layers import LAYERS, layer_named
 from taichi_bokeh.dfd.observation import collate
-from taichi_bokeh.dfd.scenes import DefocusSceneSettings
-from taichi_bokeh.dfd.sweep import sweep
-from taichi_bokeh.dfd.train_settings import TrainSettings, Work
+from taichi_bokeh.dfd.training import train as library
+from taichi_bokeh.dfd.training.settings import TrainSettings, Work
 from taichi_bokeh.optics.aperture import Aperture
 from tests.dfd.pairs import one_thread, tiny
 
@@ -175,7 +175,7 @@ def test_the_opening_counts_in_an_evaluation(data, tmp_path):
 
 def test_whole_pictures_and_validation_on_the_rest(data, tmp_path, capsys, monkeypatch):
     held = DefocusDataset(data).names[:2]
-    monkeypatch.setattr("taichi_bokeh.dfd.dataset.split_names", lambda names: ([n for n in names if n not in held], held))
+    monkeypatch.setattr("taichi_bokeh.dfd.data.dataset.split_names", lambda names: ([n for n in names if n not in held], held))
     train("--data", data, "--supervised", "--validate-on-rest", "--out", tmp_path / "run", *SHORT, "--crop", "0")
     line = capsys.readouterr().out.splitlines()[0]
     assert re.fullmatch(r"step 4 of 4: loss \d\.\d{4}, validation RMSE \d\.\d{3} px", line)

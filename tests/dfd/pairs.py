@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.defocus import SubapertureDefocus
+from taichi_bokeh.dfd.layers.base import SubapertureDefocus
 from taichi_bokeh.dfd.observation import Observation, Sample
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from taichi_bokeh.dfd.cameras import CAMERAS, DEFOCUSNET, DERED, NORMALISED, camera_named
-from taichi_bokeh.dfd.scenes import DefocusScene, DefocusSceneSettings, make_scene
+from taichi_bokeh.dfd.data.cameras import CAMERAS, DEFOCUSNET, DERED, NORMALISED, camera_named
+from taichi_bokeh.dfd.data.scenes import DefocusScene, DefocusSceneSettings, make_scene
 from taichi_bokeh.synthetic.pictures import Pictures
 
 

@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from taichi_bokeh.dfd.comparison import (
+from taichi_bokeh.dfd.estimate.optimize import OptimizeSettings, optimize
+from taichi_bokeh.dfd.estimate.plane_sweep import sweep
+from taichi_bokeh.dfd.evaluation.comparison import (
     METHODS,
     RUN,
     SWEEP,
@@ -18,11 +20,9 @@ from taichi_bokeh.dfd.comparison import (
     methods_named,
     ratios,
 )
-from taichi_bokeh.dfd.comparison_page import RATIOS, REPORT, ratios_markdown, write_comparison
-from taichi_bokeh.dfd.evaluate import METRICS, Evaluation, Result
+from taichi_bokeh.dfd.evaluation.comparison_page import RATIOS, REPORT, ratios_markdown, write_comparison
+from taichi_bokeh.dfd.evaluation.evaluate import METRICS, Evaluation, Result
 from taichi_bokeh.dfd.observation import collate
-from taichi_bokeh.dfd.optimize import OptimizeSettings, optimize
-from taichi_bokeh.dfd.sweep import sweep
 from tests.dfd.pairs import Pairs, make_pair, one_thread
 
 DATA = Pairs(2)
@@ -83,7 +83,7 @@ def test_a_constant_start_stays_within_the_range():
 
 
 def test_rows_from_a_constant_know_nothing_of_the_sweep(monkeypatch):
-    monkeypatch.setattr("taichi_bokeh.dfd.comparison.sweep", None)  # a call would fail
+    monkeypatch.setattr("taichi_bokeh.dfd.evaluation.comparison.sweep", None)  # a call would fail
     (row,) = compare(methods_named(["gausspsf-constant"]), DATA, QUICK)
     seen, _ = collate([DATA[0]])
     method = METHODS["gausspsf-constant"]

@@ -11,9 +11,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from taichi_bokeh import Aperture
-from taichi_bokeh.dfd import samples
-from taichi_bokeh.dfd.augment import Augmentation, Noise, crop, flip, transpose, with_noise
-from taichi_bokeh.dfd.dataset import DefocusDataset, split_names
+from taichi_bokeh.dfd.data import samples
+from taichi_bokeh.dfd.data.augment import Augmentation, Noise, crop, flip, transpose, with_noise
+from taichi_bokeh.dfd.data.dataset import DefocusDataset, split_names
 from taichi_bokeh.dfd.observation import Sample, collate
 
 HEIGHT, WIDTH = 12, 10

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from taichi_bokeh.dfd.edges import snap_to_edges
+from taichi_bokeh.dfd.estimate.snap_to_edges import snap_to_edges
 from taichi_bokeh.dfd.observation import Observation
 
 SIZE = 64

@@ -11,10 +11,10 @@ from PIL import Image
 from torch.utils.data import Subset
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.defocus import DefocusLayer, SubapertureDefocus
-from taichi_bokeh.dfd.evaluate import METRICS, Reblur, evaluate
-from taichi_bokeh.dfd.evaluation_files import COLUMNS, heat, markdown, write_evaluations, write_picture
-from taichi_bokeh.dfd.metrics import measure_depth
+from taichi_bokeh.dfd.evaluation.evaluate import METRICS, Reblur, evaluate
+from taichi_bokeh.dfd.evaluation.files import COLUMNS, heat, markdown, write_evaluations, write_picture
+from taichi_bokeh.dfd.evaluation.metrics import measure_depth
+from taichi_bokeh.dfd.layers.base import DefocusLayer, SubapertureDefocus
 from tests.dfd.pairs import Pairs, one_thread, tiny
 
 DATA = Pairs(2)

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.cameras import DERED
-from taichi_bokeh.dfd.dataset import DefocusDataset
-from taichi_bokeh.dfd.generate import MANIFEST, GenerateSettings, count, generate, make_sample
-from taichi_bokeh.dfd.scenes import DefocusSceneSettings, make_scene
+from taichi_bokeh.dfd.data.cameras import DERED
+from taichi_bokeh.dfd.data.dataset import DefocusDataset
+from taichi_bokeh.dfd.data.generate import MANIFEST, GenerateSettings, count, generate, make_sample
+from taichi_bokeh.dfd.data.scenes import DefocusSceneSettings, make_scene
 from taichi_bokeh.synthetic.pictures import Pictures
 
 SETTINGS = GenerateSettings(5, DefocusSceneSettings(size=32, focal_plane="any"), rays=16, samples_per_file=2)

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.defocus import SubapertureDefocus
-from taichi_bokeh.dfd.lens_search import Radii, find_radii, is_point_mirror, observe, settle
-from taichi_bokeh.dfd.photo_pair import Photographs
+from taichi_bokeh.dfd.estimate.lens_search import Radii, find_radii, is_point_mirror, observe, settle
+from taichi_bokeh.dfd.estimate.photo_pair import Photographs
+from taichi_bokeh.dfd.layers.base import SubapertureDefocus
 from tests.dfd.pairs import one_thread
 
 SIZE = 64
@@ -54,7 +54,7 @@ def test_a_disc_tells_the_size_of_radii_and_a_triangle_their_sign():
 
 
 def test_radii_beyond_the_first_sweep_are_found(monkeypatch):
-    monkeypatch.setattr("taichi_bokeh.dfd.lens_search._FIRST_PX", 3.0)
+    monkeypatch.setattr("taichi_bokeh.dfd.estimate.lens_search._FIRST_PX", 3.0)
     radii = find_radii(observe(photographs(8.0, (FAR,)), 1.0, 0.0, DISC, 1.0, (0.0,)))
     assert radii.high == pytest.approx(8 * (NEAR - FAR), rel=0.1)
 
@@ -72,7 +72,7 @@ def test_blur_of_a_stack_is_found_from_its_foci():
 
 
 def test_large_pictures_are_searched_in_a_smaller_size(monkeypatch):
-    monkeypatch.setattr("taichi_bokeh.dfd.lens_search._SIDE_PX", SIZE // 2)
+    monkeypatch.setattr("taichi_bokeh.dfd.estimate.lens_search._SIDE_PX", SIZE // 2)
     seen = observe(photographs(8.0, (FAR,)), NEAR, FAR, DISC)
     assert float(seen.blur) == pytest.approx(8.0, rel=0.15)
 

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.light_field import (
+from taichi_bokeh.dfd.data.light_field import (
     TEST_FILES,
     TRAIN_FILES,
     LightFieldDataset,

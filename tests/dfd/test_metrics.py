@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.metrics import (
+from taichi_bokeh.dfd.evaluation.metrics import (
     DepthMetrics,
     Spread,
     edge_band,

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.network import DepthUNet, load_network
 from taichi_bokeh.dfd.observation import Observation
+from taichi_bokeh.dfd.training.network import DepthUNet, load_network
 
 
 def observation(

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.defocus import ScatterDefocus
+from taichi_bokeh.dfd.estimate.optimize import Optimization, OptimizeSettings, optimize
+from taichi_bokeh.dfd.estimate.plane_sweep import Estimate, plane_disparities
+from taichi_bokeh.dfd.layers.base import ScatterDefocus
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.dfd.optimize import Optimization, OptimizeSettings, optimize
-from taichi_bokeh.dfd.sweep import Estimate, plane_disparities
 
 SIZE = 40
 FAR, NEAR = 0.1, 0.9

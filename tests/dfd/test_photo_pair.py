@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from taichi_bokeh.dfd.photo_pair import MOST_SATURATED, read_photographs, saturated_share
+from taichi_bokeh.dfd.estimate.photo_pair import MOST_SATURATED, read_photographs, saturated_share
 from taichi_bokeh.io import read_image, write_image
 
 HEIGHT, WIDTH = 20, 30

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.planes import CompositionalPlanes, PlaneBlur, blur_plane
+from taichi_bokeh.dfd.layers.planes import CompositionalPlanes, PlaneBlur, blur_plane
 from taichi_bokeh.optics.aperture import Aperture
 from tests.scenes import flat_layers
 

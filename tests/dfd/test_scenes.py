@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from taichi_bokeh.dfd.scenes import FOCAL_PLANES, DefocusScene, DefocusSceneSettings, make_scene, weak_texture
+from taichi_bokeh.dfd.data.scenes import FOCAL_PLANES, DefocusScene, DefocusSceneSettings, make_scene, weak_texture
 from taichi_bokeh.synthetic.pictures import Pictures
 
 SIZE = 64

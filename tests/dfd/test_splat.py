@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.defocus import ScatterDefocus
-from taichi_bokeh.dfd.splat import SplatDefocus
+from taichi_bokeh.dfd.layers.base import ScatterDefocus
+from taichi_bokeh.dfd.layers.splat import SplatDefocus
 
 SIZE, MARGIN = 64, 8
 LENS = {"near in focus": tb.ThinLens(6.0, 1.0), "far in focus": tb.ThinLens(6.0, 0.0), "between": tb.ThinLens(6.0, 0.5)}

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
+from taichi_bokeh.dfd.estimate.plane_sweep import SweepSettings, cost_volume, median, plane_disparities, sweep
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.dfd.sweep import SweepSettings, cost_volume, median, plane_disparities, sweep
 
 SIZE = 48
 

@@ -13,18 +13,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
-from taichi_bokeh.dfd.checkpoint import load_weights
-from taichi_bokeh.dfd.defocus import DefocusLayer, ScatterDefocus, SubapertureDefocus
-from taichi_bokeh.dfd.distributed import _meet_on_the_loopback, one_gpu_a_process
+from taichi_bokeh.dfd.layers.base import DefocusLayer, ScatterDefocus, SubapertureDefocus
+from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
+from taichi_bokeh.dfd.layers.registry import layer_named
 from taichi_bokeh.dfd.losses import Objective, to_gamma
-from taichi_bokeh.dfd.named_layers import layer_named
-from taichi_bokeh.dfd.network import DepthUNet
 from taichi_bokeh.dfd.observation import collate
-from taichi_bokeh.dfd.planes import CompositionalPlanes
-from taichi_bokeh.dfd.train import train, validation_rmse
-from taichi_bokeh.dfd.train_log import Report, TrainLog
-from taichi_bokeh.dfd.train_losses import plane_loss
-from taichi_bokeh.dfd.train_settings import TrainSettings, Work
+from taichi_bokeh.dfd.training.checkpoint import load_weights
+from taichi_bokeh.dfd.training.distributed import _meet_on_the_loopback, one_gpu_a_process
+from taichi_bokeh.dfd.training.log import Report, TrainLog
+from taichi_bokeh.dfd.training.losses import plane_loss
+from taichi_bokeh.dfd.training.network import DepthUNet
+from taichi_bokeh.dfd.training.settings import TrainSettings, Work
+from taichi_bokeh.dfd.training.train import train, validation_rmse
 from tests.dfd.pairs import Pairs, Tiny, make_pair, one_thread, tiny
 
 SETTINGS = TrainSettings(steps=7, batch=2, crop_px=24, learning_rate=1e-2, border_px=4)
@@ -187,10 +187,10 @@ def test_the_seed_and_the_order_matter():
 _TWO_PROCESSES = """
 import faulthandler, sys, torch
 faulthandler.dump_traceback_later(240, exit=True)  # where it waits, if it does; torchrun then ends the other process
-from taichi_bokeh.dfd.named_layers import layer_named
-from taichi_bokeh.dfd.distributed import one_gpu_a_process
-from taichi_bokeh.dfd.train import train
-from taichi_bokeh.dfd.train_settings import TrainSettings, Work
+from taichi_bokeh.dfd.layers.registry import layer_named
+from taichi_bokeh.dfd.training.distributed import one_gpu_a_process
+from taichi_bokeh.dfd.training.train import train
+from taichi_bokeh.dfd.training.settings import TrainSettings, Work
 from tests.dfd.pairs import Pairs
 from tests.dfd.test_train import plain
 
@@ -236,7 +236,7 @@ def test_two_processes_train_as_one_does(tmp_path, layer):
 
 _ONE_OF_TWO_ENDS = """
 import os, torch
-from taichi_bokeh.dfd.distributed import processes
+from taichi_bokeh.dfd.training.distributed import processes
 with processes(torch.device("cpu")) as among:
     if among.rank == 1:
         os._exit(0)  # and says nothing to the other

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from taichi_bokeh.apps import cli
-from taichi_bokeh.dfd.train_log import Report, TrainLog
+from taichi_bokeh.dfd.training.log import Report, TrainLog
 from taichi_bokeh.io import write_atomically, write_image
 from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 from tests.apps.small_scene import square_before_grid, write_scene

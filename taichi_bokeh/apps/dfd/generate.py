@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from taichi_bokeh.apps.options.arguments import positive, shard, whole, whole_from_0
 
 if TYPE_CHECKING:
-    from taichi_bokeh.dfd.generate import GenerateSettings
+    from taichi_bokeh.dfd.data.generate import GenerateSettings
 
 Number = TypeVar("Number", int, float)
 
@@ -80,7 +80,7 @@ def generate_command(arguments: Namespace) -> None:
     """
     from taichi_bokeh.apps.common import speaker
     from taichi_bokeh.apps.progress import progress_bar
-    from taichi_bokeh.dfd.generate import count, generate
+    from taichi_bokeh.dfd.data.generate import count, generate
 
     say = speaker(arguments.quiet)
     settings = _settings(arguments)
@@ -98,9 +98,9 @@ def generate_command(arguments: Namespace) -> None:
 
 
 def _settings(arguments: Namespace) -> "GenerateSettings":
-    from taichi_bokeh.dfd.cameras import camera_named
-    from taichi_bokeh.dfd.generate import GenerateSettings
-    from taichi_bokeh.dfd.scenes import DefocusSceneSettings
+    from taichi_bokeh.dfd.data.cameras import camera_named
+    from taichi_bokeh.dfd.data.generate import GenerateSettings
+    from taichi_bokeh.dfd.data.scenes import DefocusSceneSettings
 
     camera = camera_named(arguments.camera)
     if arguments.camera != _DEFAULT_CAMERA:

@@ -18,18 +18,18 @@ from taichi_bokeh.apps.options.camera import aperture_of
 from taichi_bokeh.apps.options.device import device_of
 from taichi_bokeh.apps.photo.trace_checkpoint import alone_with, check_checkpoint, save_after
 from taichi_bokeh.apps.progress import progress_bar, progress_with_note
-from taichi_bokeh.dfd.defocus import DefocusLayer
-from taichi_bokeh.dfd.evaluation_files import heat
-from taichi_bokeh.dfd.lens_search import is_point_mirror, observe
+from taichi_bokeh.dfd.estimate.lens_search import is_point_mirror, observe
+from taichi_bokeh.dfd.estimate.optimize import Optimization, Optimized, OptimizeSettings
+from taichi_bokeh.dfd.estimate.photo_pair import Photographs, read_photographs
+from taichi_bokeh.dfd.estimate.plane_sweep import Estimate, ProgressCallback
+from taichi_bokeh.dfd.estimate.variables import require_two
+from taichi_bokeh.dfd.evaluation.files import heat
+from taichi_bokeh.dfd.evaluation.metrics import SIGNED_PX
+from taichi_bokeh.dfd.layers.base import DefocusLayer
+from taichi_bokeh.dfd.layers.planes import require_one_shape
+from taichi_bokeh.dfd.layers.registry import layer_named
 from taichi_bokeh.dfd.losses import Objective
-from taichi_bokeh.dfd.metrics import SIGNED_PX
-from taichi_bokeh.dfd.named_layers import layer_named
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.dfd.optimize import Optimization, Optimized, OptimizeSettings
-from taichi_bokeh.dfd.photo_pair import Photographs, read_photographs
-from taichi_bokeh.dfd.planes import require_one_shape
-from taichi_bokeh.dfd.sweep import Estimate, ProgressCallback
-from taichi_bokeh.dfd.variables import require_two
 from taichi_bokeh.io import check_map_format, check_output, srgb_decode, write_image, write_map
 from taichi_bokeh.io.images import check_format
 from taichi_bokeh.optics.aperture import Aperture

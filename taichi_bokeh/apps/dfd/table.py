@@ -11,10 +11,10 @@ from taichi_bokeh.apps.terminal import print_result
 
 if TYPE_CHECKING:
     from taichi_bokeh.apps.common import Say
-    from taichi_bokeh.dfd.comparison import CompareSettings, Entrant, Method
-    from taichi_bokeh.dfd.dataset import DefocusDataset
-    from taichi_bokeh.dfd.evaluate import Evaluation
-    from taichi_bokeh.dfd.train_log import Report
+    from taichi_bokeh.dfd.data.dataset import DefocusDataset
+    from taichi_bokeh.dfd.evaluation.comparison import CompareSettings, Entrant, Method
+    from taichi_bokeh.dfd.evaluation.evaluate import Evaluation
+    from taichi_bokeh.dfd.training.log import Report
 
 _EXAMPLES = """\
 examples:
@@ -87,7 +87,7 @@ def table_command(arguments: Namespace) -> None:
         KeyboardInterrupt: with what was done, and how to go on.
     """
     from taichi_bokeh.apps.common import check_folder, speaker
-    from taichi_bokeh.dfd.comparison import METHODS, CompareSettings, methods_named, open_folder
+    from taichi_bokeh.dfd.evaluation.comparison import METHODS, CompareSettings, methods_named, open_folder
     from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 
     if arguments.list_methods:
@@ -107,7 +107,7 @@ def table_command(arguments: Namespace) -> None:
 
 def _compare(methods: "Sequence[Method]", settings: "CompareSettings", arguments: Namespace, folder: Path, say: "Say") -> None:
     from taichi_bokeh.apps.progress import progress_bar
-    from taichi_bokeh.dfd.comparison import compare
+    from taichi_bokeh.dfd.evaluation.comparison import compare
 
     done = total = 0
     try:
@@ -130,7 +130,7 @@ def _compare(methods: "Sequence[Method]", settings: "CompareSettings", arguments
 
 
 def _scenes(arguments: Namespace, folder: Path) -> "DefocusDataset":
-    from taichi_bokeh.dfd.dataset import DefocusDataset
+    from taichi_bokeh.dfd.data.dataset import DefocusDataset
 
     own = {name: getattr(arguments, name) for name in ("scenes", "seed", "size", "rays", "focus_plane")}
     if arguments.data is not None:
@@ -148,12 +148,12 @@ def _networks(arguments: Namespace, folder: Path, say: "Say") -> "list[Entrant]"
     import torch
 
     from taichi_bokeh.apps.progress import progress_bar
-    from taichi_bokeh.dfd.comparison import Entrant, network_title
+    from taichi_bokeh.dfd.evaluation.comparison import Entrant, network_title
+    from taichi_bokeh.dfd.layers.registry import layer_named
     from taichi_bokeh.dfd.losses import Objective
-    from taichi_bokeh.dfd.named_layers import layer_named
-    from taichi_bokeh.dfd.network import load_network
-    from taichi_bokeh.dfd.train import train
-    from taichi_bokeh.dfd.train_settings import TrainSettings
+    from taichi_bokeh.dfd.training.network import load_network
+    from taichi_bokeh.dfd.training.settings import TrainSettings
+    from taichi_bokeh.dfd.training.train import train
 
     count, rays, steps = arguments.training_scenes, arguments.training_rays, arguments.network_steps
     dataset = _generated(arguments, folder / "training", count, rays, _TRAINING_SEED_AFTER, "training scenes")
@@ -187,9 +187,9 @@ def _shown(progress: "Callable[[int, int], None] | None", steps: int) -> "Callab
 def _generated(arguments: Namespace, folder: Path, count: int, rays: int, seed_after: int, title: str) -> "DefocusDataset":
     """Make the scenes that are not there yet, of each plane in focus a folder of them."""
     from taichi_bokeh.apps.progress import progress_bar
-    from taichi_bokeh.dfd.dataset import DefocusDataset, files_of
-    from taichi_bokeh.dfd.generate import GenerateSettings, generate
-    from taichi_bokeh.dfd.scenes import DefocusSceneSettings
+    from taichi_bokeh.dfd.data.dataset import DefocusDataset, files_of
+    from taichi_bokeh.dfd.data.generate import GenerateSettings, generate
+    from taichi_bokeh.dfd.data.scenes import DefocusSceneSettings
 
     first = _SEED if arguments.seed is None else arguments.seed
     size = 128 if arguments.size is None else arguments.size
@@ -206,8 +206,8 @@ def _generated(arguments: Namespace, folder: Path, count: int, rays: int, seed_a
 
 
 def _write(folder: Path, evaluations: "Sequence[Evaluation]", dataset: "DefocusDataset", pictures: int) -> None:
-    from taichi_bokeh.dfd.comparison_page import write_comparison
-    from taichi_bokeh.dfd.evaluation_files import write_picture
+    from taichi_bokeh.dfd.evaluation.comparison_page import write_comparison
+    from taichi_bokeh.dfd.evaluation.files import write_picture
 
     # Of both planes, where there are two: the scenes of one come after those of the other.
     shown = sorted({round(k * (len(dataset) - 1) / max(1, pictures - 1)) for k in range(pictures)})
@@ -217,7 +217,7 @@ def _write(folder: Path, evaluations: "Sequence[Evaluation]", dataset: "DefocusD
 
 
 def _text(evaluations: "Sequence[Evaluation]") -> str:
-    from taichi_bokeh.dfd.comparison_page import ratios_markdown
-    from taichi_bokeh.dfd.evaluation_files import markdown
+    from taichi_bokeh.dfd.evaluation.comparison_page import ratios_markdown
+    from taichi_bokeh.dfd.evaluation.files import markdown
 
     return f"{markdown(evaluations)}\n{ratios_markdown(evaluations)}"

@@ -13,10 +13,10 @@ from taichi_bokeh.apps.options.device import add_device, device_of
 if TYPE_CHECKING:
     import torch
 
-    from taichi_bokeh.dfd.dataset import DefocusDataset
-    from taichi_bokeh.dfd.evaluate import Evaluation
-    from taichi_bokeh.dfd.train_log import Report
-    from taichi_bokeh.dfd.train_settings import TrainSettings
+    from taichi_bokeh.dfd.data.dataset import DefocusDataset
+    from taichi_bokeh.dfd.evaluation.evaluate import Evaluation
+    from taichi_bokeh.dfd.training.log import Report
+    from taichi_bokeh.dfd.training.settings import TrainSettings
 
 _SPEED_OVER_S = 60.0
 
@@ -121,14 +121,14 @@ def train_command(arguments: Namespace) -> None:
         ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
         KeyboardInterrupt: with how to go on.
     """
-    from taichi_bokeh.dfd.distributed import one_gpu_a_process
+    from taichi_bokeh.dfd.training.distributed import one_gpu_a_process
 
     one_gpu_a_process()
     from taichi_bokeh.apps.common import speaker
     from taichi_bokeh.apps.interrupt import deferred_interrupt
     from taichi_bokeh.apps.progress import progress_bar
-    from taichi_bokeh.dfd.train import train
-    from taichi_bokeh.dfd.train_settings import Work
+    from taichi_bokeh.dfd.training.settings import Work
+    from taichi_bokeh.dfd.training.train import train
 
     settings = _settings(arguments)
     layer = None if arguments.supervised else _layer(arguments.layer)
@@ -160,7 +160,7 @@ def train_command(arguments: Namespace) -> None:
 
 
 def _how_to_go_on(folder: Path, steps: int) -> str:
-    from taichi_bokeh.dfd.checkpoint import NAME, load_checkpoint
+    from taichi_bokeh.dfd.training.checkpoint import NAME, load_checkpoint
 
     if not (folder / NAME).exists():
         return "before the first checkpoint; nothing is kept"
@@ -175,7 +175,7 @@ def eval_command(arguments: Namespace) -> None:
         ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
     """
     from taichi_bokeh.apps.common import check_folder, speaker
-    from taichi_bokeh.dfd.evaluation_files import PICTURES, TABLES, markdown, picture_of, write_evaluations, write_picture
+    from taichi_bokeh.dfd.evaluation.files import PICTURES, TABLES, markdown, picture_of, write_evaluations, write_picture
 
     say, folder = speaker(arguments.quiet), Path(arguments.out)
     if arguments.no_sweep and not arguments.training:
@@ -196,9 +196,9 @@ def eval_command(arguments: Namespace) -> None:
 def _evaluations(arguments: Namespace, dataset: "DefocusDataset") -> "list[Evaluation]":
     from taichi_bokeh.apps.options.camera import aperture_of
     from taichi_bokeh.apps.progress import progress_bar
-    from taichi_bokeh.dfd.checkpoint import load_weights
-    from taichi_bokeh.dfd.evaluate import Estimator, Reblur, evaluate
-    from taichi_bokeh.dfd.sweep import sweep
+    from taichi_bokeh.dfd.estimate.plane_sweep import sweep
+    from taichi_bokeh.dfd.evaluation.evaluate import Estimator, Reblur, evaluate
+    from taichi_bokeh.dfd.training.checkpoint import load_weights
 
     reblur = Reblur(None if arguments.layer is None else _layer(arguments.layer), arguments.rays)
     device, aperture = device_of(arguments), aperture_of(arguments)
@@ -219,9 +219,9 @@ def _evaluations(arguments: Namespace, dataset: "DefocusDataset") -> "list[Evalu
 
 def _settings(arguments: Namespace) -> "TrainSettings":
     from taichi_bokeh.apps.options.camera import aperture_of
-    from taichi_bokeh.dfd.augment import Noise
+    from taichi_bokeh.dfd.data.augment import Noise
     from taichi_bokeh.dfd.losses import Objective
-    from taichi_bokeh.dfd.train_settings import TrainSettings
+    from taichi_bokeh.dfd.training.settings import TrainSettings
 
     names = {"steps": "steps", "batch": "batch", "lr": "learning_rate", "schedule": "schedule", "amp": "precision"}
     names |= {"border": "border_px"}
@@ -243,7 +243,7 @@ def _settings(arguments: Namespace) -> "TrainSettings":
 
 def _dataset(arguments: Namespace, split: Any) -> "DefocusDataset":
     from taichi_bokeh.apps.progress import progress_bar
-    from taichi_bokeh.dfd.dataset import DefocusDataset
+    from taichi_bokeh.dfd.data.dataset import DefocusDataset
 
     dataset = DefocusDataset(arguments.data, split, on_error="skip" if arguments.skip_damaged else "raise")
     if arguments.skip_damaged:
@@ -261,7 +261,7 @@ def _dataset(arguments: Namespace, split: Any) -> "DefocusDataset":
 def _network(arguments: Namespace) -> "torch.nn.Module":
     import torch
 
-    from taichi_bokeh.dfd.network import load_network
+    from taichi_bokeh.dfd.training.network import load_network
 
     if ":" in arguments.network and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # a console script has not the folder in which it was started
@@ -270,7 +270,7 @@ def _network(arguments: Namespace) -> "torch.nn.Module":
 
 
 def _layer(name: str) -> Any:
-    from taichi_bokeh.dfd.named_layers import layer_named
+    from taichi_bokeh.dfd.layers.registry import layer_named
 
     return layer_named(name)
 

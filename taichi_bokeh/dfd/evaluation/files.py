@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from taichi_bokeh.benchmark.tables import NONE, csv_text
-from taichi_bokeh.dfd.evaluate import METRICS, Evaluation
-from taichi_bokeh.dfd.metrics import Spread
+from taichi_bokeh.dfd.evaluation.evaluate import METRICS, Evaluation
+from taichi_bokeh.dfd.evaluation.metrics import Spread
 from taichi_bokeh.dfd.observation import Sample
 from taichi_bokeh.io import srgb_encode, write_atomically
 from taichi_bokeh.report.pictures import HEAT

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taichi_bokeh.dfd.defocus import DefocusLayer
+from taichi_bokeh.dfd.layers.base import DefocusLayer
+from taichi_bokeh.dfd.layers.splat import SplatDefocus
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.dfd.splat import SplatDefocus
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo import push_pull
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
+from taichi_bokeh.dfd.layers.planes import PlaneBlur
 from taichi_bokeh.dfd.losses import to_gamma
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.dfd.planes import PlaneBlur
 from taichi_bokeh.ops.semi_global import semi_global
 
 ProgressCallback = Callable[[int, int], None]

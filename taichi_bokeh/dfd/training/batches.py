@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from taichi_bokeh.dfd.augment import Augmentation
-from taichi_bokeh.dfd.distributed import Processes
+from taichi_bokeh.dfd.data.augment import Augmentation
 from taichi_bokeh.dfd.observation import Observation, Sample, collate
+from taichi_bokeh.dfd.training.distributed import Processes
 from taichi_bokeh.optics.aperture import Aperture
 
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
-from taichi_bokeh.dfd.dataset import place_of
+from taichi_bokeh.dfd.data.dataset import place_of
 from taichi_bokeh.dfd.observation import Sample
 from taichi_bokeh.io.arrays import read_array, to_unit
 from taichi_bokeh.optics.aperture import Aperture

@@ -12,8 +12,8 @@ import torch
 from torch.utils.data import Dataset
 
 from taichi_bokeh._checks import require_integer, require_number
-from taichi_bokeh.dfd import samples
-from taichi_bokeh.dfd.augment import Noise, with_noise
+from taichi_bokeh.dfd.data import samples
+from taichi_bokeh.dfd.data.augment import Noise, with_noise
 from taichi_bokeh.dfd.observation import Sample
 
 Split = Literal["all", "train", "validation"]

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
-from taichi_bokeh.dfd.outlines import draw_outline
+from taichi_bokeh.dfd.data.outlines import draw_outline
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.synthetic.mattes import Size
 from taichi_bokeh.synthetic.pictures import Pictures

@@ -20,10 +20,10 @@ import torch
 from taichi_bokeh._checks import require_integer
 from taichi_bokeh._trace import trace
 from taichi_bokeh._version import __version__
-from taichi_bokeh.dfd import samples
-from taichi_bokeh.dfd.cameras import NORMALISED, camera_named
+from taichi_bokeh.dfd.data import samples
+from taichi_bokeh.dfd.data.cameras import NORMALISED, camera_named
+from taichi_bokeh.dfd.data.scenes import DefocusScene, DefocusSceneSettings, make_scene, scene_name, weak_texture
 from taichi_bokeh.dfd.observation import Sample
-from taichi_bokeh.dfd.scenes import DefocusScene, DefocusSceneSettings, make_scene, scene_name, weak_texture
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 from taichi_bokeh.storage.workers import in_processes
@@ -44,7 +44,7 @@ class GenerateSettings:
     Attributes:
         scenes: how many, over all shards.
         scene: of every scene. Its blur and focus are those of the camera "normalised"; other cameras have their own.
-        camera: its name, see `taichi_bokeh.dfd.cameras`.
+        camera: its name, see `taichi_bokeh.dfd.data.cameras`.
         rays: of every blurred picture, a pixel; with 2048 their noise is some 5·10⁻⁵ of white.
         file_format: "tar", WebDataset shards, or "folder", an npz for each sample.
         samples_per_file: in a tar; the last may hold fewer.

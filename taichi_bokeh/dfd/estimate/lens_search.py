@@ -22,10 +22,10 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from taichi_bokeh._checks import require_number
+from taichi_bokeh.dfd.data.scenes import weak_texture
+from taichi_bokeh.dfd.estimate.photo_pair import Photographs
+from taichi_bokeh.dfd.estimate.plane_sweep import SweepSettings, cost_volume, plane_disparities, sweep
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.dfd.photo_pair import Photographs
-from taichi_bokeh.dfd.scenes import weak_texture
-from taichi_bokeh.dfd.sweep import SweepSettings, cost_volume, plane_disparities, sweep
 from taichi_bokeh.optics.aperture import Aperture
 
 _SIDE_PX = 512  # pictures are halved, and so on, until no side is longer

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from taichi_bokeh.dfd.defocus import DefocusLayer, ScatterDefocus, SubapertureDefocus
-from taichi_bokeh.dfd.gaussian import GaussPSF
-from taichi_bokeh.dfd.planes import CompositionalPlanes
-from taichi_bokeh.dfd.splat import SplatDefocus
+from taichi_bokeh.dfd.layers.base import DefocusLayer, ScatterDefocus, SubapertureDefocus
+from taichi_bokeh.dfd.layers.gaussian import GaussPSF
+from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
+from taichi_bokeh.dfd.layers.splat import SplatDefocus
 
 #: What makes each layer, with its default settings.
 LAYERS: Mapping[str, Callable[[], DefocusLayer]] = MappingProxyType(

@@ -6,7 +6,7 @@ from torch import Tensor
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_integer, require_number
 from taichi_bokeh._render import refuse_forward_mode
-from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
+from taichi_bokeh.dfd.layers.base import DefocusLayer, single_layer
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models.scatter import blur_radius
 from taichi_bokeh.ops.splat import splat

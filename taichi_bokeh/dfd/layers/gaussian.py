@@ -5,7 +5,7 @@ from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._render import refuse_forward_mode
-from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
+from taichi_bokeh.dfd.layers.base import DefocusLayer, single_layer
 from taichi_bokeh.models.scatter import blur_radius
 from taichi_bokeh.ops.gaussian_psf import gaussian_psf
 from taichi_bokeh.optics.thin_lens import ThinLens

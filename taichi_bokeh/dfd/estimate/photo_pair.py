@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from taichi_bokeh.dfd.scenes import weak_texture
+from taichi_bokeh.dfd.data.scenes import weak_texture
 from taichi_bokeh.io import read_image
 
 #: The largest share of pixels at a picture's maximum. A lamp or a patch of sky stays below it, an overexposed picture does not.

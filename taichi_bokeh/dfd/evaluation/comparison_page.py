@@ -10,9 +10,9 @@ from pathlib import Path
 from torch.utils.data import Dataset
 
 from taichi_bokeh.benchmark.tables import csv_text
-from taichi_bokeh.dfd.comparison import METHODS, network_title, ratios
-from taichi_bokeh.dfd.evaluate import Evaluation
-from taichi_bokeh.dfd.evaluation_files import COLUMNS, ERROR_RANGE_PX, displayed, heat, write_evaluations
+from taichi_bokeh.dfd.evaluation.comparison import METHODS, network_title, ratios
+from taichi_bokeh.dfd.evaluation.evaluate import Evaluation
+from taichi_bokeh.dfd.evaluation.files import COLUMNS, ERROR_RANGE_PX, displayed, heat, write_evaluations
 from taichi_bokeh.dfd.observation import Sample
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.report.page import Cell, Figure, figures, heading, page, paragraph, table

@@ -16,8 +16,8 @@ from torch.nn.functional import max_pool2d
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_shape, require_values
 from taichi_bokeh._trace import trace
 from taichi_bokeh.benchmark.metrics import measure
-from taichi_bokeh.dfd.defocus import single_layer
-from taichi_bokeh.dfd.scenes import weak_texture
+from taichi_bokeh.dfd.data.scenes import weak_texture
+from taichi_bokeh.dfd.layers.base import single_layer
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
 

@@ -31,16 +31,16 @@ from torch.utils.data import Dataset
 
 from taichi_bokeh._checks import require_integer
 from taichi_bokeh._version import __version__
-from taichi_bokeh.dfd.defocus import DefocusLayer
-from taichi_bokeh.dfd.edges import snap_to_edges
-from taichi_bokeh.dfd.evaluate import METRICS, Estimator, Evaluation, Reblur, Result, measure_sample
-from taichi_bokeh.dfd.gaussian import PRINTED_DIAMETERS_PX
+from taichi_bokeh.dfd.estimate.optimize import Optimized, OptimizeSettings, optimize
+from taichi_bokeh.dfd.estimate.plane_sweep import Estimate, sweep
+from taichi_bokeh.dfd.estimate.snap_to_edges import snap_to_edges
+from taichi_bokeh.dfd.evaluation.evaluate import METRICS, Estimator, Evaluation, Reblur, Result, measure_sample
+from taichi_bokeh.dfd.layers.base import DefocusLayer
+from taichi_bokeh.dfd.layers.gaussian import PRINTED_DIAMETERS_PX
+from taichi_bokeh.dfd.layers.registry import layer_named
 from taichi_bokeh.dfd.losses import Objective
-from taichi_bokeh.dfd.named_layers import layer_named
 from taichi_bokeh.dfd.observation import Observation, Sample
-from taichi_bokeh.dfd.optimize import Optimized, OptimizeSettings, optimize
-from taichi_bokeh.dfd.sweep import Estimate, sweep
-from taichi_bokeh.dfd.train_settings import count_samples
+from taichi_bokeh.dfd.training.settings import count_samples
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.optics.aperture import Aperture
 

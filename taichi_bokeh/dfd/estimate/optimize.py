@@ -24,13 +24,20 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._checks import require_integer, require_number
-from taichi_bokeh.dfd.defocus import DefocusLayer, ScatterDefocus
-from taichi_bokeh.dfd.edges import snap_to_edges
+from taichi_bokeh.dfd.estimate.plane_sweep import (
+    Estimate,
+    ProgressCallback,
+    SweepSettings,
+    cost_volume,
+    decide,
+    plane_disparities,
+)
+from taichi_bokeh.dfd.estimate.snap_to_edges import snap_to_edges
+from taichi_bokeh.dfd.estimate.variables import OneLayer, Variables, require_two, split_estimate
+from taichi_bokeh.dfd.layers.base import DefocusLayer, ScatterDefocus
+from taichi_bokeh.dfd.layers.splat import SplatDefocus
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.dfd.splat import SplatDefocus
-from taichi_bokeh.dfd.sweep import Estimate, ProgressCallback, SweepSettings, cost_volume, decide, plane_disparities
-from taichi_bokeh.dfd.variables import OneLayer, Variables, require_two, split_estimate
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
 

@@ -10,7 +10,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from taichi_bokeh._checks import require_integer, require_number
-from taichi_bokeh.dfd.augment import Augmentation, Noise
+from taichi_bokeh.dfd.data.augment import Augmentation, Noise
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.observation import Sample
 from taichi_bokeh.optics.aperture import Aperture

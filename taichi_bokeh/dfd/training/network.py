@@ -2,7 +2,7 @@
 
     disparity(x) = Σ_k p_k(x)·d_k,        p = softmax_k(logits_k + e_k),        e_k = (min_j C_j − C_k)/temperature
 
-C is the cost volume of the sweep (`taichi_bokeh.dfd.sweep`) at N planes d_k. The logits are the network's, and 0 at the
+C is the cost volume of the sweep (`taichi_bokeh.dfd.estimate.plane_sweep`) at N planes d_k. The logits are the network's, and 0 at the
 start: the network is then the sweep's own soft decision, at every pixel by itself. It learns what to add to it.
 """
 
@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate, max_pool2d, pad
 
 from taichi_bokeh._checks import require_integer, require_number, require_shape
+from taichi_bokeh.dfd.estimate.plane_sweep import cost_volume
 from taichi_bokeh.dfd.losses import to_gamma
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.dfd.sweep import cost_volume
 
 _GROUPS = 4  # of GroupNorm, without which training fails at useful rates
 _PICTURE_CHANNELS = 6

@@ -18,16 +18,16 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 
-from taichi_bokeh.dfd.batches import Batch, Collate, Positions, derived_seed, load_batches, to_device
-from taichi_bokeh.dfd.checkpoint import NAME, load_checkpoint, require_same, save_checkpoint
-from taichi_bokeh.dfd.defocus import DefocusLayer
-from taichi_bokeh.dfd.distributed import Processes, processes
-from taichi_bokeh.dfd.network import PlaneNetwork
+from taichi_bokeh.dfd.layers.base import DefocusLayer
+from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
 from taichi_bokeh.dfd.observation import Observation, Sample, collate
-from taichi_bokeh.dfd.planes import CompositionalPlanes
-from taichi_bokeh.dfd.train_log import Report, TrainLog
-from taichi_bokeh.dfd.train_losses import disparity_loss, error_px, plane_loss
-from taichi_bokeh.dfd.train_settings import TrainSettings, Work, count_samples
+from taichi_bokeh.dfd.training.batches import Batch, Collate, Positions, derived_seed, load_batches, to_device
+from taichi_bokeh.dfd.training.checkpoint import NAME, load_checkpoint, require_same, save_checkpoint
+from taichi_bokeh.dfd.training.distributed import Processes, processes
+from taichi_bokeh.dfd.training.log import Report, TrainLog
+from taichi_bokeh.dfd.training.losses import disparity_loss, error_px, plane_loss
+from taichi_bokeh.dfd.training.network import PlaneNetwork
+from taichi_bokeh.dfd.training.settings import TrainSettings, Work, count_samples
 from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 
 _AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -47,7 +47,7 @@ def train(
     """Train a network in place.
 
     Under ``torchrun`` every process calls this with the same arguments, each with a device of its own
-    (`taichi_bokeh.dfd.distributed`); the first writes the files.
+    (`taichi_bokeh.dfd.training.distributed`); the first writes the files.
 
     Args:
         settings: of the training.

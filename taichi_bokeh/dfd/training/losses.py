@@ -12,10 +12,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from taichi_bokeh.dfd.defocus import DefocusLayer
+from taichi_bokeh.dfd.layers.base import DefocusLayer
+from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.dfd.planes import CompositionalPlanes
-from taichi_bokeh.dfd.train_settings import TrainSettings
+from taichi_bokeh.dfd.training.settings import TrainSettings
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_integer, require_shape, require_values
-from taichi_bokeh.dfd.batches import to_device
-from taichi_bokeh.dfd.defocus import DefocusLayer, single_layer
-from taichi_bokeh.dfd.metrics import (
+from taichi_bokeh.dfd.estimate.optimize import Optimized
+from taichi_bokeh.dfd.estimate.variables import require_two
+from taichi_bokeh.dfd.evaluation.metrics import (
     DepthMetrics,
     PictureScores,
     Spread,
@@ -22,11 +22,11 @@ from taichi_bokeh.dfd.metrics import (
     score_picture,
     summarise,
 )
+from taichi_bokeh.dfd.layers.base import DefocusLayer, single_layer
 from taichi_bokeh.dfd.observation import Observation, Sample, collate
-from taichi_bokeh.dfd.optimize import Optimized
-from taichi_bokeh.dfd.train import device_of
-from taichi_bokeh.dfd.train_settings import count_samples
-from taichi_bokeh.dfd.variables import require_two
+from taichi_bokeh.dfd.training.batches import to_device
+from taichi_bokeh.dfd.training.settings import count_samples
+from taichi_bokeh.dfd.training.train import device_of
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens

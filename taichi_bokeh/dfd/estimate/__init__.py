@@ -1,0 +1,1 @@
+"""Depth of one pair of photographs."""

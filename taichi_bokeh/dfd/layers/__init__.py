@@ -1,0 +1,1 @@
+"""Defocus layers: blur that can be differentiated with respect to depth."""
