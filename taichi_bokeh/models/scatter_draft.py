@@ -21,9 +21,10 @@ WORTH_PX = 60.0  # where no disc is larger, merging saves nothing
 
 
 class Scatter(Protocol):
-    """The scatter sums [N, 5, H, W] of planes, spread, disparity and in-focus weight, as of the operator."""
+    """What computes scatter sums, as the operator does."""
 
-    def __call__(self, planes: Tensor, spread: Tensor, disparity: Tensor, in_focus: Tensor) -> Tensor: ...
+    def __call__(self, planes: Tensor, spread: Tensor, disparity: Tensor, in_focus: Tensor) -> Tensor:
+        """The scatter sums [N, 5, H, W] of planes, spread, disparity and in-focus weight."""
 
 
 def levels_for(largest_px: float, blur: float, dtype: str) -> int:

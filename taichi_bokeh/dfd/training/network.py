@@ -2,7 +2,7 @@
 
     disparity(x) = Σ_k p_k(x)·d_k,        p = softmax_k(logits_k + e_k),        e_k = (min_j C_j − C_k)/temperature
 
-C is the cost volume of the sweep (`taichi_bokeh.dfd.estimate.plane_sweep`) at N planes d_k. The logits are the network's, and 0 at the
+C is the cost volume of the sweep (dfd/estimate/plane_sweep.py) at N planes d_k. The logits are the network's, and 0 at the
 start: the network is then the sweep's own soft decision, at every pixel by itself. It learns what to add to it.
 """
 
