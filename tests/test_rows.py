@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.kernels.rows import stride_of
-from taichi_bokeh.kernels.separable_occlusion import focus_nodes
+from taichi_bokeh.kernels.scatter.rows.row_sums import stride_of
+from taichi_bokeh.kernels.scatter.rows.separable_occlusion import focus_nodes
 from taichi_bokeh.models import scatter as _scatter
 from taichi_bokeh.ops import _rows
 from tests.scenes import flat_layers, leaves, random_layers, relative_error

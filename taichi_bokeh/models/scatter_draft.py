@@ -1,8 +1,8 @@
 """A draft of the scatter sums, in which large discs are merged: its cost hardly depends on the radius.
 
 Sources of radius r belong, with the weights of tents in log₂(r/FINE_PX), to two levels of a pyramid. On level l, whose pixels
-are 2^l wide, blocks of sources are merged to one each; what they scatter there is interpolated back (kernels/merging.py).
-Occlusion of what lies in focus is by the nodes of kernels/separable_occlusion.py, on every level.
+are 2^l wide, blocks of sources are merged to one each; what they scatter there is interpolated back (kernels/scatter/pyramid.py).
+Occlusion of what lies in focus is by the nodes of kernels/scatter/rows/separable_occlusion.py, on every level.
 """
 
 import math
@@ -13,8 +13,8 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from taichi_bokeh import ops
-from taichi_bokeh.kernels.merging import FINE_PX, LEAST_PX
-from taichi_bokeh.kernels.separable_occlusion import focus_nodes
+from taichi_bokeh.kernels.scatter.pyramid import FINE_PX, LEAST_PX
+from taichi_bokeh.kernels.scatter.rows.separable_occlusion import focus_nodes
 from taichi_bokeh.ops._common import dtype_name
 
 WORTH_PX = 60.0  # where no disc is larger, merging saves nothing

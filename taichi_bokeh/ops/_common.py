@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from taichi_bokeh.kernels.row_planes import WAYS
+from taichi_bokeh.kernels.scatter.rows.layout import WAYS
 
 BORDERS = ("replicate", "reflect")
 
@@ -26,7 +26,7 @@ def on_gpu(tensor: Tensor) -> bool:
 
 
 def parts_of_row(tensor: Tensor, columns: int) -> int:
-    """How many parts a row is cut into by kernels: see kernels/row_planes.py."""
+    """How many parts a row is cut into by kernels: see kernels/scatter/rows/layout.py."""
     return columns if on_gpu(tensor) else WAYS
 
 

@@ -1,4 +1,4 @@
-"""The scatter sums of one picture weight by weight, for any aperture (kernels/direct.py), and their adjoint, in bands."""
+"""The scatter sums of one picture weight by weight, for any aperture (kernels/scatter/any_aperture.py), and their adjoint, in bands."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.direct import direct
+from taichi_bokeh.kernels.scatter.any_aperture import direct
 from taichi_bokeh.ops._common import dtype_name, on_gpu, parts_of_row
 from taichi_bokeh.ops._rows import Buffers, Lists, Picture, Sources, backward_bands, fold, forward_bands, pack
 

@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from taichi_bokeh.kernels.profile import profile as profile_of
-from taichi_bokeh.kernels.scatter import NEGLIGIBLE_FOCUS
-from taichi_bokeh.kernels.separable_occlusion import focus_nodes
+from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
+from taichi_bokeh.kernels.scatter.profile import profile as profile_of
+from taichi_bokeh.kernels.scatter.rows.separable_occlusion import focus_nodes
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.aperture_cells import kernel_reach
 
@@ -21,8 +21,8 @@ class Way(NamedTuple):
     """How the sums of one picture are evaluated, and why.
 
     Attributes:
-        name: "rows" (kernels/rows.py), "correlation" (kernels/cells.py, for flat pictures), "gather" (kernels/scatter.py), or
-            for other openings than the disc "direct" (kernels/direct.py).
+        name: "rows" (kernels/scatter/rows/row_sums.py), "correlation" (kernels/subaperture/cells.py, for flat pictures), "gather" (kernels/scatter/gather.py), or
+            for other openings than the disc "direct" (kernels/scatter/any_aperture.py).
         reason: half a sentence.
         nodes: relative to the focus, for the occlusion in rows; empty where nothing is in focus.
     """

@@ -1,4 +1,4 @@
-"""The scatter sums of one picture by rows (kernels/rows.py), a band of rows at a time, and their adjoint."""
+"""The scatter sums of one picture by rows (kernels/scatter/rows/row_sums.py), a band of rows at a time, and their adjoint."""
 
 import math
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.disc_table import GAUSS, STEPS_PER_PIXEL, disc_table
-from taichi_bokeh.kernels.hidden_planes import hidden_planes
-from taichi_bokeh.kernels.profile import profile as profile_of
-from taichi_bokeh.kernels.row_lists import FOUR, TAPS, entry_size
-from taichi_bokeh.kernels.row_planes import GROUP, HIDDEN_LANES, LANES, OPAQUE_LANES, PLANES, row_planes
-from taichi_bokeh.kernels.row_table import row_table
-from taichi_bokeh.kernels.row_tiles import row_tiles
-from taichi_bokeh.kernels.rows import BLOCK, COLUMNS, SEGMENT, rows, stride_of
-from taichi_bokeh.kernels.separable_occlusion import separable_occlusion
+from taichi_bokeh.kernels.scatter.disc_table import GAUSS, STEPS_PER_PIXEL, disc_table
+from taichi_bokeh.kernels.scatter.profile import profile as profile_of
+from taichi_bokeh.kernels.scatter.rows.gpu_tiles import row_tiles
+from taichi_bokeh.kernels.scatter.rows.layout import GROUP, HIDDEN_LANES, LANES, OPAQUE_LANES, PLANES, row_planes
+from taichi_bokeh.kernels.scatter.rows.occluded_sources import hidden_planes
+from taichi_bokeh.kernels.scatter.rows.row_lists import FOUR, TAPS, entry_size
+from taichi_bokeh.kernels.scatter.rows.row_sums import BLOCK, COLUMNS, SEGMENT, rows, stride_of
+from taichi_bokeh.kernels.scatter.rows.row_table import row_table
+from taichi_bokeh.kernels.scatter.rows.separable_occlusion import separable_occlusion
 from taichi_bokeh.ops._common import border_index, dtype_name, on_gpu, parts_of_row
 
 _BAND_BYTES = 128 << 20  # what the arrays of a band may take: memory that has just been used is there and near
@@ -29,7 +29,7 @@ _LEAST_TALL, _MOST_TALL = 16, 512  # rows of a band that are one task, where it 
 
 
 class Table(NamedTuple):
-    """Blur kernels as lists (kernels/row_lists.py) for radii up to a largest."""
+    """Blur kernels as lists (kernels/scatter/rows/row_lists.py) for radii up to a largest."""
 
     heads: Tensor  # [rows, intervals, parts, 4] int32
     entries: Tensor  # [total, 4], of discs [blocks, 4·TAPS]
@@ -61,7 +61,7 @@ class Lists(NamedTuple):
 
 @lru_cache(maxsize=8)
 def disc_table_of(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """E for offsets of up to `size` px a side (kernels/disc_table.py)."""
+    """E for offsets of up to `size` px a side (kernels/scatter/disc_table.py)."""
     build, _, nodes = disc_table(str(dtype).removeprefix("torch."))
     table = torch.empty(size, size, nodes, 2, dtype=dtype, device=device)
     _runtime.launch(build, table, torch.from_numpy(GAUSS).to(device))

@@ -1,4 +1,4 @@
-"""Lists (kernels/row_lists.py) for any aperture: its picture at each node of the radius, from its raster, cut into rows.
+"""Lists (kernels/scatter/rows/row_lists.py) for any aperture: its picture at each node of the radius, from its raster, cut into rows.
 
 E(o; r) = πr²·k(o), k the kernel of the whole opening (optics/aperture_cells.py), so that a source's planes are the disc's.
 Between nodes E is the cubic Hermite polynomial through the values and slopes.
@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.row_lists import STEPS, WEIGHTS
-from taichi_bokeh.kernels.row_table import LEAST_STEP_RADIUS_PX
+from taichi_bokeh.kernels.scatter.rows.row_lists import STEPS, WEIGHTS
+from taichi_bokeh.kernels.scatter.rows.row_table import LEAST_STEP_RADIUS_PX
 from taichi_bokeh.ops._rows import Table
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.aperture_cells import Cells, divide, kernel_reach

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from taichi_bokeh.kernels.cells import Weight
+from taichi_bokeh.kernels.subaperture.cells import Weight
 from taichi_bokeh.ops._common import plain
 from taichi_bokeh.ops._taps import Taps, make_taps
 from taichi_bokeh.optics.aperture_cells import Cells, grid_step, kernel_reach, nodes, place_among_nodes
@@ -33,7 +33,7 @@ class Slice(NamedTuple):
     """Part of a layer.
 
     Attributes:
-        weight: how its sources are weighted, by their place relative to `place` (kernels/cells.py).
+        weight: how its sources are weighted, by their place relative to `place` (kernels/subaperture/cells.py).
         place: the number of a node; the radius in px of a flat layer.
         taps: of its kernels; None where only the adjoint wants it.
         mirrored: taps of the mirrored kernels, for the adjoint; None in the forward pass.

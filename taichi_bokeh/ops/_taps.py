@@ -1,4 +1,4 @@
-"""Kernels as lists of taps, in the form that kernels/cells.py reads, and pictures correlated with them."""
+"""Kernels as lists of taps, in the form that kernels/subaperture/cells.py reads, and pictures correlated with them."""
 
 from typing import Any, NamedTuple
 
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels import cells as kernels
-from taichi_bokeh.kernels.cells import PIXELS
+from taichi_bokeh.kernels.subaperture import cells as kernels
+from taichi_bokeh.kernels.subaperture.cells import PIXELS
 from taichi_bokeh.ops._common import dtype_name
 
 Array = NDArray[Any]

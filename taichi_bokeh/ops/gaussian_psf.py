@@ -1,4 +1,4 @@
-"""The operator of pixels spread by Gaussians (kernels/gaussian_psf.py): pads, culls, launches, and folds gradients back."""
+"""The operator of pixels spread by Gaussians (kernels/dfd/gaussian_psf.py): pads, culls, launches, and folds gradients back."""
 
 import math
 from typing import Any
@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.gaussian_psf import LANES, TILE
-from taichi_bokeh.kernels.gaussian_psf import gaussian_psf as kernels
+from taichi_bokeh.kernels.dfd.gaussian_psf import LANES, TILE
+from taichi_bokeh.kernels.dfd.gaussian_psf import gaussian_psf as kernels
 from taichi_bokeh.ops._common import dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
 

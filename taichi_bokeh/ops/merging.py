@@ -1,4 +1,4 @@
-"""The operators of a draft's levels (kernels/merging.py)."""
+"""The operators of a draft's levels (kernels/scatter/pyramid.py)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.merging import merging as kernels
+from taichi_bokeh.kernels.scatter.pyramid import merging as kernels
 from taichi_bokeh.ops._common import dtype_name, on_gpu, parts_of_row, plain, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
 

@@ -1,4 +1,4 @@
-"""Operators of the straight-line steps (kernels/pointwise.py), whose backward is Taichi's autodiff of the forward kernel."""
+"""Operators of the straight-line steps (kernels/scatter/pointwise.py), whose backward is Taichi's autodiff of the forward kernel."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels import pointwise as kernels
+from taichi_bokeh.kernels.scatter import pointwise as kernels
 from taichi_bokeh.ops._common import dtype_name, plain, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
 

@@ -1,4 +1,4 @@
-"""The operator of the scatter sums: pads, culls, launches the kernels of kernels/scatter.py, and folds gradients back."""
+"""The operator of the scatter sums: pads, culls, launches the kernels of kernels/scatter/gather.py, and folds gradients back."""
 
 import math
 from collections.abc import Iterator
@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.cells import PIXELS
-from taichi_bokeh.kernels.culling import TILE, culling
-from taichi_bokeh.kernels.scatter import LANES, PLANES
-from taichi_bokeh.kernels.scatter import scatter as scatter_kernels
+from taichi_bokeh.kernels.scatter.culling import TILE, culling
+from taichi_bokeh.kernels.scatter.gather import LANES, PLANES
+from taichi_bokeh.kernels.scatter.gather import scatter as scatter_kernels
+from taichi_bokeh.kernels.subaperture.cells import PIXELS
 from taichi_bokeh.ops import _direct, _rows
 from taichi_bokeh.ops._common import GradientOnly, dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
 from taichi_bokeh.ops._plan import Facts, Plan, Way, facts_of, way_of

@@ -1,11 +1,11 @@
-"""Semi-global matching on torch tensors (kernels/semi_global.py)."""
+"""Semi-global matching on torch tensors (kernels/dfd/semi_global.py)."""
 
 import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.semi_global import STEPS
-from taichi_bokeh.kernels.semi_global import semi_global as kernel
+from taichi_bokeh.kernels.dfd.semi_global import STEPS
+from taichi_bokeh.kernels.dfd.semi_global import semi_global as kernel
 from taichi_bokeh.ops._common import dtype_name
 
 

@@ -1,4 +1,4 @@
-"""The operator of splats through lens points (kernels/splat.py).
+"""The operator of splats through lens points (kernels/dfd/splat.py).
 
 Pictures are rendered one after the other, and lens points in groups whose sums fit in memory; the backward pass makes the sums
 again instead of keeping them.
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.splat import Splat
-from taichi_bokeh.kernels.splat import splat as kernels
+from taichi_bokeh.kernels.dfd.splat import Splat
+from taichi_bokeh.kernels.dfd.splat import splat as kernels
 from taichi_bokeh.ops._common import dtype_name, fold_planes, on_gpu, pad_planes, plain, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
 

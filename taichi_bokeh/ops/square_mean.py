@@ -1,4 +1,4 @@
-"""The operator of the released code's coverage (kernels/square_mean.py)."""
+"""The operator of the released code's coverage (kernels/scatter/square_mean.py)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.square_mean import square_mean as kernels
+from taichi_bokeh.kernels.scatter.square_mean import square_mean as kernels
 from taichi_bokeh.ops._common import dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
 

@@ -1,9 +1,9 @@
-"""The operator of the sub-aperture model (kernels/cells.py): a picture seen through the cells of an aperture, added up.
+"""The operator of the sub-aperture model (kernels/subaperture/cells.py): a picture seen through the cells of an aperture, added up.
 
 The picture is rendered in tiles, so that the sums of all cells and layers of a tile fit in memory. A flat layer has one kernel
 a cell, and for the gradient of its radii the slope of that. In another, the kernel of a source pixel is interpolated linearly
 between those of the nodes on both sides of its radius: the layer is cut into one slice a node, weighted with tents round the
-nodes, whose sum is 1. The slices of large radii are summed on coarser grids (kernels/grids.py).
+nodes, whose sum is 1. The slices of large radii are summed on coarser grids (kernels/subaperture/coarse_grid.py).
 """
 
 import math
@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels import cells as kernels
-from taichi_bokeh.kernels.cells import PIXELS
-from taichi_bokeh.kernels.grids import interpolation
+from taichi_bokeh.kernels.subaperture import cells as kernels
+from taichi_bokeh.kernels.subaperture.cells import PIXELS
+from taichi_bokeh.kernels.subaperture.coarse_grid import interpolation
 from taichi_bokeh.ops._common import dtype_name, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
 from taichi_bokeh.ops._slices import Layer, Slices, layers_of

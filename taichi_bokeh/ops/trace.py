@@ -1,4 +1,4 @@
-"""The operator of the ray tracer (kernels/trace.py)."""
+"""The operator of the ray tracer (kernels/trace/rays_through_layers.py)."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.height_field import TILE, height_field
-from taichi_bokeh.kernels.trace import trace as trace_kernels
-from taichi_bokeh.kernels.trace_flat import trace_flat
+from taichi_bokeh.kernels.trace.flat_layers import trace_flat
+from taichi_bokeh.kernels.trace.height_field import TILE, height_field
+from taichi_bokeh.kernels.trace.rays_through_layers import trace as trace_kernels
 from taichi_bokeh.ops._common import GradientOnly, dtype_name, pad_planes, plain, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
 
@@ -62,7 +62,7 @@ def _are_flat(scene: Scene) -> bool:
 
 
 def _flat_accumulator(scene: Scene, points: Tensor) -> Accumulate:
-    """For layers that are flat: shifts and bilinear weights are the same for every pixel (kernels/trace_flat.py)."""
+    """For layers that are flat: shifts and bilinear weights are the same for every pixel (kernels/trace/flat_layers.py)."""
     blur, focus = scene.lens[:, 0, None, None, None], scene.lens[:, 1, None, None, None]
     radius = blur * (scene.ranges[:, None].mean(-1, keepdim=True) - focus)
     shift = points[None, :, None, :2] * radius  # [B, rays, L, 2] of x, y
@@ -101,7 +101,7 @@ def trace(textures: Tensor, disparity: Tensor, lens: Tensor, points: Tensor, kin
     """Weighted sums of radiance and of the weights that passed the lens, both [B, 3, H, W].
 
     textures [B, L, 4, H, W]: premultiplied rgb and alpha; disparity [B, L, H, W]; points [rays, 3]: lens point and weight;
-    kind "thin" with lens [B, 3] (blur, focus, cat-eye), or "biconvex" with the parameters of kernels/biconvex.py.
+    kind "thin" with lens [B, 3] (blur, focus, cat-eye), or "biconvex" with the parameters of kernels/trace/biconvex_ray.py.
     """
     scene = prepare(textures, disparity, lens)
     batch, _, height, width = scene.disparity.shape

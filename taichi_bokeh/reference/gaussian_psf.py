@@ -1,4 +1,4 @@
-"""Pixels spread by Gaussians, source by source (kernels/gaussian_psf.py)."""
+"""Pixels spread by Gaussians, source by source (kernels/dfd/gaussian_psf.py)."""
 
 import torch
 from torch import Tensor

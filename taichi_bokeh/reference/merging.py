@@ -1,4 +1,4 @@
-"""The levels of a draft (kernels/merging.py) by pooling whole pictures."""
+"""The levels of a draft (kernels/scatter/pyramid.py) by pooling whole pictures."""
 
 from collections.abc import Sequence
 

@@ -75,7 +75,7 @@ def shape_profiles(radius: Tensor, raster: Tensor, extent: float, reach: int) ->
 
 
 def open_rim(offset: Tensor, radius: Tensor, field: Tensor) -> Tensor:
-    """Share of the point −o/r of the opening that the rim of the lens leaves open: see kernels/direct.py.
+    """Share of the point −o/r of the opening that the rim of the lens leaves open: see kernels/scatter/any_aperture.py.
 
     offset: o in px, [..., 2]; radius: signed, px, [...]; field: 2·cat_eye times the pixel's field, [..., 2].
     """

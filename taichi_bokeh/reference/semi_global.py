@@ -1,4 +1,4 @@
-"""Semi-global matching, pixel by pixel (kernels/semi_global.py)."""
+"""Semi-global matching, pixel by pixel (kernels/dfd/semi_global.py)."""
 
 import math
 

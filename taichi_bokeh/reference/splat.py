@@ -1,4 +1,4 @@
-"""Sources thrown through lens points onto soft z-buffers, lens point by lens point (kernels/splat.py)."""
+"""Sources thrown through lens points onto soft z-buffers, lens point by lens point (kernels/dfd/splat.py)."""
 
 import math
 

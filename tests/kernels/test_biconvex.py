@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from taichi_bokeh._runtime import launch, ti
-from taichi_bokeh.kernels.biconvex import PARAMETERS, biconvex_ray
+from taichi_bokeh.kernels.trace.biconvex_ray import PARAMETERS, biconvex_ray
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens, from_abbe
 from taichi_bokeh.reference.biconvex import biconvex_rays
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from taichi_bokeh._runtime import launch, ti
-from taichi_bokeh.kernels.disc_table import GAUSS, STEPS_PER_PIXEL, disc_table
+from taichi_bokeh.kernels.scatter.disc_table import GAUSS, STEPS_PER_PIXEL, disc_table
 from taichi_bokeh.reference import disc_profile
 
 SIZE = 12

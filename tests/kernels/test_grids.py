@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.grids import interpolation
+from taichi_bokeh.kernels.subaperture.coarse_grid import interpolation
 
 
 def run(which, coarse, fine, *where):

@@ -4,7 +4,7 @@ import torch
 
 from taichi_bokeh import ops
 from taichi_bokeh._runtime import ti
-from taichi_bokeh.kernels.scatter import LANES, scatter
+from taichi_bokeh.kernels.scatter.gather import LANES, scatter
 from taichi_bokeh.ops._plan import Plan
 from taichi_bokeh.ops.scatter import _prepare
 from taichi_bokeh.optics.aperture import Aperture, shape_of

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from taichi_bokeh import ops
-from taichi_bokeh.kernels.scatter import NEGLIGIBLE_FOCUS
+from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
 from taichi_bokeh.ops._common import dtype_name
 from taichi_bokeh.reference import merging as reference
 from tests.scenes import relative_error

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 import taichi_bokeh as tb
-from taichi_bokeh.kernels.splat import splat as kernels
+from taichi_bokeh.kernels.dfd.splat import splat as kernels
 from taichi_bokeh.ops import splat as ops_splat
 from taichi_bokeh.ops.splat import splat
 from taichi_bokeh.reference.splat import splat as slow

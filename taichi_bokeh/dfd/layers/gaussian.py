@@ -17,7 +17,7 @@ CALIBRATED_LEAST_PX = 0.35
 
 
 class GaussPSF(DefocusLayer):
-    """Spreads every pixel by a Gaussian of the standard deviation c/2 (kernels/gaussian_psf.py gives the equation).
+    """Spreads every pixel by a Gaussian of the standard deviation c/2 (kernels/dfd/gaussian_psf.py gives the equation).
 
     As printed, c is the diameter of the circle of confusion, 2·|r|, cut off at 7 px, the window has 7×7 pixels, and a pixel of
     c ≤ 1 px neither spreads nor changes. Of a radius above 3.5 px this layer sees nothing more, nor has it a gradient; and a

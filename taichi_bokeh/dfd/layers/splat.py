@@ -16,7 +16,7 @@ _REMEMBERED_CALLS = 4096  # of which a backward pass may still want a recomputat
 
 
 class SplatDefocus(DefocusLayer):
-    """Splats through lens points onto soft z-buffers (kernels/splat.py gives the equations).
+    """Splats through lens points onto soft z-buffers (kernels/dfd/splat.py gives the equations).
 
     The picture is the mean of the views through the lens points. In each view every pixel, continued beyond the border by
     replication, is splatted where the lens point sees it, weighted by alpha·exp(sharpness·radius): the nearer hides the

@@ -1,6 +1,6 @@
 """Blur kernels as lists of steps along their rows: what one source adds to a row, tabulated over its radius.
 
-A source of radius r has on the row dy, at the column dx, the weight E(dx, dy; r) (kernels/profile.py). Inside the disc E is
+A source of radius r has on the row dy, at the column dx, the weight E(dx, dy; r) (kernels/scatter/profile.py). Inside the disc E is
 flat, so that along the row only its steps differ from 0:
 
     w_i(r) = E(i, dy; r) − E(i + 1, dy; r),      i ≥ 0,      E(−dx) = E(dx)
@@ -11,7 +11,7 @@ discs are listed as their weights E(i, dy; r), i ≥ 0, themselves: there are as
 difference of large numbers.
 
 Between nodes of the radius, `STEPS_PER_PIXEL` a pixel, an entry is the cubic Hermite polynomial through the profile's values
-and slopes, and its slope the polynomial's. So a sum over lists is the sum of the gather (kernels/scatter.py) but for the error
+and slopes, and its slope the polynomial's. So a sum over lists is the sum of the gather (kernels/scatter/gather.py) but for the error
 of an interpolation that is as fine as the gather's own.
 """
 
@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.disc_table import STEPS_PER_PIXEL
-from taichi_bokeh.kernels.profile import profile
-from taichi_bokeh.kernels.row_lists import STEPS, TAPS, WEIGHTS
+from taichi_bokeh.kernels.scatter.disc_table import STEPS_PER_PIXEL
+from taichi_bokeh.kernels.scatter.profile import profile
+from taichi_bokeh.kernels.scatter.rows.row_lists import STEPS, TAPS, WEIGHTS
 
 #: Below this radius (px) a list holds weights, from it on steps. Above the radius of whatever counts as in focus.
 LEAST_STEP_RADIUS_PX = 5.0
@@ -36,7 +36,7 @@ class RowTable(NamedTuple):
 
 @cache
 def row_table(name: str, dtype: str) -> RowTable:
-    """Lists of one profile: `table` is that of kernels/disc_table.py; lists are (begin, first offset, length, kind)."""
+    """Lists of one profile: `table` is that of kernels/scatter/disc_table.py; lists are (begin, first offset, length, kind)."""
     real = REAL[dtype]
     steps = STEPS_PER_PIXEL[dtype]
     sample, margin, _ = profile(name, dtype)

@@ -1,6 +1,6 @@
 """How a source of radius r weighs a pixel at distance ρ: the profiles of the scatter model, as functions for the kernels.
 
-    disc:      E(o; r), the exact disc convolved with the pixel tent (kernels/disc_table.py)
+    disc:      E(o; r), the exact disc convolved with the pixel tent (kernels/scatter/disc_table.py)
     soft:      S(ρ; r) = 1 / (1 + 10·exp(3(ρ − r)))                    Dr.Bokeh, Eq. (4) with the distance in pixels
     official:  S(ρ; r) = 0.1 / (0.1 + exp(3(ρ − r)) + 1e-6)            the released code
     ∂S/∂r = 3·S·exp(3(ρ − r)) / (0.1 + exp(3(ρ − r)) [+ 1e-6])
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL, exponential
-from taichi_bokeh.kernels.disc_table import disc_table
+from taichi_bokeh.kernels.scatter.disc_table import disc_table
 
 #: exp(−3·6) = 1.5e-8, exp(−3·13) = 1e-17. The released code divides by Σ a·w + 1e-8, beside which sums of tails count.
 _LOGISTIC_MARGIN_PX = {

@@ -1,7 +1,7 @@
 """The scatter sums: what every pixel receives from the discs of its neighbours, with on-focal occlusion.
 
 Forward, for pixel x and source y at distance ρ = |y − x|, with P the five weighted planes of a source (premultiplied red,
-green, blue, alpha and one, each over the disc's area), E the profile (kernels/profile.py), d the disparity and
+green, blue, alpha and one, each over the disc's area), E the profile (kernels/scatter/profile.py), d the disparity and
 e = exp(−3·(K·d)²) the in-focus weight of a pixel:
 
     s(x)    = Σ_y P(y)·E(ρ; r_y)·O(y, x)                  over ρ < limit
@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import bands, launch, ti
 from taichi_bokeh.kernels.arithmetic import REAL, exponential
-from taichi_bokeh.kernels.culling import TILE
-from taichi_bokeh.kernels.profile import profile
+from taichi_bokeh.kernels.scatter.culling import TILE
+from taichi_bokeh.kernels.scatter.profile import profile
 
 PLANES = 5
 RADIUS, DISPARITY = 5, 6  # where they stand in the padded source, behind the planes

@@ -2,8 +2,8 @@
 
     s(x)    = Σ_y P(y)·w(y, x)·O(y, x),      w = E(x − y; r_y)·ρ(y, x),      O = 1 − e(x)·τ(d_y − d_x),  O(x, x) = 1
 
-with E listed as weights (kernels/row_lists.py, ops/_shape_lists.py), so that the sum costs the area of the blur, and τ as in
-kernels/scatter.py. The rim leaves open what lies in the unit disc round −2·f as well, f the pixel's field times cat_eye: with
+with E listed as weights (kernels/scatter/rows/row_lists.py, ops/_shape_lists.py), so that the sum costs the area of the blur, and τ as in
+kernels/scatter/gather.py. The rim leaves open what lies in the unit disc round −2·f as well, f the pixel's field times cat_eye: with
 o = x − y, and v = −o/r + 2·f the point u = −o/r of the opening seen from there, in px,
 
     ρ = Q(max(|r|, 2) − |v·r|),      Q(t) = ½ + t − ½·t·|t| between −1 and 1: the edge convolved with the pixel's tent
@@ -21,8 +21,8 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL, exponential
-from taichi_bokeh.kernels.row_planes import BLOCK_THREADS, LANES, PLANES, part_of_row
-from taichi_bokeh.kernels.scatter import NEGLIGIBLE_FOCUS
+from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
+from taichi_bokeh.kernels.scatter.rows.layout import BLOCK_THREADS, LANES, PLANES, part_of_row
 
 WHOLE_PX = 2.0  # radius up to which the rim cuts nothing
 

@@ -1,11 +1,11 @@
-"""The lists of kernels/row_lists.py, TAPS entries at a time, for threads that each read another (kernels/row_tiles.py)."""
+"""The lists of kernels/scatter/rows/row_lists.py, TAPS entries at a time, for threads that each read another (kernels/scatter/rows/gpu_tiles.py)."""
 
 from functools import cache
 from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.row_lists import STEPS, TAPS, sides
+from taichi_bokeh.kernels.scatter.rows.row_lists import STEPS, TAPS, sides
 
 
 class ListBlocks(NamedTuple):

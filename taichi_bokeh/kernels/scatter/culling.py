@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.profile import profile
+from taichi_bokeh.kernels.scatter.profile import profile
 
 TILE = 16
 

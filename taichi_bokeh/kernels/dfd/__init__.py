@@ -1,0 +1,1 @@
+"""Kernels of depth from defocus."""

@@ -1,0 +1,1 @@
+"""Scatter in time linear in the radius, along rows."""
