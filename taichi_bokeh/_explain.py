@@ -11,7 +11,7 @@ from taichi_bokeh._render import Algorithm, Model, Profile, scatter_settings, va
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models.scatter import blur_radius, ways
 from taichi_bokeh.models.subaperture import DEFAULT_CELLS, cells_for
-from taichi_bokeh.ops._slices import FLAT_PX, NEARLY_FLAT_PX
+from taichi_bokeh.ops.subaperture.slices import FLAT_PX, NEARLY_FLAT_PX
 from taichi_bokeh.optics.aperture_cells import grid_step, nodes
 from taichi_bokeh.optics.thin_lens import ThinLens
 

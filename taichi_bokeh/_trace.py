@@ -11,7 +11,7 @@ from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_number, spoilt
 from taichi_bokeh._render import ProgressCallback, refuse_forward_mode
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.ops.trace import accumulator, prepare
+from taichi_bokeh.ops.trace.operator import accumulator, prepare
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens
 from taichi_bokeh.optics.thin_lens import ThinLens
 

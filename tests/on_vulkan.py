@@ -11,7 +11,8 @@ import sys
 import torch
 
 from taichi_bokeh import _runtime, ops
-from taichi_bokeh.ops import _common, _rows
+from taichi_bokeh.ops import _common
+from taichi_bokeh.ops.scatter import rows as _rows
 
 
 def compute_there(tables: dict) -> None:

@@ -13,7 +13,9 @@ import taichi_bokeh as tb
 from taichi_bokeh.dfd import losses
 from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
 from taichi_bokeh.dfd.layers.registry import LAYERS
-from taichi_bokeh.ops import _rows, _shape_lists, _slices
+from taichi_bokeh.ops.scatter import aperture_lists as _shape_lists
+from taichi_bokeh.ops.scatter import rows as _rows
+from taichi_bokeh.ops.subaperture import slices as _slices
 from taichi_bokeh.optics import aperture_cells
 
 Function = Callable[..., Tensor]

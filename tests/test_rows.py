@@ -10,7 +10,7 @@ import taichi_bokeh as tb
 from taichi_bokeh.kernels.scatter.rows.row_sums import stride_of
 from taichi_bokeh.kernels.scatter.rows.separable_occlusion import focus_nodes
 from taichi_bokeh.models import scatter as _scatter
-from taichi_bokeh.ops import _rows
+from taichi_bokeh.ops.scatter import rows as _rows
 from tests.scenes import flat_layers, leaves, random_layers, relative_error
 
 #: Fast against exact. Both interpolate the same profile; the nodes of disparity leave 1e-7 (1.2e-3) of the occlusion; float32

@@ -385,7 +385,7 @@ def test_tiles_leave_no_seam(monkeypatch, blur):
     whole = run(tb.Layers(*inputs), blur, cells=4)
     expected = torch.autograd.grad(whole.square().sum(), inputs)
 
-    monkeypatch.setattr(sys.modules["taichi_bokeh.ops.subaperture"], "_TILE_BYTES", 1)
+    monkeypatch.setattr(sys.modules["taichi_bokeh.ops.subaperture.operator"], "_TILE_BYTES", 1)
     heard = []
     picture = run(tb.Layers(*inputs), blur, cells=4, progress=lambda done, total: heard.append((done, total)))
     assert heard == [(done, 6) for done in range(1, 7)]

@@ -271,7 +271,7 @@ def test_the_short_way_for_flat_layers_gives_the_sums_of_the_long_one(dtype, err
     flat = tb.Layers(layers.rgb, layers.alpha, levels.expand_as(layers.disparity))
     lens = tb.ThinLens(10.0, 0.45)
     short = tb.trace(flat, lens, rays=30)
-    monkeypatch.setattr(sys.modules["taichi_bokeh.ops.trace"], "_are_flat", lambda scene: False)
+    monkeypatch.setattr(sys.modules["taichi_bokeh.ops.trace.operator"], "_are_flat", lambda scene: False)
     assert (short - tb.trace(flat, lens, rays=30)).abs().max() < error
 
 

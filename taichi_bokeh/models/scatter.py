@@ -12,7 +12,7 @@ from taichi_bokeh._checks import spoilt
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models.scatter_draft import Picture, draft_sums, levels_for
 from taichi_bokeh.ops._common import dtype_name
-from taichi_bokeh.ops._plan import LEAST_ROWS_PX, Plan, Way, facts_of, way_of
+from taichi_bokeh.ops.scatter.strategy import LEAST_ROWS_PX, Plan, Way, facts_of, way_of
 from taichi_bokeh.optics.aperture import Aperture, shape_of
 from taichi_bokeh.optics.aperture_cells import kernel_reach
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from taichi_bokeh import _runtime, ops
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.ops._slices import FLAT_PX
+from taichi_bokeh.ops.subaperture.slices import FLAT_PX
 from taichi_bokeh.optics.aperture import Aperture, shape_of
 from taichi_bokeh.optics.aperture_cells import kernel_reach
 

@@ -1,11 +1,11 @@
 """torch custom operators over the kernels: checks, fakes and autograd. Importing this package registers all of them."""
 
-from taichi_bokeh.ops.merging import bring_back, merge
-from taichi_bokeh.ops.pointwise import circle_of_confusion, composite, resolve, resolve_official, sources
-from taichi_bokeh.ops.scatter import scatter, scatter_sums
-from taichi_bokeh.ops.square_mean import square_mean
-from taichi_bokeh.ops.subaperture import subaperture
-from taichi_bokeh.ops.trace import trace
+from taichi_bokeh.ops.scatter.operator import scatter, scatter_sums
+from taichi_bokeh.ops.scatter.pointwise import circle_of_confusion, composite, resolve, resolve_official, sources
+from taichi_bokeh.ops.scatter.pyramid import bring_back, merge
+from taichi_bokeh.ops.scatter.square_mean import square_mean
+from taichi_bokeh.ops.subaperture.operator import subaperture
+from taichi_bokeh.ops.trace.operator import trace
 
 __all__ = [
     "bring_back",

@@ -5,8 +5,8 @@ import torch
 from taichi_bokeh import ops
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.scatter.gather import LANES, scatter
-from taichi_bokeh.ops._plan import Plan
-from taichi_bokeh.ops.scatter import _prepare
+from taichi_bokeh.ops.scatter.operator import _prepare
+from taichi_bokeh.ops.scatter.strategy import Plan
 from taichi_bokeh.optics.aperture import Aperture, shape_of
 
 

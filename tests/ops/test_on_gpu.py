@@ -8,7 +8,7 @@ import torch
 
 import taichi_bokeh as tb
 from taichi_bokeh import _runtime
-from taichi_bokeh.ops import _rows
+from taichi_bokeh.ops.scatter import rows as _rows
 from taichi_bokeh.optics.aperture import shape_of
 from tests.on_vulkan import results
 from tests.scenes import relative_error

@@ -8,8 +8,8 @@ from torch import Tensor
 
 import taichi_bokeh as tb
 from taichi_bokeh.kernels.dfd.splat import splat as kernels
-from taichi_bokeh.ops import splat as ops_splat
-from taichi_bokeh.ops.splat import splat
+from taichi_bokeh.ops.dfd import splat as ops_splat
+from taichi_bokeh.ops.dfd.splat import splat
 from taichi_bokeh.reference.splat import splat as slow
 from tests.scenes import DEVICES, relative_error
 from tests.test_runtime import script
@@ -294,7 +294,7 @@ def test_thread_count_changes_no_bit():
 import taichi as ti
 ti.init(arch=ti.cpu, log_level=ti.ERROR, cpu_max_num_threads={})
 import hashlib, torch
-from taichi_bokeh.ops.splat import splat
+from taichi_bokeh.ops.dfd.splat import splat
 torch.manual_seed(0)
 size = 1, 2, 70, 50
 sources = [t.requires_grad_() for t in (torch.rand(1, 2, 3, 70, 50), *(5 * torch.rand(size) - b for b in (0, 2, 2)))]

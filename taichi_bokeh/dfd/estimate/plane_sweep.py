@@ -18,7 +18,7 @@ from taichi_bokeh._checks import require_float_tensor, require_integer, require_
 from taichi_bokeh.dfd.layers.planes import PlaneBlur
 from taichi_bokeh.dfd.losses import to_gamma
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.ops.semi_global import semi_global
+from taichi_bokeh.ops.dfd.semi_global import semi_global
 
 ProgressCallback = Callable[[int, int], None]
 

@@ -9,7 +9,7 @@ from taichi_bokeh._render import refuse_forward_mode
 from taichi_bokeh.dfd.layers.base import DefocusLayer, single_layer
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models.scatter import blur_radius
-from taichi_bokeh.ops.splat import splat
+from taichi_bokeh.ops.dfd.splat import splat
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 _REMEMBERED_CALLS = 4096  # of which a backward pass may still want a recomputation

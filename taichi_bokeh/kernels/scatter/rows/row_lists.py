@@ -6,7 +6,7 @@ At the radius (in steps of the table) interval + t the entry w_i is its interval
     mirrored:  one list for each |dy| and interval, with E(−dx) = E(dx) understood; `length` blocks of TAPS entries, of which
                element k·TAPS + j is the coefficient of t^k of entry j                     (kernels/scatter/rows/row_table.py)
     shaped:    two lists for each dy and interval, of steps E(dx) − E(dx − 1) or weights E(dx), for a far source, whose
-               highlight shows the opening as it is; a near one's is the point mirror       (ops/_shape_lists.py)
+               highlight shows the opening as it is; a near one's is the point mirror       (ops/scatter/aperture_lists.py)
 
 Steps before the first column of a run are added to it, steps behind its last one to nothing.
 

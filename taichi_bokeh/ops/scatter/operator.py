@@ -12,12 +12,13 @@ from taichi_bokeh.kernels.scatter.culling import TILE, culling
 from taichi_bokeh.kernels.scatter.gather import LANES, PLANES
 from taichi_bokeh.kernels.scatter.gather import scatter as scatter_kernels
 from taichi_bokeh.kernels.subaperture.cells import PIXELS
-from taichi_bokeh.ops import _direct, _rows
 from taichi_bokeh.ops._common import GradientOnly, dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
-from taichi_bokeh.ops._plan import Facts, Plan, Way, facts_of, way_of
 from taichi_bokeh.ops._registration import operator
-from taichi_bokeh.ops._shape_lists import shape_table
-from taichi_bokeh.ops._taps import correlate, make_taps
+from taichi_bokeh.ops.scatter import any_aperture as _direct
+from taichi_bokeh.ops.scatter import rows as _rows
+from taichi_bokeh.ops.scatter.aperture_lists import shape_table
+from taichi_bokeh.ops.scatter.strategy import Facts, Plan, Way, facts_of, way_of
+from taichi_bokeh.ops.subaperture.taps import correlate, make_taps
 from taichi_bokeh.optics.aperture import Aperture, aperture_of
 from taichi_bokeh.optics.aperture_cells import divide
 

@@ -19,8 +19,8 @@ from taichi_bokeh.kernels.subaperture.cells import PIXELS
 from taichi_bokeh.kernels.subaperture.coarse_grid import interpolation
 from taichi_bokeh.ops._common import dtype_name, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
-from taichi_bokeh.ops._slices import Layer, Slices, layers_of
-from taichi_bokeh.ops._taps import correlate, packed, place
+from taichi_bokeh.ops.subaperture.slices import Layer, Slices, layers_of
+from taichi_bokeh.ops.subaperture.taps import correlate, packed, place
 from taichi_bokeh.optics.aperture import aperture_of
 from taichi_bokeh.optics.aperture_cells import Cells, divide
 

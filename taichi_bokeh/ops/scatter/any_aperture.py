@@ -8,7 +8,7 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.scatter.any_aperture import direct
 from taichi_bokeh.ops._common import dtype_name, on_gpu, parts_of_row
-from taichi_bokeh.ops._rows import Buffers, Lists, Picture, Sources, backward_bands, fold, forward_bands, pack
+from taichi_bokeh.ops.scatter.rows import Buffers, Lists, Picture, Sources, backward_bands, fold, forward_bands, pack
 
 
 def _arguments(picture: Picture, lists: Lists, sources: Sources, lens: Tensor, nearer: Tensor) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.scatter.rows.row_lists import STEPS, WEIGHTS
 from taichi_bokeh.kernels.scatter.rows.row_table import LEAST_STEP_RADIUS_PX
-from taichi_bokeh.ops._rows import Table
+from taichi_bokeh.ops.scatter.rows import Table
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.aperture_cells import Cells, divide, kernel_reach
 

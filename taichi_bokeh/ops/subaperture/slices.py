@@ -17,7 +17,7 @@ from torch import Tensor
 
 from taichi_bokeh.kernels.subaperture.cells import Weight
 from taichi_bokeh.ops._common import plain
-from taichi_bokeh.ops._taps import Taps, make_taps
+from taichi_bokeh.ops.subaperture.taps import Taps, make_taps
 from taichi_bokeh.optics.aperture_cells import Cells, grid_step, kernel_reach, nodes, place_among_nodes
 
 FLAT_PX = {torch.float32: 1e-4, torch.float64: 1e-11}  # a layer whose radii differ by less has one kernel
