@@ -1,7 +1,8 @@
 """A draft of the scatter sums, in which large discs are merged: its cost hardly depends on the radius.
 
 Sources of radius r belong, with the weights of tents in log₂(r/FINE_PX), to two levels of a pyramid. On level l, whose pixels
-are 2^l wide, blocks of sources are merged to one each; what they scatter there is interpolated back (kernels/scatter/pyramid.py).
+are 2^l wide, blocks of sources are merged to one each. What they scatter there is interpolated back
+(kernels/scatter/pyramid.py).
 Occlusion of what lies in focus is by the nodes of kernels/scatter/rows/separable_occlusion.py, on every level.
 """
 

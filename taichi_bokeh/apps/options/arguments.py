@@ -77,7 +77,7 @@ def add_layering(
 
 
 def add_aperture(command: argparse.ArgumentParser) -> None:
-    """The group that describes the opening; read by apps/options/camera.py."""
+    """The group that describes the opening; read by camera.py."""
     aperture = command.add_argument_group("aperture")
     aperture.add_argument("--blades", metavar="N", type=whole_from_0, help="straight blades, at least 3 (0: a disc)")
     aperture.add_argument(

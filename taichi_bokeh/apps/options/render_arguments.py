@@ -75,7 +75,7 @@ def add_render(commands: Any) -> None:
 
 
 def add_lens(command: argparse.ArgumentParser, *, pulls: bool = False, glass: bool = False) -> None:
-    """The group that describes the lens and its focus; read by apps/options/camera.py.
+    """The group that describes the lens and its focus; read by camera.py.
 
     Args:
         command: gets the group.

@@ -2,8 +2,8 @@
 
     s(x)    = Σ_y P(y)·w(y, x)·O(y, x),      w = E(x − y; r_y)·ρ(y, x),      O = 1 − e(x)·τ(d_y − d_x),  O(x, x) = 1
 
-with E listed as weights (kernels/scatter/rows/row_lists.py, ops/scatter/aperture_lists.py), so that the sum costs the area of the blur, and τ as in
-kernels/scatter/gather.py. The rim leaves open what lies in the unit disc round −2·f as well, f the pixel's field times cat_eye: with
+with E listed as weights (rows/row_lists.py, ops/scatter/aperture_lists.py), so that the sum costs the area of the blur, and
+τ as in gather.py. The rim leaves open what lies in the unit disc round −2·f as well, f the pixel's field times cat_eye: with
 o = x − y, and v = −o/r + 2·f the point u = −o/r of the opening seen from there, in px,
 
     ρ = Q(max(|r|, 2) − |v·r|),      Q(t) = ½ + t − ½·t·|t| between −1 and 1: the edge convolved with the pixel's tent

@@ -1,7 +1,7 @@
 """The scatter sums: what every pixel receives from the discs of its neighbours, with on-focal occlusion.
 
 Forward, for pixel x and source y at distance ρ = |y − x|, with P the five weighted planes of a source (premultiplied red,
-green, blue, alpha and one, each over the disc's area), E the profile (kernels/scatter/profile.py), d the disparity and
+green, blue, alpha and one, each over the disc's area), E the profile (profile.py), d the disparity and
 e = exp(−3·(K·d)²) the in-focus weight of a pixel:
 
     s(x)    = Σ_y P(y)·E(ρ; r_y)·O(y, x)                  over ρ < limit

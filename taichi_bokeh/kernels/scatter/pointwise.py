@@ -8,7 +8,7 @@
                soft, official: A = r̂², r̂ = |r| + 1, share = 1
     resolve:   disc, shape, soft: colour = Σ a·I·w/Σ w, coverage = Σ a·w/Σ w, with the point part added to both sums
                            where no weight is left, as in a corner that a cat-eye shuts, both are 0
-               official:   colour = V·Σ a·I·w/(Σ a·w + 1e-8), coverage = V (kernels/scatter/square_mean.py)
+               official:   colour = V·Σ a·I·w/(Σ a·w + 1e-8), coverage = V (square_mean.py)
     composite: B = Σ_l c_l·Π_{k<l} (1 − v_k), front to back, c premultiplied             Dr.Bokeh, Eq. (2)
 
 Each takes and gives flat arrays: [N, planes, P] with P pixels.

@@ -1,6 +1,6 @@
 """How a source of radius r weighs a pixel at distance ρ: the profiles of the scatter model, as functions for the kernels.
 
-    disc:      E(o; r), the exact disc convolved with the pixel tent (kernels/scatter/disc_table.py)
+    disc:      E(o; r), the exact disc convolved with the pixel tent (disc_table.py)
     soft:      S(ρ; r) = 1 / (1 + 10·exp(3(ρ − r)))                    Dr.Bokeh, Eq. (4) with the distance in pixels
     official:  S(ρ; r) = 0.1 / (0.1 + exp(3(ρ − r)) + 1e-6)            the released code
     ∂S/∂r = 3·S·exp(3(ρ − r)) / (0.1 + exp(3(ρ − r)) [+ 1e-6])

@@ -3,7 +3,7 @@
 Sources of radius r belong, with the weights of tents, to two levels; on level l a block is f = 2^l pixels wide:
 
     share(y) = max(0, 1 − |l − log₂ max(|r_y|/FINE_PX, 1)|)
-    Q_k(b)   = A(b)·Σ_{y ∈ b} share·τ_k·P(y),     τ_0 = 1, τ_k that of node k (kernels/scatter/rows/separable_occlusion.py)
+    Q_k(b)   = A(b)·Σ_{y ∈ b} share·τ_k·P(y),     τ_0 = 1, τ_k that of node k (rows/separable_occlusion.py)
     r(b)     = Σ share·P_4·r_l(y) / Σ share·P_4,  A(b) = (Σ share·P_4·r_y² / Σ share·P_4)/(f·r(b))²
 
 Merging, the coarser tent and the interpolation widen a disc, so its radius is lessened until its second moment is what it was

@@ -20,7 +20,7 @@ Adjoint: with the cotangents g_m, the same sum with the kernel mirrored, for one
     ∂loss/∂(t·h)(y) = Σ_m Σ_δ k_m(δ)·g_m(y − δ)
 
 so `pull` reads integral images of g_m instead, and folds h and its slope in. The sums may be on a grid coarser than the layer's
-pixels by a step (kernels/subaperture/coarse_grid.py); their sources are then the means of t·h over step × step pixels, and each of these gets
+pixels by a step (coarse_grid.py); their sources are then the means of t·h over step × step pixels, and each of these gets
 1/step² of what is pulled back to their place.
 
 The composite adds up the cells, A_m the share of each, front to back, with (c, v) = s/w premultiplied colour and coverage:

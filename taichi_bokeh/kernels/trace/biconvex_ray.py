@@ -13,7 +13,7 @@ the refractive index before the surface over the one behind:
 No step takes the difference of nearly equal lengths, as the textbook quadratic for a sphere far from the ray's origin
 does; float32 is good for it. The front surface sends the ray through (X₀, Y₀) on the front principal plane with the slopes
 m = (s_x, s_y)/s_z, so that it meets depth z at X₀ + m_x·z. Seen from the centre of that plane in units of pixels, this is
-affine in the disparity d = 1/z, as for the thin lens (kernels/trace/thin_lens_ray.py):
+affine in the disparity d = 1/z, as for the thin lens (thin_lens_ray.py):
 
     p(d) = base + slope·d,    base = centre of the picture + (D_I/p)·m,    slope = (D_I/p)·(X₀, Y₀)
 

@@ -1,11 +1,11 @@
-"""Ray tracing of flat layers through an ideal lens: kernels/trace/rays_through_layers.py's sum, with what all pixels share taken out of it.
+"""Ray tracing of flat layers through an ideal lens: rays_through_layers.py's sum, with what all pixels share taken out of it.
 
 A ray through lens point u meets layer l at x + u·r_l whatever the pixel x, so its whole shift o and its four bilinear weights
 w are tabulated a ray and layer, the textures t = (a·c, a) are padded by the largest radius, and what is left is
 
     s(x) = Σ_u w_u·Σ_l T_l·c_l,      (c_l, a_l)(x) = Σ_{i, j ∈ {0, 1}} w_ij·t_l(x + o + (i, j)),      T_{l+1} = T_l·(1 − a_l)
 
-The adjoint is that of kernels/trace/rays_through_layers.py, of which this is a special case.
+The adjoint is that of rays_through_layers.py, of which this is a special case.
 """
 
 from functools import cache

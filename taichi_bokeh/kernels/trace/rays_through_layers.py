@@ -1,6 +1,6 @@
 """Ray tracing: what every pixel receives through sampled points of the lens.
 
-Forward, for pixel x and lens point u of weight w_u, with p_l where the ray meets layer l (kernels/trace/height_field.py), c the
+Forward, for pixel x and lens point u of weight w_u, with p_l where the ray meets layer l (height_field.py), c the
 bilinear premultiplied colour and a the bilinear alpha there:
 
     s(x) = Σ_u w_u·Σ_l T_l·c_l,      T_0 = 1,   T_{l+1} = T_l·(1 − a_l)         front to back, until nothing shines through
@@ -10,7 +10,7 @@ Adjoint, with g = ∂loss/∂s and S_l the picture of what lies behind layer l o
 
     ∂/∂c_l = w·T_l·g,     ∂/∂a_l = −w·T_l·⟨g, S_l⟩,     S_{l−1} = c_l + (1 − a_l)·S_l
     G = Σ over c, a of (∂/∂·)·∇(·)                      gradient with respect to the position p_l
-    κ = G·slope/n,    ∂/∂D_l = κ,    ∂/∂v = G + κ·∇D    n, v as in kernels/trace/height_field.py
+    κ = G·slope/n,    ∂/∂D_l = κ,    ∂/∂v = G + κ·∇D    n, v as in height_field.py
     thin lens: v = u·((d − F)·δK − K·δF)
 
 Texture gradients go to the four texels that were read; the only sums that threads share, hence atomic. Those of blur and

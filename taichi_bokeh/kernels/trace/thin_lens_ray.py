@@ -7,7 +7,7 @@ A ray that leaves the lens towards the scene meets depth z = 1/d at a place whos
     cat-eye: the opening seen from the picture's corner is cut by the other rim: a point u passes where
                                               |u + 2·cat_eye·f| ≤ 1, f = the pixel's place from the centre, corner = 1
 
-`blocked` rays carry nothing. The biconvex lens is in kernels/trace/biconvex_ray.py.
+`blocked` rays carry nothing. The biconvex lens is in biconvex_ray.py.
 """
 
 from functools import cache

@@ -1,4 +1,4 @@
-"""The scatter sums of one picture weight by weight, for any aperture (kernels/scatter/any_aperture.py), and their adjoint, in bands."""
+"""The scatter sums of one picture for any aperture, and their adjoint, in bands (kernels/scatter/any_aperture.py)."""
 
 from typing import Any
 

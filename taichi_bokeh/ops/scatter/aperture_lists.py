@@ -1,4 +1,6 @@
-"""Lists (kernels/scatter/rows/row_lists.py) for any aperture: its picture at each node of the radius, from its raster, cut into rows.
+"""Row lists for any aperture: its kernel at each node of the radius, from its raster, cut into rows.
+
+The kernels are those of kernels/scatter/rows/row_lists.py.
 
 E(o; r) = πr²·k(o), k the kernel of the whole opening (optics/aperture_cells.py), so that a source's planes are the disc's.
 Between nodes E is the cubic Hermite polynomial through the values and slopes.

@@ -1,4 +1,4 @@
-"""The operator of the scatter sums: pads, culls, launches the kernels of kernels/scatter/gather.py, and folds gradients back."""
+"""The operator of the scatter sums: pads, culls, launches kernels/scatter/gather.py, and folds gradients back."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Operators of the straight-line steps (kernels/scatter/pointwise.py), whose backward is Taichi's autodiff of the forward kernel."""
+"""Operators of the straight-line steps (kernels/scatter/pointwise.py); Taichi differentiates the forward kernels."""
 
 from typing import Any
 

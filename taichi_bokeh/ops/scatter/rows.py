@@ -175,6 +175,7 @@ class Sources(NamedTuple):
 
 
 def pack(picture: Picture, top: int, bottom: int, lists: Lists, buffers: Buffers) -> Sources:
+    """Lay out the sources of rows top … bottom − 1 as the row kernels read them."""
     shape = (bottom - top, picture.spread.shape[1] + 2 * lists.pad)
     values, place = buffers.get("values", *shape, _packed(lists)), buffers.get("place", *shape)
     kernel = row_planes(lists.opaque, dtype_name(values), on_gpu(values)).pack

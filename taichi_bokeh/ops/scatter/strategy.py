@@ -21,8 +21,8 @@ class Way(NamedTuple):
     """How the sums of one picture are evaluated, and why.
 
     Attributes:
-        name: "rows" (kernels/scatter/rows/row_sums.py), "correlation" (kernels/subaperture/cells.py, for flat pictures), "gather" (kernels/scatter/gather.py), or
-            for other openings than the disc "direct" (kernels/scatter/any_aperture.py).
+        name: "rows" (kernels/scatter/rows/row_sums.py), "correlation" (kernels/subaperture/cells.py, for flat layers), "gather"
+            (kernels/scatter/gather.py), or for other apertures than the disc "direct" (kernels/scatter/any_aperture.py).
         reason: half a sentence.
         nodes: relative to the focus, for the occlusion in rows; empty where nothing is in focus.
     """

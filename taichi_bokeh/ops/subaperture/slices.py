@@ -76,6 +76,7 @@ class Layer(NamedTuple):
 
     @property
     def is_flat(self) -> bool:
+        """Whether one kernel serves all its pixels."""
         return self.grids[0].parts[0].weight == "even"
 
 

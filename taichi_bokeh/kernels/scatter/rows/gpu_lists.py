@@ -1,4 +1,4 @@
-"""The lists of kernels/scatter/rows/row_lists.py, TAPS entries at a time, for threads that each read another (kernels/scatter/rows/gpu_tiles.py)."""
+"""The lists of row_lists.py, TAPS entries at a time, for threads that each read another (gpu_tiles.py)."""
 
 from functools import cache
 from typing import Any, NamedTuple

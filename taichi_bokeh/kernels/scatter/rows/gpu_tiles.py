@@ -1,12 +1,12 @@
-"""The scatter sums of kernels/scatter/rows/row_sums.py on a GPU: a thread owns a row of a tile of sums, in shared memory.
+"""The scatter sums of row_sums.py on a GPU: a thread owns a row of a tile of sums, in shared memory.
 
-    step(x), whole(x) as in kernels/scatter/rows/row_sums.py for the columns x of the tile,         carry = Σ steps before its first column
+    step(x), whole(x) as in row_sums.py for the columns x of the tile,         carry = Σ steps before its first column
     s(x) = whole(x) + carry + Σ_{x′ ≤ x} step(x′)
 
 A block of threads takes a tile of four planes, and for it every source that reaches it, all threads the same one at a time:
 each adds to its row what the source has for that row, so that nothing is atomic, no thread waits for another but where
 sources are fetched, and a sum is always added up in the same order. Threads keep the list that they looked up last, as
-neighbouring sources mostly have the same. The adjoint is `pull` of kernels/scatter/rows/row_sums.py.
+neighbouring sources mostly have the same. The adjoint is `pull` of row_sums.py.
 """
 
 from functools import cache
@@ -99,7 +99,7 @@ def row_tiles(shaped: bool, lanes: int, dtype: str) -> Any:
     ):
         """Writes s to `sums` [5, H, W] from row `top` on, of HIDDEN_LANES to `whole_of_all` [rows, W, lanes]; where wanted.
 
-        sources [rows + 2·pad, W + 2·pad, lanes], place, widest and wanted: as of kernels/scatter/rows/row_sums.py; entries
+        sources [rows + 2·pad, W + 2·pad, lanes], place, widest and wanted: as of row_sums.py; entries
         [blocks, coefficients].
         """
         ti.loop_config(block_dim=ROWS)

@@ -1,4 +1,4 @@
-"""How planes get into the layout of kernels/scatter/rows/row_sums.py and back: interleaved, padded by replicating the border, a band at a time.
+"""How planes get into the layout of row_sums.py and back: interleaved, padded by replicating the border, a band at a time.
 
 `top` is the first row of a band: of the padded sources in `pack` and `fold` (row v of them is the picture's row v − pad, or the
 nearest there is), of the picture in `cotangent`. `fold` inverts `pack`. A row is cut into `ways` parts: on a GPU each thread
@@ -14,7 +14,7 @@ from taichi_bokeh.kernels.arithmetic import REAL
 PLANES = 5
 LANES = 8  # planes are rounded up to a whole vector
 OPAQUE_LANES = 4
-GROUP = 3  # nodes of kernels/scatter/rows/separable_occlusion.py at a time
+GROUP = 3  # nodes of separable_occlusion.py at a time
 HIDDEN_LANES = 16  # of their planes
 #: Taichi runs a parallel loop of up to 512 iterations on one thread; rows are counted this many times so that all threads work.
 WAYS = 16

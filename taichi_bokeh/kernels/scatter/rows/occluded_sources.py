@@ -1,13 +1,13 @@
 """The planes of what is hidden from pixels in focus: those of padded sources times the shares of a group of nodes, and back.
 
-    Q_k(y) = P(y)·τ_k(d_y)                                                   (kernels/scatter/rows/separable_occlusion.py)
+    Q_k(y) = P(y)·τ_k(d_y)                                                   (separable_occlusion.py)
 
 Adjoint, with g_k = ∂loss/∂Q_k:
 
     ∂/∂P = Σ_k τ_k·g_k,      ∂/∂d_y = Σ_k τ_k′·⟨P, g_k⟩,      τ_k′ = −20·τ_k·(1 − τ_k)
 
 Only sources that are `near` [rows, segments of the picture's columns] count: others reach nothing that is in focus. `top` is
-the first of a band of padded rows, as in kernels/scatter/rows/layout.py.
+the first of a band of padded rows, as in layout.py.
 """
 
 from functools import cache

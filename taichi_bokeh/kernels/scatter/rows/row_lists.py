@@ -1,10 +1,10 @@
-"""How a source's list is added to a row of sums, and gathered from a row of cotangents: the inner loop of kernels/scatter/rows/row_sums.py.
+"""How a source's list is added to a row of sums, and gathered from a row of cotangents: the inner loop of row_sums.py.
 
 A list is (begin, first, length, kind): its polynomials start at `begin`, and the first belongs to the offset `first`.
 At the radius (in steps of the table) interval + t the entry w_i is its interval's polynomial at t.
 
     mirrored:  one list for each |dy| and interval, with E(−dx) = E(dx) understood; `length` blocks of TAPS entries, of which
-               element k·TAPS + j is the coefficient of t^k of entry j                     (kernels/scatter/rows/row_table.py)
+               element k·TAPS + j is the coefficient of t^k of entry j                     (row_table.py)
     shaped:    two lists for each dy and interval, of steps E(dx) − E(dx − 1) or weights E(dx), for a far source, whose
                highlight shows the opening as it is; a near one's is the point mirror       (ops/scatter/aperture_lists.py)
 

@@ -1,6 +1,6 @@
 """The scatter sums in time linear in the radius: sources add the steps of their discs to rows, which are then summed up.
 
-The same sums as in kernels/scatter/gather.py, with the planes P of a source, over its lists w_i (kernels/scatter/rows/row_table.py):
+The same sums as in kernels/scatter/gather.py, with the planes P of a source, over its lists w_i (row_table.py):
 
     step(x)  = Σ_y P(y)·[w_i at x = y_x − i] − Σ_y P(y)·[w_i at x = y_x + i + 1]           lists of steps
     whole(x) = Σ_y P(y)·[w_i at x = y_x ± i]                                              lists of weights (small discs)
@@ -11,12 +11,12 @@ Adjoint, with g = ∂loss/∂s and G(x) = Σ_{x′ ≥ x} g(x′), which is 0 be
     ∂/∂P(y) = Σ_rows Σ_i w_i·[G(y_x − i) − G(y_x + i + 1)],   for weights Σ_i w_i·[g(y_x − i) + g(y_x + i)]
     ∂/∂r_y  = ⟨P(y), the same with w_i′⟩
 
-The planes are P itself or, of HIDDEN_LANES, what is hidden: P·τ_k for the nodes k of kernels/scatter/rows/separable_occlusion.py.
+The planes are P itself or, of HIDDEN_LANES, what is hidden: P·τ_k for the nodes k of separable_occlusion.py.
 
 One thread owns a row of results (`spread`: of the picture; `pull`: of the sources), so nothing is atomic and the result does
 not depend on the number of threads. A row is cut into runs of columns that are rendered on their own, those with `wanted`
 segments only. Sources are padded by `pad` px on every side. Other openings than the disc have lists of their own
-(kernels/scatter/rows/row_lists.py). On a GPU kernels/scatter/rows/gpu_tiles.py takes the place of `spread`, and in `pull` a thread owns a source.
+(row_lists.py). On a GPU gpu_tiles.py takes the place of `spread`, and in `pull` a thread owns a source.
 """
 
 import math

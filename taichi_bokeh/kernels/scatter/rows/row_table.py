@@ -1,6 +1,6 @@
 """Blur kernels as lists of steps along their rows: what one source adds to a row, tabulated over its radius.
 
-A source of radius r has on the row dy, at the column dx, the weight E(dx, dy; r) (kernels/scatter/profile.py). Inside the disc E is
+A source of radius r has on the row dy, at the column dx, the weight E(dx, dy; r) (../profile.py). Inside the disc E is
 flat, so that along the row only its steps differ from 0:
 
     w_i(r) = E(i, dy; r) − E(i + 1, dy; r),      i ≥ 0,      E(−dx) = E(dx)
@@ -11,7 +11,7 @@ discs are listed as their weights E(i, dy; r), i ≥ 0, themselves: there are as
 difference of large numbers.
 
 Between nodes of the radius, `STEPS_PER_PIXEL` a pixel, an entry is the cubic Hermite polynomial through the profile's values
-and slopes, and its slope the polynomial's. So a sum over lists is the sum of the gather (kernels/scatter/gather.py) but for the error
+and slopes, and its slope the polynomial's. So a sum over lists is the sum of the gather (../gather.py) but for the error
 of an interpolation that is as fine as the gather's own.
 """
 

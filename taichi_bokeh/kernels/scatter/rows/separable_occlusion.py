@@ -5,7 +5,7 @@ disparities τ is a polynomial in d_x, with the Lagrange basis u_k of T nodes n_
 
     τ(d_y − d_x) ≈ Σ_k u_k(d_x)·τ_k(d_y),      τ_k(d) = τ(d − n_k) = 1/(1 + exp(20·(d − n_k − 0.1)))
 
-so that, with S_k the plain sums (kernels/scatter/rows/row_sums.py) of the planes P·τ_k, taken near pixels in focus only,
+so that, with S_k the plain sums (row_sums.py) of the planes P·τ_k, taken near pixels in focus only,
 
     s(x) = S(x) − e(x)·Σ_k u_k(d_x)·S_k(x) + e(x)·E(0; r_x)·P(x)·κ(x),      κ(x) = Σ_k u_k(d_x)·τ_k(d_x)
 
@@ -16,7 +16,7 @@ the last because O(x, x) = 1. Adjoint, with g = ∂loss/∂s and A_k the gathere
     ∂/∂r_x  = … + e·⟨g, P⟩·E′·κ
 
 Nodes are taken GROUP at a time, as 3·5 planes are a vector. P·τ_k and what its gradient gives to sources, A_k to ∂/∂P(y) and
-∂/∂d_y, is in kernels/scatter/rows/occluded_sources.py.
+∂/∂d_y, is in occluded_sources.py.
 """
 
 from functools import cache, lru_cache
@@ -204,7 +204,7 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
     ):
         """−e·u_k·g and its sums from the right, `edge` columns beside the picture included, and how many are not 0.
 
-        On a GPU as kernels/scatter/rows/layout.py says.
+        On a GPU as layout.py says.
         """
         for row, way in ti.ndrange(before.shape[0], ways):
             width = before.shape[1] - 1
