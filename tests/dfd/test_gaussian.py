@@ -9,7 +9,7 @@ from torch import Tensor
 import taichi_bokeh as tb
 from taichi_bokeh.dfd.layers.gaussian import GaussPSF
 from taichi_bokeh.ops.dfd.gaussian_psf import gaussian_psf
-from taichi_bokeh.reference.gaussian_psf import gaussian_psf as slow
+from taichi_bokeh.reference.dfd.gaussian_psf import gaussian_psf as slow
 from tests.dfd.pairs import one_thread
 from tests.scenes import DEVICES
 

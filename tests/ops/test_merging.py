@@ -6,7 +6,7 @@ import torch
 from taichi_bokeh import ops
 from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
 from taichi_bokeh.ops._common import dtype_name
-from taichi_bokeh.reference import merging as reference
+from taichi_bokeh.reference.scatter import pyramid as reference
 from tests.scenes import relative_error
 
 TOLERANCE = {torch.float64: 1e-11, torch.float32: 1e-5}

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from taichi_bokeh.ops.dfd.semi_global import semi_global
-from taichi_bokeh.reference.semi_global import semi_global as slow
+from taichi_bokeh.reference.dfd.semi_global import semi_global as slow
 from tests.scenes import DEVICES
 
 

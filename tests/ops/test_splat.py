@@ -10,7 +10,7 @@ import taichi_bokeh as tb
 from taichi_bokeh.kernels.dfd.splat import splat as kernels
 from taichi_bokeh.ops.dfd import splat as ops_splat
 from taichi_bokeh.ops.dfd.splat import splat
-from taichi_bokeh.reference.splat import splat as slow
+from taichi_bokeh.reference.dfd.splat import splat as slow
 from tests.scenes import DEVICES, relative_error
 from tests.test_runtime import script
 

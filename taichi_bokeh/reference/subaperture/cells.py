@@ -6,7 +6,7 @@ from torch import Tensor
 from taichi_bokeh._autocast import product
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.aperture_cells import Cells, divide, grid_step, nodes, place_among_nodes
-from taichi_bokeh.reference.render import composite
+from taichi_bokeh.reference.scatter.layers import composite
 
 PRIOR = 1e-3
 _NEARLY_FLAT_PX = 1e-3

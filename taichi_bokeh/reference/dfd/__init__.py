@@ -1,0 +1,1 @@
+"""Defocus layers in torch."""

@@ -1,0 +1,1 @@
+"""The scatter models in torch."""

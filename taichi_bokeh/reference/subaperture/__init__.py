@@ -1,0 +1,1 @@
+"""The sub-aperture model in torch."""

@@ -1,0 +1,1 @@
+"""The ray tracer in torch."""
