@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from taichi_bokeh.io.require import require_plane
-from taichi_bokeh.photo.holes import fill_holes
+from taichi_bokeh.photo.fill.holes import fill_holes
 from taichi_bokeh.photo.split import JUMP, disparity_span
 
 Array = NDArray[np.float32]

@@ -22,9 +22,9 @@ from taichi_bokeh._render import ProgressCallback, render
 from taichi_bokeh.io.require import require_coverage, require_light
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.photo.fill.push_pull import push_pull
+from taichi_bokeh.photo.matte.settle import ROUNDING, STIFFNESS, Settle, mix_to, settle, settle_colours
 from taichi_bokeh.photo.picture import split_picture
-from taichi_bokeh.photo.push_pull import push_pull
-from taichi_bokeh.photo.settle import ROUNDING, STIFFNESS, Settle, mix_to, settle, settle_colours
 from taichi_bokeh.photo.stages import Stages
 
 Array = NDArray[np.float32]

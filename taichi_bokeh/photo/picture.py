@@ -10,8 +10,8 @@ from scipy import ndimage
 from taichi_bokeh._checks import require_integer
 from taichi_bokeh.io.require import require_coverage, require_light, require_plane
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.photo.push_pull import push_pull
-from taichi_bokeh.photo.settle import Settle, settle
+from taichi_bokeh.photo.fill.push_pull import push_pull
+from taichi_bokeh.photo.matte.settle import Settle, settle
 from taichi_bokeh.photo.split import JUMP, cut_at, disparity_span
 from taichi_bokeh.photo.stages import Stages, checked
 

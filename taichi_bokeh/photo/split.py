@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from taichi_bokeh.io.require import require_plane
-from taichi_bokeh.photo.holes import _neighbour_slices
+from taichi_bokeh.photo.fill.holes import _neighbour_slices
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.photo.clean import clean_disparity
-from taichi_bokeh.photo.matte import outline_matte, separate_colours
-from taichi_bokeh.photo.push_pull import push_pull
+from taichi_bokeh.photo.fill.push_pull import push_pull
+from taichi_bokeh.photo.matte.outline import outline_matte, separate_colours
 from taichi_bokeh.photo.split import choose_cuts
 
 Array = NDArray[np.float32]

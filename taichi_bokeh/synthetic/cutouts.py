@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 
 from taichi_bokeh.io import read_alpha, read_image
 from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
-from taichi_bokeh.photo.push_pull import push_pull
+from taichi_bokeh.photo.fill.push_pull import push_pull
 
 Array = NDArray[np.float32]
 Size = tuple[int, int]  # height, width

@@ -20,7 +20,7 @@ from taichi_bokeh.photo import (
     split_cut_out,
     to_layers,
 )
-from taichi_bokeh.photo.settle import settle, settle_colours
+from taichi_bokeh.photo.matte.settle import settle, settle_colours
 from tests.photo.scenes import Scene, composite, disc_before_wall, post_on_floor, texture
 
 

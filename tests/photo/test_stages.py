@@ -22,7 +22,7 @@ from taichi_bokeh.photo import (
     sharpen_edges,
     to_layers,
 )
-from taichi_bokeh.photo.refine import _tiles
+from taichi_bokeh.photo.matte.refine import _tiles
 from tests.photo.scenes import composite, disc_before_wall, psnr, texture
 
 

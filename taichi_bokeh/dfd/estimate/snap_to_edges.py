@@ -27,7 +27,7 @@ from torch import Tensor
 from taichi_bokeh._checks import require_float_tensor, require_shape
 from taichi_bokeh.dfd.losses import to_gamma
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.photo.push_pull import push_pull
+from taichi_bokeh.photo.fill.push_pull import push_pull
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from taichi_bokeh.io.require import require_coverage, require_light, require_mask, require_plane
-from taichi_bokeh.photo.push_pull import push_pull
+from taichi_bokeh.photo.fill.push_pull import push_pull
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]

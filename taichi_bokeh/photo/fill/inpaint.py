@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from taichi_bokeh._extras import how_to_install
 from taichi_bokeh.io import srgb_decode, srgb_encode
 from taichi_bokeh.io.require import require_light, require_mask
-from taichi_bokeh.photo.push_pull import push_pull
+from taichi_bokeh.photo.fill.push_pull import push_pull
 from taichi_bokeh.photo.stages import Inpaint
 
 Array = NDArray[np.float32]

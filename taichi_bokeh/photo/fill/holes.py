@@ -10,7 +10,7 @@ from scipy import ndimage, sparse
 from scipy.sparse.linalg import cg
 
 from taichi_bokeh.io.require import require_light, require_plane
-from taichi_bokeh.photo.push_pull import push_pull
+from taichi_bokeh.photo.fill.push_pull import push_pull
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]

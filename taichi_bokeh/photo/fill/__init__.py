@@ -1,0 +1,1 @@
+"""What a foreground hides: holes of disparity and colour, filled."""

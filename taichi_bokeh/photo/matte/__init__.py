@@ -1,0 +1,1 @@
+"""Mattes: from outlines, refined, and settled with the colours on both sides."""
