@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image as PillowImage
 
 from taichi_bokeh.io import describe_depth, read_disparity, write_image, write_map
-from tests.io.icc import ADOBE_COLORANTS, rgb_profile
+from tests.io.formats.icc import ADOBE_COLORANTS, rgb_profile
 
 HEIGHT, WIDTH = 24, 32
 

@@ -11,8 +11,8 @@ from taichi_bokeh.kernels.dfd.splat import splat as kernels
 from taichi_bokeh.ops.dfd import splat as ops_splat
 from taichi_bokeh.ops.dfd.splat import splat
 from taichi_bokeh.reference.dfd.splat import splat as slow
+from tests.runtime.test_runtime import script
 from tests.scenes import DEVICES, relative_error
-from tests.test_runtime import script
 
 SHARPNESS, HOLE = 3.0, 0.25
 #: Largest error of a picture of values in [0, 1], and relative L2 error of a gradient: float32 lands to within 1e-6 px.

@@ -10,7 +10,7 @@ from PIL import ImageCms
 
 from taichi_bokeh.io import read_disparity, read_image, srgb_decode, srgb_encode
 from taichi_bokeh.io.formats import png16
-from tests.io.icc import ADOBE_COLORANTS, SRGB_COLORANTS, cmyk_profile, grey_profile, rgb_profile
+from tests.io.formats.icc import ADOBE_COLORANTS, SRGB_COLORANTS, cmyk_profile, grey_profile, rgb_profile
 
 BUILT_IN = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 ADOBE = rgb_profile(ADOBE_COLORANTS, 2.2, "Adobe-like")

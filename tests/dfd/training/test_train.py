@@ -192,7 +192,7 @@ from taichi_bokeh.dfd.training.distributed import one_gpu_a_process
 from taichi_bokeh.dfd.training.train import train
 from taichi_bokeh.dfd.training.settings import TrainSettings, Work
 from tests.dfd.pairs import Pairs
-from tests.dfd.test_train import plain
+from tests.dfd.training.test_train import plain
 
 one_gpu_a_process()
 settings = TrainSettings(steps=4, batch=4, crop_px=24, learning_rate=1e-2, border_px=4)
