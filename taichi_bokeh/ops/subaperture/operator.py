@@ -1,4 +1,4 @@
-"""The operator of the sub-aperture model: layers seen through each cell of an aperture, added up (kernels/subaperture/cells.py).
+"""The operator of the sub-aperture model: layers seen through each cell of an aperture, added (kernels/subaperture/cells.py).
 
 The picture is rendered in tiles, so that the sums of all cells and layers of a tile fit in memory. A flat layer has one kernel
 a cell, and for the gradient of its radii the slope of that. In another, the kernel of a source pixel is interpolated linearly

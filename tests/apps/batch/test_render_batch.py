@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 from taichi_bokeh.apps import cli
+from taichi_bokeh.apps.batch import processes as batch_processes
 from taichi_bokeh.apps.batch.job import Job, Outcome, run_job
 from taichi_bokeh.apps.batch.list import read_items
 from taichi_bokeh.apps.batch.processes import run_in_processes, visible_gpus
-from taichi_bokeh.apps.batch.run import processes as batch_processes
 from taichi_bokeh.io import write_image
 from taichi_bokeh.storage import temporary
 from taichi_bokeh.storage.locks import acquire, lock_of_folder

@@ -12,8 +12,8 @@ import torch
 
 import taichi_bokeh as tb
 from taichi_bokeh.apps import cli
-from taichi_bokeh.apps.dfd.command import optimize as optimize_photos
-from taichi_bokeh.apps.dfd.command import optimize_checkpoint
+from taichi_bokeh.apps.dfd import optimize as optimize_photos
+from taichi_bokeh.apps.dfd import optimize_checkpoint
 from taichi_bokeh.dfd.estimate.lens_search import observe
 from taichi_bokeh.dfd.estimate.optimize import Optimization, Optimized, OptimizeSettings, optimize
 from taichi_bokeh.dfd.estimate.photo_pair import read_photographs
