@@ -4,15 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import Tensor
-
 from taichi_bokeh._render import Algorithm, Model, Profile, scatter_settings, validate, validate_cells, validate_occlusion
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models.scatter import blur_radius, ways
 from taichi_bokeh.models.subaperture import DEFAULT_CELLS, cells_for
-from taichi_bokeh.ops.subaperture.slices import FLAT_PX, NEARLY_FLAT_PX
-from taichi_bokeh.optics.aperture_cells import grid_step, nodes
+from taichi_bokeh.ops.subaperture.slices import reason
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 
@@ -94,7 +90,7 @@ def explain(
         validate_cells(profile, max_radius, cells)
         per_layer = radius.reshape(layers.disparity.shape)[:, :, 0]
         number = cells_for(layers, per_layer) if isinstance(cells, str) else cells or DEFAULT_CELLS
-        chosen = [("cells", _slices(plane)) for plane in radius]
+        chosen = [("cells", reason(plane)) for plane in radius]
     else:
         settings = scatter_settings(lens, model, profile, algorithm, max_radius, cells)._replace(occlusion=occlusion)
         if algorithm != "reference":
@@ -104,15 +100,3 @@ def explain(
     largest = radius.abs().flatten(1).amax(1).tolist()
     plans = (LayerPlan(*divmod(k, layers.count), px, *way) for k, (px, way) in enumerate(zip(largest, chosen, strict=True)))
     return Explanation(model, algorithm, number, tuple(plans))
-
-
-def _slices(radius: Tensor) -> str:
-    low, high = (float(value) for value in torch.aminmax(radius))
-    if high - low <= FLAT_PX[radius.dtype]:
-        return "the layer is flat: one kernel a cell"
-    if high - low <= NEARLY_FLAT_PX:
-        return "the layer is nearly flat: one kernel a cell and its slope"
-    found = nodes(low, high)
-    steps = sorted({grid_step(radius_px) for _, radius_px in found} - {1})
-    coarser = f", the largest on grids of {' and '.join(map(str, steps))} px a place" if steps else ""
-    return f"kernels at {len(found)} nodes of the radius{coarser}"

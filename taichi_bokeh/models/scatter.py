@@ -14,7 +14,7 @@ from taichi_bokeh.models.scatter_draft import Picture, draft_sums, levels_for
 from taichi_bokeh.ops._common import dtype_name
 from taichi_bokeh.ops.scatter.strategy import LEAST_ROWS_PX, Plan, Way, facts_of, way_of
 from taichi_bokeh.optics.aperture import Aperture, shape_of
-from taichi_bokeh.optics.aperture_cells import kernel_reach
+from taichi_bokeh.optics.psf import kernel_reach
 
 _STRIP_BYTES = 2 << 30  # what the arrays of a strip may take
 _FLOATS_A_PIXEL = 24  # of a layer: radius, sources, sums, colour, coverage

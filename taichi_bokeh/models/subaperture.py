@@ -11,7 +11,7 @@ from taichi_bokeh import _runtime, ops
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.ops.subaperture.slices import FLAT_PX
 from taichi_bokeh.optics.aperture import Aperture, shape_of
-from taichi_bokeh.optics.aperture_cells import kernel_reach
+from taichi_bokeh.optics.psf import kernel_reach
 
 DEFAULT_CELLS = 16
 MOST_CELLS = 1024  # a cell is then a sixteenth of the opening's raster wide

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.optics import aperture_cells
+from taichi_bokeh.optics import psf
 from taichi_bokeh.preview import views
 from taichi_bokeh.preview.draft import LADDER, DraftSize
 from taichi_bokeh.preview.frames import Layout
@@ -106,7 +106,7 @@ def test_a_draft_through_another_opening_than_the_disc_is_traced_and_needs_no_ta
     made = session()
     for name, value in (shape | {"blur": 5.0}).items():
         made.change(Change("set", name, value))
-    monkeypatch.setattr(aperture_cells, "raster", None)  # what all tables of an opening begin with
+    monkeypatch.setattr(psf, "raster", None)  # what all tables of an opening begin with
     made.advance()
     assert made.label.startswith("draft")
     expected = tb.trace(made.scene.layers, made.lens, rays=80 if "cat_eye" in shape else 32)[0]

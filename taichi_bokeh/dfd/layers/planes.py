@@ -4,7 +4,7 @@ All of a plane has one radius r of the circle of confusion, so that its blur is 
 
     B(x) = Σ_δ k(δ)·I(x + δ)
 
-with k the aperture at the scale r, convolved with the tent of bilinear interpolation (optics/aperture_cells.py).
+with k the aperture at the scale r, convolved with the tent of bilinear interpolation (optics/psf.py).
 
 The composite of planes n = 0 (farthest) … N − 1, where a pixel lies in plane n with the probability p_n:
 
@@ -26,7 +26,7 @@ from taichi_bokeh._render import refuse_forward_mode
 from taichi_bokeh.dfd.layers.base import DefocusLayer, single_layer
 from taichi_bokeh.models.scatter import blur_radius
 from taichi_bokeh.optics.aperture import Aperture
-from taichi_bokeh.optics.aperture_cells import divide, kernel_reach
+from taichi_bokeh.optics.psf import divide, kernel_reach
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 MOST_RADIUS_PX = 4096.0

@@ -1,13 +1,13 @@
 """Sums of a layer over the taps of aperture cells, and the composite of the cells.
 
-A layer's textures t = (a·c, a) and weights h seen through cell m, whose kernel is k_m (optics/aperture_cells.py):
+A layer's textures t = (a·c, a) and weights h seen through cell m, whose kernel is k_m (optics/psf.py):
 
     s_m(x) = Σ_δ k_m(δ)·t(x + δ)·h(x + δ),        w_m(x) = Σ_δ k_m(δ)·h(x + δ)
 
 The weight h of a source is one of three functions of s, the place of its radius relative to that of the kernel (`weight_of`):
 
     even      1           of a flat layer's kernel
-    tent      Λ(s)        of a node's kernel, s in nodes (optics/aperture_cells.py)
+    tent      Λ(s)        of a node's kernel, s in nodes (optics/radius_nodes.py)
     offset    s           of the slope ∂k_m/∂r of a flat layer's kernel, s in px: the layer's first-order term
 
 The sum over δ runs over a list of taps. They are those of k_m itself; or those of its mixed difference, which is 0 wherever k_m

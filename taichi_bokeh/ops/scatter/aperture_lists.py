@@ -2,7 +2,7 @@
 
 The kernels are those of kernels/scatter/rows/row_lists.py.
 
-E(o; r) = πr²·k(o), k the kernel of the whole opening (optics/aperture_cells.py), so that a source's planes are the disc's.
+E(o; r) = πr²·k(o), k the kernel of the whole opening (optics/psf.py), so that a source's planes are the disc's.
 Between nodes E is the cubic Hermite polynomial through the values and slopes.
 """
 
@@ -17,7 +17,7 @@ from taichi_bokeh.kernels.scatter.rows.row_lists import STEPS, WEIGHTS
 from taichi_bokeh.kernels.scatter.rows.row_table import LEAST_STEP_RADIUS_PX
 from taichi_bokeh.ops.scatter.rows import Table
 from taichi_bokeh.optics.aperture import Aperture
-from taichi_bokeh.optics.aperture_cells import Cells, divide, kernel_reach
+from taichi_bokeh.optics.psf import Cells, divide, kernel_reach
 
 STEPS_PER_PIXEL = 16
 _MARGIN_PX = 1.5  # along a row or a column a kernel reaches extent·r + 1 px

@@ -20,7 +20,7 @@ from taichi_bokeh.ops.scatter.aperture_lists import shape_table
 from taichi_bokeh.ops.scatter.strategy import Facts, Plan, Way, facts_of, way_of
 from taichi_bokeh.ops.subaperture.taps import correlate, make_taps
 from taichi_bokeh.optics.aperture import Aperture, aperture_of
-from taichi_bokeh.optics.aperture_cells import divide
+from taichi_bokeh.optics.psf import divide
 
 _PIXELS_AT_ONCE = 1 << 20  # layers are taken together up to this many pixels, else one by one: bounds the memory
 

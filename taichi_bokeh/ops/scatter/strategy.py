@@ -10,7 +10,7 @@ from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
 from taichi_bokeh.kernels.scatter.profile import profile as profile_of
 from taichi_bokeh.kernels.scatter.rows.separable_occlusion import focus_nodes
 from taichi_bokeh.optics.aperture import Aperture
-from taichi_bokeh.optics.aperture_cells import kernel_reach
+from taichi_bokeh.optics.psf import kernel_reach
 
 _MOST_ROWS_PX = 1024
 LEAST_ROWS_PX = 8.0  # largest radius up to which the gather is at least as fast as rows (benchmarks/scatter.py)

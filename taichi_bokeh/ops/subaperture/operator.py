@@ -22,7 +22,7 @@ from taichi_bokeh.ops._registration import operator
 from taichi_bokeh.ops.subaperture.slices import Layer, Slices, layers_of
 from taichi_bokeh.ops.subaperture.taps import correlate, packed, place
 from taichi_bokeh.optics.aperture import aperture_of
-from taichi_bokeh.optics.aperture_cells import Cells, divide
+from taichi_bokeh.optics.psf import Cells, divide
 
 PRIOR = 1e-3  # weight of what all cells see, so that a cell through which no source of a layer is seen has a colour
 _TILE_BYTES = 256 << 20  # what a tile's sums may take

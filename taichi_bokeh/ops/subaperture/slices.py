@@ -3,8 +3,8 @@
 Where a flat layer's radii want a gradient, or differ by a little, it has a second slice, for the slope of its kernel. The image
 is that of the kernel itself, with and without gradients; the gradient is that of a kernel which each source has of its own.
 
-The slices of nodes of large radii are summed on grids coarser than the pixels (`optics.aperture_cells.grid_step`); those of one
-grid are handled together.
+The slices of nodes of large radii are summed on grids coarser than the pixels (optics/radius_nodes.py); those of one grid are
+handled together.
 """
 
 import math
@@ -18,7 +18,8 @@ from torch import Tensor
 from taichi_bokeh.kernels.subaperture.cells import Weight
 from taichi_bokeh.ops._common import plain
 from taichi_bokeh.ops.subaperture.taps import Taps, make_taps
-from taichi_bokeh.optics.aperture_cells import Cells, grid_step, kernel_reach, nodes, place_among_nodes
+from taichi_bokeh.optics.psf import Cells, kernel_reach
+from taichi_bokeh.optics.radius_nodes import grid_cell_px, node_coordinate, nodes
 
 FLAT_PX = {torch.float32: 1e-4, torch.float64: 1e-11}  # a layer whose radii differ by less has one kernel
 NEARLY_FLAT_PX = 1e-3  # and by less than this its slope beside it: what that leaves out, of the second order, is some 1e-7
@@ -90,7 +91,7 @@ def layers_of(textures: Tensor, radius: Tensor, cells: Cells, order: int, adjoin
     for texture, plane in zip(plain(textures), plain(radius), strict=True):
         grids = _grids(plane, cells, None if order < 0 else order, adjoint)
         flat = grids[0].parts[0].weight == "even"
-        place, slope = (plane, torch.ones_like(plane)) if flat else place_among_nodes(plane)
+        place, slope = (plane, torch.ones_like(plane)) if flat else node_coordinate(plane)
         result.append(Layer(texture.permute(1, 2, 0).contiguous(), place, slope, grids))
     return result
 
@@ -118,7 +119,7 @@ def _grids(radius: Tensor, cells: Cells, order: int | None, adjoint: Adjoint) ->
         ]
         return [Slices(1, kernel_reach(middle, cells.extent) + 1, parts)]
     result = []
-    for step, those in groupby(nodes(low, high), lambda node: grid_step(node[1])):
+    for step, those in groupby(nodes(low, high), lambda node: grid_cell_px(node[1])):
         pad, parts = 0, []
         for node, radius_px in those:
             pad = max(pad, kernel_reach(radius_px / step, cells.extent) + 1)
@@ -129,6 +130,19 @@ def _grids(radius: Tensor, cells: Cells, order: int | None, adjoint: Adjoint) ->
             parts.append(Slice("tent", node, taps, mirrored))
         result.append(Slices(step, pad, parts))
     return result
+
+
+def reason(radius: Tensor) -> str:
+    """Say which kernels a layer of signed radii [H, W] is summed with."""
+    low, high = (float(end) for end in radius.aminmax())
+    if high - low <= FLAT_PX[radius.dtype]:
+        return "the layer is flat: one kernel a cell"
+    if high - low <= NEARLY_FLAT_PX:
+        return "the layer is nearly flat: one kernel a cell and its slope"
+    found = nodes(low, high)
+    coarse = sorted({grid_cell_px(radius_px) for _, radius_px in found} - {1})
+    coarser = f", the largest on grids of {' and '.join(map(str, coarse))} px a place" if coarse else ""
+    return f"kernels at {len(found)} nodes of the radius{coarser}"
 
 
 def _node_taps(cells: Cells, radius_px: float, order: int | None, pixel_cost: float, mirrored: bool) -> Taps:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from taichi_bokeh.optics.aperture import Aperture
-from taichi_bokeh.optics.aperture_cells import SAMPLES, raster
+from taichi_bokeh.optics.psf import SAMPLES, raster
 from taichi_bokeh.reference.scatter.profiles import disc_profile, logistic_profile, open_rim, shape_profiles
 
 #: As in the kernels: below this radius (px) a source is a mixture of a point and a disc of this radius.

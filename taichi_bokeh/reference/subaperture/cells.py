@@ -5,7 +5,8 @@ from torch import Tensor
 
 from taichi_bokeh._autocast import product
 from taichi_bokeh.optics.aperture import Aperture
-from taichi_bokeh.optics.aperture_cells import Cells, divide, grid_step, nodes, place_among_nodes
+from taichi_bokeh.optics.psf import Cells, divide
+from taichi_bokeh.optics.radius_nodes import grid_cell_px, node_coordinate, nodes
 from taichi_bokeh.reference.scatter.layers import composite
 
 PRIOR = 1e-3
@@ -23,7 +24,7 @@ def _convolved(planes: Tensor, kernels: Tensor) -> Tensor:
 
 def _convolved_on_a_grid(planes: Tensor, cells: Cells, radius_px: float) -> Tensor:
     """The same with the kernels of a node, on the grid of its radius: of means over its squares of pixels, and interpolated."""
-    step = grid_step(radius_px)
+    step = grid_cell_px(radius_px)
     kernels = cells.kernels(radius_px / step)
     if step == 1:
         return _convolved(planes, kernels)
@@ -49,7 +50,7 @@ def _sums(texture: Tensor, radius: Tensor, cells: Cells) -> Tensor:
         offsets = _convolved(planes * (radius - middle), cells.kernel_slopes(middle))
         return _convolved(planes, cells.kernels(middle)) + offsets
     total = planes.new_zeros(())
-    place, _ = place_among_nodes(radius)
+    place, _ = node_coordinate(radius)
     for node, radius_px in nodes(low, high):
         tent = (1 - (place - node).abs()).clamp(min=0)
         total = total + _convolved_on_a_grid(planes * tent, cells, radius_px)

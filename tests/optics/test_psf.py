@@ -1,4 +1,4 @@
-"""The aperture cut into cells: its raster, the cells and their kernels, and the nodes of the radii."""
+"""The aperture cut into cells: its raster, the cells and their kernels."""
 
 from math import acos, cos, pi, sin, sqrt
 
@@ -6,18 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from taichi_bokeh.optics import aperture_cells
+from taichi_bokeh.optics import psf
 from taichi_bokeh.optics.aperture import Aperture
-from taichi_bokeh.optics.aperture_cells import (
+from taichi_bokeh.optics.psf import (
     SAMPLES,
     Box,
     Cells,
     divide,
-    grid_step,
     kernel_reach,
-    node_radius_px,
-    nodes,
-    place_among_nodes,
     raster,
     sample_points,
 )
@@ -88,7 +84,7 @@ def test_leaving_out_what_is_zero_changes_nothing(radius_px, shape, monkeypatch)
     cells = divide(Aperture(**shape), 5)
     kernels = []
     for worth in (0, 1 << 40):
-        monkeypatch.setattr(aperture_cells, "_SPARSE_WORTH", worth)
+        monkeypatch.setattr(psf, "_SPARSE_WORTH", worth)
         kernels.append(cells.kernels(radius_px))
     torch.testing.assert_close(*kernels, atol=1e-14, rtol=0)
 
@@ -333,67 +329,6 @@ def test_a_cell_behind_the_rim_is_shut():
     shut = seen.shares == 0
     assert 10 < shut.sum() < 60
     assert (seen.kernels(4.0)[shut] == 0).all()
-
-
-# ---- nodes
-
-
-def test_at_a_node_the_place_is_its_number():
-    numbers = torch.arange(-40, 41, dtype=torch.float64)
-    place, _ = place_among_nodes(node_radius_px(numbers))
-    torch.testing.assert_close(place, numbers, atol=1e-12, rtol=0)
-
-
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_radii_are_interpolated_exactly_between_their_nodes(dtype):
-    """Σ_j Λ(s − j)·r_j = r: what is linear in the radius, as a kernel's centroid is, is exact."""
-    radius = torch.linspace(-90, 90, 1001, dtype=dtype)
-    place, _ = place_among_nodes(radius)
-    below = place.floor()
-    mean = (below + 1 - place) * node_radius_px(below) + (place - below) * node_radius_px(below + 1)
-    torch.testing.assert_close(mean, radius, rtol=1e-12 if dtype == torch.float64 else 3e-6, atol=1e-12)
-
-
-def test_places_are_odd_and_increase_without_jumps():
-    radius = torch.linspace(-60, 60, 20001, dtype=torch.float64)
-    place, slope = place_among_nodes(radius)
-    torch.testing.assert_close(place_among_nodes(-radius)[0], -place, atol=1e-12, rtol=0)
-    steps = place.diff()
-    assert (steps > 0).all()
-    assert (steps <= 120 / 20000 * slope.max() * (1 + 1e-9)).all()
-
-
-def test_the_slope_is_the_derivative_of_the_place():
-    radius = torch.linspace(-60, 60, 1002, dtype=torch.float64)
-    place, slope = place_among_nodes(radius)
-    ahead, behind = (place_among_nodes(radius + step)[0] for step in (1e-6, -1e-6))
-    torch.testing.assert_close((ahead - behind) / 2e-6, slope, atol=0, rtol=1e-7)
-    assert (place.frac().abs() > 1e-4).all()  # none of them at a node, where there is no slope
-
-
-def test_nodes_lie_half_a_pixel_apart_and_an_eighth_of_the_radius_beyond_4_px():
-    radius = node_radius_px(torch.arange(0, 40, dtype=torch.float64))
-    torch.testing.assert_close(radius[:9], torch.arange(9).double() / 2)
-    relative = radius[8:].diff() / radius[8:-1]
-    torch.testing.assert_close(relative, torch.full_like(relative, 0.133), atol=1e-3, rtol=0)  # exp(1/8) − 1
-
-
-@pytest.mark.parametrize("ends", [(-0.2, 0.3), (0.0, 0.0), (0.5, 1.0), (-7.0, 3.9), (4.0, 4.0), (17.2, 33.0), (-12.0, -9.0)])
-def test_nodes_lie_on_both_sides_of_the_radii(ends):
-    numbers, radii = zip(*nodes(*ends), strict=True)
-    assert list(numbers) == list(range(numbers[0], numbers[-1] + 1))
-    assert len(numbers) > 1
-    assert radii[0] < ends[0]
-    assert radii[-1] > ends[1]
-    expected = node_radius_px(torch.tensor(numbers, dtype=torch.float64))
-    torch.testing.assert_close(torch.tensor(radii, dtype=torch.float64), expected)
-
-
-def test_on_its_grid_a_radius_of_32_px_or_more_is_16_to_32_places():
-    for radius_px in (32.0, 33.0, 63.9, 64.0, 100.0, 1000.0):
-        assert 16 <= radius_px / grid_step(radius_px) < 32
-        assert grid_step(-radius_px) == grid_step(radius_px)
-    assert [grid_step(radius_px) for radius_px in (0.0, 31.99, 32.0, 63.99, 64.0)] == [1, 1, 2, 2, 4]
 
 
 # ---- slopes of kernels

@@ -1,6 +1,6 @@
-"""The aperture cut into cells, and the picture that a point of light makes through each of them.
+"""The point spread function of an aperture, cut into cells: the image that a point of light makes through each of them.
 
-The opening is a raster t of N × N samples on the square [−E, E]², E its extent. A cell is a rectangle of samples; cells hold
+The aperture is a raster t of N × N samples on the square [−E, E]², E its extent. A cell is a rectangle of samples; cells hold
 about equal shares A_m of the light. Where the circle of confusion has the signed radius r, the rays of a pixel through cell m
 meet the layer at δ from the pixel, with the weights
 
@@ -9,12 +9,8 @@ meet the layer at δ from the pixel, with the weights
 where Λ(s) = max(0, 1 − |s|) is the tent of bilinear interpolation and ⟨·⟩ the mean over the sample's width r·2E/N. So k_m is
 the cell at the scale r, convolved with the tent: it sums to A_m, tends to a single pixel as r → 0, and is constant between the
 edges of an evenly lit cell.
-
-Where the radius varies from pixel to pixel, a pixel's kernel is interpolated linearly between those of radii on both sides, the
-nodes (`node_radius_px`), and the sums over kernels of large radii are taken on coarser grids (`grid_step`).
 """
 
-import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple
@@ -30,10 +26,8 @@ from taichi_bokeh.optics.lens_samples import cat_eye_transmission
 Array = NDArray[np.float64]
 
 SAMPLES = 512  # across the opening: 6 a pixel at a radius of 40 px
-EVEN_SPACING_PX, EVEN_NODES = 0.5, 8  # of the nodes up to 4 px
 _POINT_PX = 1e-4  # a sample narrower than this counts as a point where a slope is taken: differences over it lose digits
 _SPARSE_WORTH = 1 << 18  # products of a sum, from which on those with 0 are left out
-FINE_PX = 32  # radii below this are summed on the grid of the pixels
 
 
 class Box(NamedTuple):
@@ -125,39 +119,6 @@ class Cells:
 def kernel_reach(radius_px: float, extent: float) -> int:
     """How many pixels from its middle a kernel of this radius may differ from 0."""
     return int(abs(radius_px) * extent) + 1
-
-
-def node_radius_px(node: Tensor) -> Tensor:
-    """Radius of nodes j: steps of ½ px up to 4 px, of about an eighth of the radius beyond; odd in j."""
-    beyond = (node.abs() - EVEN_NODES).clamp(min=0)
-    size = EVEN_SPACING_PX * node.abs().clamp(max=EVEN_NODES) * (beyond / EVEN_NODES).exp()
-    return size.copysign(node)
-
-
-def place_among_nodes(radius_px: Tensor) -> tuple[Tensor, Tensor]:
-    """Where radii lie: at j on node j and linear in between, and the slope of that in 1/px; both like the radii."""
-    size = radius_px.abs() / EVEN_SPACING_PX
-    beyond = EVEN_NODES * (1 + (size.clamp(min=EVEN_NODES) / EVEN_NODES).log())
-    below = torch.where(size > EVEN_NODES, beyond, size).copysign(radius_px).floor()
-    first = node_radius_px(below)
-    slope = 1 / (node_radius_px(below + 1) - first)
-    return below + (radius_px - first) * slope, slope
-
-
-def nodes(low_px: float, high_px: float) -> list[tuple[int, float]]:
-    """Number and radius of the nodes that radii from `low_px` to `high_px` lie between."""
-    low, high = place_among_nodes(torch.tensor([low_px, high_px], dtype=torch.float64, device="cpu"))[0].tolist()
-    numbers = torch.arange(math.floor(low - 1e-3), math.ceil(high + 1e-3) + 1, device="cpu")
-    return list(zip(numbers.tolist(), node_radius_px(numbers.double()).tolist(), strict=True))
-
-
-def grid_step(radius_px: float) -> int:
-    """Pixels of the picture to one of the grid on which kernels of a node of this radius are summed.
-
-    The power of two for which the radius is 16 to 32 places. What the grid blurs has a standard deviation of at most 0.65
-    steps, 0.04 of the radius; kernels are interpolated between nodes that differ by 0.125 of it.
-    """
-    return 1 if abs(radius_px) < FINE_PX else 2 ** (math.floor(math.log2(abs(radius_px) / FINE_PX)) + 1)
 
 
 def divide(aperture: Aperture, cells: int) -> Cells:
