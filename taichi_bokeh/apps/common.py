@@ -12,6 +12,7 @@ from torch import Tensor
 from taichi_bokeh.io import check_output, write_atomically, write_image
 from taichi_bokeh.io.images import Image
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.storage import resumable
 
 Say = Callable[[str], None]
 
@@ -62,10 +63,7 @@ def check_folder(folder: Path, files: Sequence[Path], overwrite: bool) -> None:
         FileNotFoundError: the folder it would lie in does not exist.
         FileExistsError: one of the files exists and ``overwrite`` is false.
     """
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file, and must be a folder")
-    if not folder.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{folder} cannot be made: there is no folder {folder.parent}")
+    resumable.check_folder(folder)
     for file in files:
         if folder.is_dir():
             check_output(file, overwrite)

@@ -1,6 +1,5 @@
 """What was measured: one file a scene and method, written when both are done with, and what they come to together."""
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -8,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from taichi_bokeh.io import write_atomically
+from taichi_bokeh.storage.resumable import DAMAGED, damaged, read_json, write_json
 
 FORMAT = 1  # of the files; to be raised when what they hold, or what it means, changes
 FOLDER = "results"
@@ -113,8 +112,7 @@ def unit_path(folder: Path, scene: str, method: str) -> Path:
 
 def save(folder: Path, record: Record) -> None:
     """Write the record into the folder of a run; the file appears whole or not at all."""
-    text = json.dumps({"format": FORMAT, **asdict(record)}, indent=1, allow_nan=False) + "\n"
-    write_atomically(unit_path(folder, record.scene, record.method), text.encode(), overwrite=True)
+    write_json(unit_path(folder, record.scene, record.method), {"format": FORMAT, **asdict(record)}, overwrite=True)
 
 
 def load(path: Path) -> Record:
@@ -124,15 +122,16 @@ def load(path: Path) -> Record:
         ValueError: the file is damaged, or another version of this program wrote it.
         OSError: it cannot be read.
     """
-    content = path.read_bytes()
+    values = read_json(path)
+    if values is None:
+        raise FileNotFoundError(f"{path} does not exist")
+    if "format" in values and values["format"] != FORMAT:
+        raise ValueError(f"{path} has format {values['format']}, and must have format {FORMAT}: another version wrote it")
     try:
-        values = json.loads(content)
-        version = values.pop("format")
-        if version == FORMAT:
-            return _record(values, path.name)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        raise ValueError(f"{path} is damaged; delete it, and the same command computes it again") from None
-    raise ValueError(f"{path} has format {version}, and must have format {FORMAT}: another version of this program wrote it")
+        del values["format"]
+        return _record(values, path.name)
+    except DAMAGED:
+        raise damaged(path, "not of this scene and method") from None
 
 
 def load_all(folder: Path) -> list[Record]:

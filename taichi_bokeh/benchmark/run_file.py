@@ -1,10 +1,9 @@
 """The folder of a run: what its results belong to, in run.json, and on what machines they were computed."""
 
-import json
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,9 @@ import torch
 
 from taichi_bokeh._version import __version__
 from taichi_bokeh.benchmark.results import FORMAT
-from taichi_bokeh.io import write_atomically
+from taichi_bokeh.storage import resumable
 
-NAME = "run.json"
+NAME, WHAT = "run.json", "benchmark"
 
 
 @dataclass(frozen=True)
@@ -52,23 +51,8 @@ def open_run(folder: Path, run: RunFile) -> RunFile:
         if run == earlier:
             return run
     folder.mkdir(exist_ok=True)
-    text = json.dumps({"settings": run.settings, "scenes": run.scenes, "machines": run.machines}, indent=1) + "\n"
-    write_atomically(folder / NAME, text.encode(), overwrite=True)
+    resumable.write_json(folder / NAME, asdict(run), overwrite=True)
     return run
-
-
-def check_folder(folder: Path) -> None:
-    """Refuse a folder that is not one, or that holds files but no run.json.
-
-    Raises:
-        OSError: which of the two.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file, and must be a folder")
-    if not folder.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{folder} cannot be made: there is no folder {folder.parent}")
-    if folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir()) and not (folder / NAME).exists():
-        raise FileExistsError(f"{folder} holds files of something else; give a new folder, or that of a benchmark ({NAME})")
 
 
 def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
@@ -76,41 +60,29 @@ def check_settings(folder: Path, settings: Mapping[str, Any]) -> None:
 
     Raises:
         ValueError: it is that of a run with other settings, or its run.json is damaged.
-        OSError: as `check_folder`.
+        OSError: the folder holds something else, or is none.
     """
-    check_folder(folder)
     if (folder / NAME).exists():
-        compare(folder, read(folder).settings, settings)
+        resumable.require_same(folder, WHAT, read(folder).settings, settings)
+    else:
+        resumable.check_record(folder, NAME, WHAT, {})
 
 
 def read(folder: Path) -> RunFile:
-    """What the folder's run.json holds.
+    """Read the folder's run.json.
 
     Raises:
         FileNotFoundError: there is none.
         ValueError: it is damaged.
     """
     path = folder / NAME
-    if not path.exists():
+    values = resumable.read_json(path)
+    if values is None:
         raise FileNotFoundError(f"{folder} is not the folder of a benchmark: it has no {NAME}")
     try:
-        values = json.loads(path.read_bytes())
-        run = RunFile(dict(values["settings"]), int(values["scenes"]), tuple(map(dict, values["machines"])))
-    except (ValueError, TypeError, KeyError):
-        raise ValueError(f"{path} is damaged") from None
-    return run
-
-
-def compare(folder: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:
-    """Refuse results that do not belong together.
-
-    Raises:
-        ValueError: which setting differs.
-    """
-    for name in {**expected, **found}:
-        if found.get(name) != expected.get(name):
-            there, here = _brief(found.get(name)), _brief(expected.get(name))
-            raise ValueError(f"{folder} holds a benchmark with {name} {there}, and this one has {name} {here}")
+        return RunFile(dict(values["settings"]), int(values["scenes"]), tuple(map(dict, values["machines"])))
+    except resumable.DAMAGED:
+        raise resumable.damaged(path, "not of a benchmark") from None
 
 
 def together(first: RunFile, second: RunFile) -> RunFile:
@@ -144,8 +116,3 @@ def _processor() -> str:
             if key.strip() == "model name" and value.strip():
                 return value.strip()
     return platform.processor() or platform.machine()
-
-
-def _brief(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 40 else f"{text[:12]}…"

@@ -154,11 +154,10 @@ def merge(folders: Sequence[Path], folder: Path) -> None:
         ValueError: settings differ, a result is damaged, or two runs have different results for one unit.
         OSError: a folder is none of a run, or a file cannot be read or written.
     """
-    run_file.check_folder(folder)
     sources = [*([folder] if (folder / run_file.NAME).exists() else []), *folders]
     runs = [run_file.read(source) for source in sources]
-    for source, run_ in zip(sources, runs, strict=True):
-        run_file.compare(source, run_.settings, runs[0].settings)
+    for source in (folder, *sources):
+        run_file.check_settings(source, runs[0].settings)
     results.merge([results.load_all(source) for source in sources])
     run_file.open_run(folder, reduce(run_file.together, runs))
     for source in sources:

@@ -10,18 +10,13 @@
 Files appear whole or not at all. What is there already is checked and kept; nothing is overwritten.
 """
 
-import hashlib
 import io
-import json
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh._checks import require_float_tensor, require_integer, require_shape
@@ -29,11 +24,14 @@ from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh._trace import trace
 from taichi_bokeh.io import write_atomically, write_image
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.storage.fingerprint import value_digest
+from taichi_bokeh.storage.resumable import DAMAGED, damaged, read_json, require_same, write_json
 from taichi_bokeh.synthetic.scene import Scene
 
 TRUTH_RAYS = 2048
-_FORMAT = 1  # to be raised when the files change
-_DAMAGED = (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
+_FORMAT = 2  # to be raised when the files change
+_SCENE_FILES = ("layers.npz", "all-in-focus.png", "depth.npy")
+_LAYERS = ("rgb", "alpha", "disparity")
 
 
 def scene_folder(directory: Path, name: str) -> Path:
@@ -54,50 +52,47 @@ def save_scene(folder: Path, scene: Scene, description: Mapping[str, Any]) -> No
         OSError: the file system refuses.
     """
     folder = Path(folder)
-    found = _read_json(folder / "scene.json")
-    if found is None:
-        strangers = sorted(path.name for path in _scene_files(folder) if path.exists())
-        if strangers:
-            raise ValueError(f"{folder} holds {', '.join(strangers)} but no scene.json, and is left as it is: whose is it?")
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / "scene.json", {**_identity(scene), "description": dict(description)})
+    layers, image, depth = (folder / name for name in _SCENE_FILES)
+    found = read_json(folder / "scene.json")
+    if found is not None:
+        found.pop("description", None)
+        require_same(folder, "scene", found, _record(scene))
     else:
-        _require_same_scene(folder, found, scene)
-    layers, picture, depth = _scene_files(folder)
+        _require_no_strangers(folder, "scene.json", *_SCENE_FILES)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / "scene.json", {**_record(scene), "description": dict(description)})
     if layers.exists():
         load_scene(folder)
     else:
-        tensors = {name: getattr(scene.layers, name).detach().cpu().numpy() for name in ("rgb", "alpha", "disparity")}
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **tensors)
+        np.savez_compressed(buffer, **{name: getattr(scene.layers, name).detach().cpu().numpy() for name in _LAYERS})
         write_atomically(layers, buffer.getvalue())
-    if not picture.exists():
-        write_image(picture, scene.all_in_focus.permute(1, 2, 0).numpy(), bits=16)
+    if not image.exists():
+        write_image(image, scene.all_in_focus.permute(1, 2, 0).numpy(), bits=16)
     if not depth.exists():
-        _write_npy(depth, (1 / scene.disparity_map).numpy())
+        _write_npy(depth, 1 / scene.disparity_map)
 
 
 def load_scene(folder: Path) -> Scene:
-    """The scene of a folder, bit for bit as it was saved.
+    """Read the scene of a folder, bit for bit as it was saved.
 
     Raises:
         FileNotFoundError: there is none.
         ValueError: it is damaged, or its files belong to different scenes.
     """
     folder = Path(folder)
-    found = _read_json(folder / "scene.json")
-    if found is None or not (folder / "layers.npz").exists():
-        missing = "scene.json" if found is None else "layers.npz"
-        raise FileNotFoundError(f"{folder} holds no scene: there is no {missing}")
+    found, file = _owner(folder), folder / "layers.npz"
+    if not file.exists():
+        raise FileNotFoundError(f"{folder} holds no scene: there is no layers.npz")
     try:
-        with np.load(io.BytesIO((folder / "layers.npz").read_bytes()), allow_pickle=False) as file:
-            layers = Layers(*(torch.from_numpy(file[name]) for name in ("rgb", "alpha", "disparity")))
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
+            layers = Layers(*(torch.from_numpy(arrays[name]) for name in _LAYERS))
         blur, focus = float.fromhex(found["blur"]), float.fromhex(found["focus"])
         scene = Scene(str(found["name"]), layers, blur, focus, str(found["focal_plane"]))
-    except _DAMAGED as error:
-        raise ValueError(f"{folder} holds a damaged scene: {error}; remove the folder to make it again") from None
-    if _digest(scene) != found.get("digest"):
-        raise ValueError(f"{folder} holds a damaged scene: layers.npz is not the one that scene.json describes")
+    except DAMAGED:
+        raise damaged(file, "no layers of a scene") from None
+    if _record(scene)["digest"] != found.get("digest"):
+        raise damaged(file, "not the one that scene.json describes")
     return scene
 
 
@@ -124,122 +119,89 @@ def save_truth(folder: Path, truth: Tensor, rays: int, seed: int) -> None:
 
     Raises:
         FileNotFoundError: the folder holds no scene.
-        TypeError, ValueError: the truth is no picture of the scene's size, or the folder holds a truth of other rays, seed or
+        TypeError, ValueError: the truth is no image of the scene's size, or the folder holds a truth of other rays, seed or
             scene, or a damaged one. It is left as it is.
         OSError: the file system refuses.
     """
     folder = Path(folder)
-    owner = _read_json(folder / "scene.json")
-    if owner is None:
-        raise FileNotFoundError(f"{folder} holds no scene: there is no scene.json")
+    owner = _owner(folder)
     require_float_tensor("truth", truth)
     require_shape("truth", truth, 3, *owner["size"])
     if not bool(torch.isfinite(truth).all()):
         raise ValueError("truth holds NaN or infinite values; expected finite values")
     require_integer("rays", rays, at_least=1)
     require_integer("seed", seed, at_least=0)
-    pixels = np.ascontiguousarray(truth.detach().cpu().numpy(), np.float32)
     kept = load_truth(folder, rays, seed)
     if kept is None:
-        digest = hashlib.sha256(pixels.tobytes()).hexdigest()
-        belongs_to = {"format": _FORMAT, "rays": int(rays), "seed": int(seed), "scene": owner["digest"], "digest": digest}
-        _write_json(folder / "truth.json", belongs_to, overwrite=True)
-        _write_npy(folder / "truth.npy", pixels)
-    else:
-        pixels = kept.numpy()
+        kept = truth.detach().cpu().float().contiguous()
+        record = _truth_record(owner, rays, seed)
+        write_json(folder / "truth.json", {**record, "digest": value_digest(kept)}, overwrite=True)
+        _write_npy(folder / "truth.npy", kept)
     if not (folder / "truth.png").exists():
-        write_image(folder / "truth.png", pixels.transpose(1, 2, 0))
+        write_image(folder / "truth.png", kept.permute(1, 2, 0).numpy())
 
 
-def load_truth(folder: Path, rays: int | None = None, seed: int | None = None) -> Tensor | None:
-    """The truth [3, H, W] of the scene in a folder; None where there is none, or none was finished.
+def load_truth(folder: Path, rays: int, seed: int) -> Tensor | None:
+    """Read the truth [3, H, W] of the scene in a folder; None where there is none, or none was finished.
 
     Args:
         folder: of the scene.
-        rays: that it must have been traced with; None: any.
-        seed: that it must have been traced with; None: any.
+        rays: that it must have been traced with.
+        seed: that it must have been traced with.
 
     Raises:
+        FileNotFoundError: the folder holds no scene.
         ValueError: it is damaged, or belongs to other rays, another seed or another scene.
     """
     folder = Path(folder)
-    found, file = _read_json(folder / "truth.json"), folder / "truth.npy"
-    if found is None and file.exists():
-        raise ValueError(f"{folder} holds a truth.npy but no truth.json, and is left as it is: whose is it?")
+    owner, found, file = _owner(folder), read_json(folder / "truth.json"), folder / "truth.npy"
+    if found is None:
+        _require_no_strangers(folder, "truth.json", "truth.npy")
     if found is None or not file.exists():
         return None
-    owner = _read_json(folder / "scene.json")
-    wanted = {"format": _FORMAT, "rays": rays, "seed": seed, "scene": None if owner is None else owner.get("digest")}
-    for name, value in wanted.items():
-        if value is not None and found.get(name) != value:
-            raise ValueError(
-                f"{folder} holds the truth of {name} {found.get(name)}, and is left as it is: {name} {value} was asked for"
-            )
+    digest = found.pop("digest", None)
+    require_same(folder, "truth", found, _truth_record(owner, rays, seed))
     try:
-        pixels = np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
-    except _DAMAGED as error:
-        raise ValueError(f"{file} is damaged: {error}; remove it to trace it again") from None
-    if hashlib.sha256(pixels.tobytes()).hexdigest() != found.get("digest"):
-        raise ValueError(f"{file} is damaged: it is not the truth that truth.json describes; remove both to trace it again")
-    return torch.from_numpy(pixels)
+        truth = torch.from_numpy(np.load(io.BytesIO(file.read_bytes()), allow_pickle=False))
+    except DAMAGED:
+        raise damaged(file, "no array") from None
+    if value_digest(truth) != digest:
+        raise damaged(file, "not the truth that truth.json describes")
+    return truth
 
 
-def _scene_files(folder: Path) -> tuple[Path, Path, Path]:
-    return folder / "layers.npz", folder / "all-in-focus.png", folder / "depth.npy"
-
-
-def _identity(scene: Scene) -> dict[str, Any]:
-    return {
-        "format": _FORMAT,
-        "name": scene.name,
-        "size": [scene.layers.height, scene.layers.width],
-        "focal_plane": scene.focal_plane,
-        "blur": float(scene.blur).hex(),  # exact
-        "focus": float(scene.focus).hex(),
-        "digest": _digest(scene),
-    }
-
-
-def _require_same_scene(folder: Path, found: dict[str, Any], scene: Scene) -> None:
-    expected = _identity(scene)
-    for name, value in expected.items():
-        if found.get(name) != value:
-            whose = f"scene {found.get('name')}, {found.get('focal_plane')} focus, size {found.get('size')}"
-            raise ValueError(
-                f"{folder} holds another scene ({whose}), and is left as it is: its {name} is {found.get(name)}, not {value}"
-            )
-
-
-def _digest(scene: Scene) -> str:
-    """Of all that the scene's pictures depend on."""
-    digest = hashlib.sha256()
-    digest.update(json.dumps([scene.name, float(scene.blur).hex(), float(scene.focus).hex(), scene.focal_plane]).encode())
-    for tensor in (scene.layers.rgb, scene.layers.alpha, scene.layers.disparity):
-        values = tensor.detach().cpu().contiguous().numpy()
-        digest.update(f"{values.dtype.str}{values.shape}".encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    """What the file holds; None where there is none."""
-    if not path.exists():
-        return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged, and is left as it is: {error}") from None
-    if not isinstance(found, dict):
-        raise ValueError(f"{path} is damaged, and is left as it is: it holds a {type(found).__name__}, and must hold an object")
+def _owner(folder: Path) -> dict[str, Any]:
+    """What scene.json holds."""
+    found = read_json(folder / "scene.json")
+    if found is None:
+        raise FileNotFoundError(f"{folder} holds no scene: there is no scene.json")
+    require_same(folder, "scene", {"format": found.get("format")}, {"format": _FORMAT})
     return found
 
 
-def _write_json(path: Path, content: Mapping[str, Any], overwrite: bool = False) -> None:
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    write_atomically(path, text.encode("utf-8"), overwrite)
+def _record(scene: Scene) -> dict[str, Any]:
+    layers, lens = scene.layers, {"blur": float(scene.blur).hex(), "focus": float(scene.focus).hex()}  # exact
+    return {
+        "format": _FORMAT,
+        "name": scene.name,
+        "size": [layers.height, layers.width],
+        "focal_plane": scene.focal_plane,
+        **lens,
+        "digest": value_digest([scene.name, *lens.values(), scene.focal_plane, layers]),
+    }
 
 
-def _write_npy(path: Path, array: NDArray[np.float32]) -> None:
+def _truth_record(owner: Mapping[str, Any], rays: int, seed: int) -> dict[str, Any]:
+    return {"format": _FORMAT, "rays": int(rays), "seed": int(seed), "scene": owner.get("digest")}
+
+
+def _require_no_strangers(folder: Path, owner: str, *names: str) -> None:
+    strangers = [name for name in names if (folder / name).exists()]
+    if strangers:
+        raise ValueError(f"{folder} holds {', '.join(strangers)} but no {owner}, and is left as it is: whose is it?")
+
+
+def _write_npy(path: Path, values: Tensor) -> None:
     buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(array, np.float32))
+    np.save(buffer, np.ascontiguousarray(values.numpy(), np.float32))
     write_atomically(path, buffer.getvalue())

@@ -4,10 +4,13 @@ import hashlib
 import importlib.util
 from argparse import Namespace
 from collections.abc import Collection
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-_CHUNK = 1 << 20
+import numpy as np
+from torch import Tensor
+
 _WORDS = frozenset(
     {"model", "algorithm", "profile", "device", "lens", "ease", "matte", "inpaint", "depth_unit"}
 )  # texts that are no files
@@ -33,13 +36,17 @@ def fingerprint(arguments: Namespace, without: Collection[str], **beside: Any) -
     return digest.hexdigest()
 
 
+def value_digest(value: Any) -> str:
+    """SHA-256 of a value: tensors, arrays, dataclasses, lists and tuples count by their content, all else by its `repr`."""
+    digest = hashlib.sha256()
+    _feed(digest, value)
+    return digest.hexdigest()
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _content(text: str) -> str:
@@ -66,3 +73,23 @@ def folder_digest(folder: Path, suffix: str = "") -> str:
     files = sorted(path for path in folder.rglob(f"*{suffix}") if path.is_file())
     parts = [f"{path.relative_to(folder).as_posix()}={file_digest(path)}" for path in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _feed(digest: "hashlib._Hash", value: Any) -> None:
+    """Add a value, field by field."""
+    digest.update(f"{type(value).__name__}(".encode())
+    if isinstance(value, Tensor):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        digest.update(f"{value.dtype.str}{value.shape}".encode())
+        digest.update(np.ascontiguousarray(value).data)
+    elif is_dataclass(value):
+        for field in fields(value):
+            digest.update(f"{field.name}=".encode())
+            _feed(digest, getattr(value, field.name))
+    elif isinstance(value, tuple | list):
+        for item in value:
+            _feed(digest, item)
+    else:
+        digest.update(repr(value).encode())
+    digest.update(b")")

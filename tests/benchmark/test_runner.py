@@ -84,11 +84,11 @@ def test_more_scenes_and_methods_add_to_a_run(whole, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"rays": 17}, "rays 16, and this one has rays 17"),
-        ({"settings": SceneSettings(size=48, seed=1)}, "seed 0, and this one has seed 1"),
-        ({"settings": SceneSettings(size=49)}, "size 48×48, and this one has size 49×49"),
-        ({"settings": SceneSettings(size=48, hdr=True)}, "hdr False, and this one has hdr True"),
-        ({"backgrounds": Path(__file__).parent}, "backgrounds default"),
+        ({"rays": 17}, "is of another benchmark.*: rays is 16 there, and 17 here"),
+        ({"settings": SceneSettings(size=48, seed=1)}, "seed is 0 there, and 1 here"),
+        ({"settings": SceneSettings(size=49)}, "size is 48×48 there, and 49×49 here"),
+        ({"settings": SceneSettings(size=48, hdr=True)}, "hdr is False there, and True here"),
+        ({"backgrounds": Path(__file__).parent}, "backgrounds is not the same"),
     ],
 )
 def test_other_settings_are_refused_and_nothing_is_touched(whole, changed, message):
@@ -100,7 +100,7 @@ def test_other_settings_are_refused_and_nothing_is_touched(whole, changed, messa
 
 def test_runs_of_different_settings_are_not_merged(whole, tmp_path):
     run(replace(BENCHMARK, scenes=1, methods=("rays-1",), rays=8), tmp_path / "other")
-    with pytest.raises(ValueError, match="rays 8, and this one has rays 16"):
+    with pytest.raises(ValueError, match="rays is 8 there, and 16 here"):
         merge([whole, tmp_path / "other"], tmp_path / "merged")
     with pytest.raises(FileNotFoundError, match="is not the folder of a benchmark"):
         merge([whole, tmp_path], tmp_path / "merged")
@@ -142,7 +142,7 @@ def test_the_blur_that_is_best_is_no_worse_than_the_true_one_and_rays_help(tmp_p
 def test_pictures_of_another_program_are_measured_but_neither_searched_nor_timed(tmp_path, whole):
     pictures = tmp_path / "pictures"
     pictures.mkdir()
-    truth = load_truth(scene_folder(whole, "000"))
+    truth = load_truth(scene_folder(whole, "000"), BENCHMARK.rays, 0)
     np.save(pictures / "000.npy", truth.permute(1, 2, 0).numpy())
     single = replace(BENCHMARK, scenes=1, methods=("rays-4",), external={"perfect": pictures})
     run(single, tmp_path / "run")

@@ -1,6 +1,5 @@
 """``taichi-bokeh dfd optimize``: the work."""
 
-import hashlib
 import itertools
 from argparse import Namespace
 from copy import deepcopy
@@ -12,11 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from taichi_bokeh.apps.checkpoint import alone_with, check_checkpoint, checkpoint_of, save_after
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, speaker, write_layers
-from taichi_bokeh.apps.dfd.optimize_checkpoint import OptimizeCheckpoint, Saved
 from taichi_bokeh.apps.options.camera import aperture_of
 from taichi_bokeh.apps.options.device import device_of
-from taichi_bokeh.apps.photo.trace_checkpoint import alone_with, check_checkpoint, save_after
 from taichi_bokeh.apps.progress import progress_bar, progress_with_note
 from taichi_bokeh.dfd.estimate.lens_search import is_point_mirror, observe
 from taichi_bokeh.dfd.estimate.optimize import Optimization, Optimized, OptimizeSettings
@@ -34,8 +32,10 @@ from taichi_bokeh.io import check_map_format, check_output, srgb_decode, write_i
 from taichi_bokeh.io.images import check_format
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.storage.fingerprint import file_digest
+from taichi_bokeh.storage.resumable import Checkpoint
 
-_CHECKPOINT_EVERY_S = 10.0
+_FORMAT = 2  # of the checkpoint; to be raised when it, or what a step with a given number does, changes
 _SPEED_OVER_S = 60.0
 _LINES = 10  # that tell of the loss
 _PREVIEWS = (".png", ".jpg", ".jpeg")
@@ -73,13 +73,13 @@ def _begin_and_optimize(
     arguments: Namespace,
     say: Say,
 ) -> None:
-    checkpoint = _checkpoint(arguments)
+    checkpoint = checkpoint_of(arguments, "optimisation", partial(_record, arguments))
     saved = None if checkpoint is None else checkpoint.load()
     height, width = photographs.all_in_focus.shape[1:]
     saturated = f"saturated: at most {photographs.saturated:.1%} of the pixels"
     say(f"pictures: {width}×{height}, {len(photographs.blurred)} blurred; {saturated}")
     if saved is not None:
-        say(f"going on from {arguments.checkpoint}: {saved.done} of {settings.steps} steps")
+        say(f"going on from {arguments.checkpoint}: {_done(saved)} of {settings.steps} steps")
     try:
         seen = _observation(photographs, aperture, arguments, saved)
         _tell_lens(seen, arguments, say)
@@ -111,8 +111,6 @@ def _check_options(arguments: Namespace) -> None:
         raise ValueError(f"--depth needs --far above 0, and it is {far:g}: the depth of a disparity of 0 is infinite")
     if arguments.save_layers is not None and arguments.layers == 1:
         raise ValueError("--save-layers goes with --layers 2: of one layer the picture is --sharp and the disparity OUT")
-    if arguments.checkpoint is None and arguments.checkpoint_every is not None:
-        raise ValueError("--checkpoint-every needs --checkpoint: there is no file to save to")
 
 
 def _check_outputs(arguments: Namespace) -> None:
@@ -131,8 +129,7 @@ def _check_outputs(arguments: Namespace) -> None:
             raise ValueError(f"{first} and {second} are both {one}; expected files of their own")
     for path in given.values():
         check_output(path, arguments.overwrite)
-        if arguments.checkpoint is not None:
-            check_checkpoint(Path(arguments.checkpoint), str(path))
+    check_checkpoint(arguments, *map(str, given.values()))
     if arguments.save_layers is not None:
         folder = Path(arguments.save_layers)
         check_folder(folder, [file for pair in layer_files(folder, 2) for file in pair], arguments.overwrite)
@@ -161,30 +158,27 @@ def _try_out(layer: DefocusLayer, photographs: Photographs, aperture: Aperture) 
     layer(corner, torch.zeros_like(corner[:, :1]), ThinLens(1.0, 0.0, aperture))
 
 
-def _checkpoint(arguments: Namespace) -> OptimizeCheckpoint | None:
-    if arguments.checkpoint is None:
-        return None
-    every_s = _CHECKPOINT_EVERY_S if arguments.checkpoint_every is None else arguments.checkpoint_every
-    options = {name.replace("_", "-"): getattr(arguments, name) for name in (*_COUNTING, *_APERTURE)}
-    steps = OptimizeSettings().steps if arguments.steps is None else arguments.steps
-    files = {name: getattr(arguments, name.replace("-", "_")) for name in ("sharp", "blurred", "aperture-image")}
-    pictures = {name: None if path is None else _digest(path) for name, path in files.items()}
-    stack = None if arguments.stack is None else [[_digest(shot.path), shot.focus] for shot in arguments.stack]
-    return OptimizeCheckpoint(Path(arguments.checkpoint), every_s, pictures | options | {"stack": stack, "steps": steps})
+def _record(arguments: Namespace) -> dict[str, Any]:
+    """What a checkpoint belongs to: by the names of the options, numbers and digests of files."""
+    values: dict[str, Any] = {name: getattr(arguments, name) for name in (*_COUNTING, *_APERTURE)}
+    for name in ("sharp", "blurred", "aperture_image"):
+        path = getattr(arguments, name)
+        values[name] = None if path is None else file_digest(Path(path))
+    values["steps"] = OptimizeSettings().steps if arguments.steps is None else arguments.steps
+    for number, shot in enumerate(arguments.stack or (), 1):
+        values |= {f"stack {number}": file_digest(Path(shot.path)), f"focus of {number}": shot.focus}
+    return {"format": _FORMAT} | {f"--{name.replace('_', '-')}": value for name, value in values.items()}
 
 
-def _digest(path: str) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _observation(photographs: Photographs, aperture: Aperture, arguments: Namespace, saved: Saved | None) -> Observation:
+def _observation(
+    photographs: Photographs, aperture: Aperture, arguments: Namespace, saved: dict[str, Any] | None
+) -> Observation:
     """What is known; where the lens is not, it is searched for, or in the checkpoint."""
     blur, focus = arguments.blur, None if arguments.focus is None else [arguments.focus]
     if arguments.stack is not None:
         focus = [shot.focus for shot in arguments.stack]
     if saved is not None:
-        blur, focus = float(saved.blur[0, 0]), saved.focus[0].tolist()
+        blur, focus = float(saved["blur"][0, 0]), saved["focus"][0].tolist()
     return observe(photographs, arguments.near, arguments.far, aperture, blur, focus)
 
 
@@ -208,19 +202,19 @@ def _begin(
     seen: Observation,
     layer: DefocusLayer,
     settings: OptimizeSettings,
-    saved: Saved | None,
+    saved: dict[str, Any] | None,
     progress: ProgressCallback | None,
 ) -> Optimization:
     if saved is None:
         return Optimization(seen, layer, settings, progress=progress)
     like = seen.all_in_focus
-    initial = Estimate(saved.disparity.to(like), saved.confidence.to(like))
+    initial = Estimate(saved["disparity"].to(like), saved["confidence"].to(like))
     work = Optimization(seen, layer, settings, initial, progress)
-    work.load_state_dict(saved.state)
+    work.load_state_dict(saved["state"])
     return work
 
 
-def _optimize(work: Optimization, checkpoint: OptimizeCheckpoint | None, arguments: Namespace, say: Say) -> None:
+def _optimize(work: Optimization, checkpoint: Checkpoint | None, arguments: Namespace, say: Say) -> None:
     """Take the steps, and write the map. Whatever comes between, Ctrl-C or a full disk, the checkpoint has the steps so far."""
     steps = work.settings.steps
     saved = None if checkpoint is None else _snapshot(work)
@@ -247,16 +241,22 @@ def _optimize(work: Optimization, checkpoint: OptimizeCheckpoint | None, argumen
         checkpoint.remove()
 
 
-def _snapshot(work: Optimization) -> Saved:
+def _snapshot(work: Optimization) -> dict[str, Any]:
+    """From what the optimisation started, and its state."""
     seen, initial = work.observation, work.initial
-    return Saved(seen.blur, seen.focus, initial.disparity, initial.confidence, deepcopy(work.state_dict()))
+    start = {"blur": seen.blur, "focus": seen.focus, "disparity": initial.disparity, "confidence": initial.confidence}
+    return {**start, "state": deepcopy(work.state_dict())}
 
 
-def _how_to_go_on(saved: Saved | None, work: Optimization, arguments: Namespace) -> str:
+def _done(saved: dict[str, Any]) -> int:
+    return len(saved["state"]["losses"])
+
+
+def _how_to_go_on(saved: dict[str, Any] | None, work: Optimization, arguments: Namespace) -> str:
     steps = work.settings.steps
     if saved is None:
         return f"{work.done} of {steps} steps are lost; with --checkpoint FILE they would have been kept"
-    return f"{saved.done} of {steps} steps are in {arguments.checkpoint}; the same command goes on from there"
+    return f"{_done(saved)} of {steps} steps are in {arguments.checkpoint}; the same command goes on from there"
 
 
 def _write(found: Optimized, work: Optimization, arguments: Namespace, say: Say) -> None:

@@ -1,8 +1,5 @@
 """A photograph's layers, made once and kept where the user wants them kept."""
 
-import hashlib
-import zipfile
-import zlib
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -19,14 +16,13 @@ from taichi_bokeh.apps.common import Say
 from taichi_bokeh.apps.photo.scene import read_photo, require_room_for_alpha, split, stages_of
 from taichi_bokeh.apps.photo.sequence_cuts import split_at
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.storage.atomic_files import whole_file
 from taichi_bokeh.storage.fingerprint import fingerprint, folder_digest
+from taichi_bokeh.storage.resumable import Checkpoint, check_folder
 
 Array = NDArray[np.float32]
 Check = Callable[[Array], None]
 
-_DAMAGED = (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error)
-_ENTRIES, _COVERAGE = ("rgb", "alpha", "disparity", "map"), "coverage"
+_LAYERS = ("rgb", "alpha", "disparity")
 
 # Options that layers do not depend on; of every other, a new one too, they are taken to.
 _OF_THE_LENS = ("blur", "f_number", "focal_length", "sensor_width", "lens", "refractive_index", "abbe")
@@ -71,13 +67,8 @@ def check_cache(arguments: Namespace) -> None:
     Raises:
         OSError: it is a file, or would lie in no folder.
     """
-    if arguments.cache is None:
-        return
-    folder = Path(arguments.cache)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file, and must be a folder")
-    if not folder.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{folder} cannot be made: there is no folder {folder.parent}")
+    if arguments.cache is not None:
+        check_folder(Path(arguments.cache))
 
 
 def read_scene(arguments: Namespace, say: Say, check: Check = lambda _: None) -> Scene:
@@ -97,17 +88,19 @@ def read_scene(arguments: Namespace, say: Say, check: Check = lambda _: None) ->
     if arguments.cache is None:
         return _made(arguments, say, check)
     folder = Path(arguments.cache)
-    path = folder / f"{_key(arguments)}.npz"
-    scene = _load(path) if path.exists() else None
+    key = _key(arguments)
+    entry = Checkpoint(folder / f"{key}.pt", "photograph", {"key": key})
+    scene = _load(entry)
     if scene is not None:
-        say(f"layers from {path}")
+        say(f"layers from {entry.path}")
         if scene.coverage is not None:
             require_room_for_alpha(arguments)
         check(scene.disparity)
         return scene
     scene = _made(arguments, say, check)
     folder.mkdir(exist_ok=True)
-    _save(path, scene)
+    kept = {name: getattr(scene.layers, name) for name in _LAYERS}
+    entry.save(kept | {"map": torch.from_numpy(scene.disparity), "coverage": scene.coverage})
     return scene
 
 
@@ -130,30 +123,12 @@ def _key(arguments: Namespace) -> str:
     return fingerprint(arguments, _NOT_OF_LAYERS, version=__version__, code=code)
 
 
-def _load(path: Path) -> Scene | None:
-    """What was kept; None if it is damaged."""
+def _load(entry: Checkpoint) -> Scene | None:
+    """The photograph that was kept; None where there is none, or it is damaged."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as entry:
-            arrays = [entry[name] for name in (*_ENTRIES, *([_COVERAGE] if _COVERAGE in entry.files else []))]
-            if str(entry["digest"]) != _digest(path.stem, arrays):
-                return None
-        coverage = torch.from_numpy(arrays[4]) if len(arrays) > 4 else None
-        return Scene(Layers(*(torch.from_numpy(array) for array in arrays[:3])), arrays[3], coverage)
-    except _DAMAGED:
+        kept = entry.load()
+    except ValueError:
         return None
-
-
-def _save(path: Path, scene: Scene) -> None:
-    entry = {name: getattr(scene.layers, name).numpy() for name in _ENTRIES[:3]} | {_ENTRIES[3]: scene.disparity}
-    if scene.coverage is not None:
-        entry[_COVERAGE] = scene.coverage.numpy()
-    with whole_file(path, overwrite=True) as temporary, temporary.open("wb") as file:
-        np.savez(file, digest=np.array(_digest(path.stem, list(entry.values()))), **entry)
-
-
-def _digest(key: str, arrays: list[Array]) -> str:
-    digest = hashlib.sha256(key.encode())
-    for array in arrays:
-        digest.update(f"{array.dtype.str}{array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    if kept is None:
+        return None
+    return Scene(Layers(*(kept[name] for name in _LAYERS)), kept["map"].numpy(), kept["coverage"])

@@ -3,19 +3,20 @@
 import time
 from argparse import Namespace
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 from taichi_bokeh._trace import Lens, TraceState, trace_progressively
 from taichi_bokeh.apps.blur_limit import Work, check_blur
+from taichi_bokeh.apps.checkpoint import alone_with, check_checkpoint, checkpoint_of, save_after
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
 from taichi_bokeh.apps.options.camera import aperture_of, check_camera, focus_of, lens_of
 from taichi_bokeh.apps.photo.scene import check_before_work, read_photo, split, stages_of, write_result
-from taichi_bokeh.apps.photo.trace_checkpoint import Checkpoint, alone_with, check_checkpoint, save_after
 from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.storage.fingerprint import value_digest
 
 _RAYS_IN_A_BATCH = 1 << 21  # of all pixels together: a fraction of a second, after which Ctrl-C and the bar have their turn
-_CHECKPOINT_EVERY_S = 10.0
+_FORMAT = 2  # of the checkpoint; to be raised when it, or what a ray with a given number adds to the sums, changes
 
 
 def trace_photo(arguments: Namespace) -> None:
@@ -27,10 +28,7 @@ def trace_photo(arguments: Namespace) -> None:
     """
     say = speaker(arguments.quiet)
     check_camera(arguments)
-    if arguments.checkpoint is not None:
-        check_checkpoint(Path(arguments.checkpoint), arguments.output)
-    elif arguments.checkpoint_every is not None:
-        raise ValueError("--checkpoint-every needs --checkpoint: there is no file to save to")
+    check_checkpoint(arguments, arguments.output)
     check_before_work(arguments)
     aperture = aperture_of(arguments)
     photo = read_photo(arguments, say)
@@ -51,8 +49,9 @@ def trace_photo(arguments: Namespace) -> None:
 def _trace(layers: Layers, lens: Lens, arguments: Namespace, say: Say) -> None:
     """Trace, and write the picture. Whatever comes between, Ctrl-C or a full disk, the checkpoint has the rays so far."""
     rays, seed, pixels = arguments.rays, arguments.seed, layers.height * layers.width
-    checkpoint = _checkpoint(layers, lens, arguments)
-    state = None if checkpoint is None else checkpoint.load()
+    checkpoint = checkpoint_of(arguments, "trace", partial(_record, layers, lens, arguments))
+    saved = None if checkpoint is None else checkpoint.load()
+    state = None if saved is None else TraceState(**saved, rays=rays, seed=seed)
     resumed = 0 if state is None else state.done
     if state is not None:
         say(f"going on from {arguments.checkpoint}: {resumed} of {rays} rays a pixel")
@@ -65,7 +64,7 @@ def _trace(layers: Layers, lens: Lens, arguments: Namespace, say: Say) -> None:
             states = trace_progressively(layers, lens, rays=rays, seed=seed, batch=batch, resume=state)
             for state in states:
                 if checkpoint is not None:
-                    checkpoint.save_if_due(state)
+                    checkpoint.save_if_due(_saved(state))
                 if progress is not None:
                     progress(state.done, rays)
         assert state is not None  # there is at least one ray
@@ -74,7 +73,7 @@ def _trace(layers: Layers, lens: Lens, arguments: Namespace, say: Say) -> None:
         write_result(layers, None, state.picture, arguments, say)
     except BaseException as error:
         if checkpoint is not None and state is not None:
-            save_after(error, partial(checkpoint.save, state))
+            save_after(error, partial(checkpoint.save, _saved(state)))
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(_how_to_go_on(state, arguments)) from None
         raise
@@ -82,11 +81,14 @@ def _trace(layers: Layers, lens: Lens, arguments: Namespace, say: Say) -> None:
         checkpoint.remove()
 
 
-def _checkpoint(layers: Layers, lens: Lens, arguments: Namespace) -> Checkpoint | None:
-    if arguments.checkpoint is None:
-        return None
-    every_s = _CHECKPOINT_EVERY_S if arguments.checkpoint_every is None else arguments.checkpoint_every
-    return Checkpoint(Path(arguments.checkpoint), every_s, layers, lens, arguments.rays, arguments.seed)
+def _record(layers: Layers, lens: Lens, arguments: Namespace) -> dict[str, Any]:
+    """What a checkpoint belongs to."""
+    options = {"--rays": arguments.rays, "--seed": arguments.seed, "the image's size": f"{layers.width}×{layers.height}"}
+    return {"format": _FORMAT, **options, "its lens": value_digest(lens), "its scene": value_digest(layers)}
+
+
+def _saved(state: TraceState) -> dict[str, Any]:
+    return {"sums": state.sums.cpu(), "passed": state.passed.cpu(), "done": state.done}
 
 
 def _how_to_go_on(state: TraceState | None, arguments: Namespace) -> str:

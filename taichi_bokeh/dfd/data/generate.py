@@ -8,7 +8,7 @@ not at all; one that is there is not made again, so that a run may be stopped at
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from taichi_bokeh.dfd.data.scenes import DefocusScene, DefocusSceneSettings, mak
 from taichi_bokeh.dfd.observation import Sample
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.storage.locks import lock_of_folder, sole_run
+from taichi_bokeh.storage.resumable import check_record, open_record
 from taichi_bokeh.storage.workers import in_processes
 from taichi_bokeh.synthetic.pictures import Pictures, digest_of_folder
 
@@ -120,8 +121,7 @@ def generate(
     folder = Path(folder)
     require_integer("workers", workers, at_least=1)
     files = _files(settings, shard)
-    _check(settings, folder)
-    folder.mkdir(exist_ok=True)
+    open_record(folder, MANIFEST, "data set", _manifest(settings))
     with sole_run(lock_of_folder(folder, shard), f"the folder {folder}"):
         _make_missing(settings, folder, files, workers, progress)
 
@@ -129,7 +129,6 @@ def generate(
 def _make_missing(
     settings: GenerateSettings, folder: Path, files: Sequence[File], workers: int, progress: ProgressCallback | None
 ) -> None:
-    _write_manifest(settings, folder)
     missing = [file for file in files if not (folder / file.name).exists()]
     total = sum(len(file.scenes) for file in files)
     done = total - sum(len(file.scenes) for file in missing)
@@ -151,7 +150,7 @@ def count(settings: GenerateSettings, folder: Path, shard: tuple[int, int] = (1,
         ValueError, OSError: `generate` would be refused, too.
     """
     files = _files(settings, shard)
-    _check(settings, Path(folder))
+    check_record(Path(folder), MANIFEST, "data set", _manifest(settings))
     done = sum(len(file.scenes) for file in files if (Path(folder) / file.name).exists())
     return Count(done, sum(len(file.scenes) for file in files))
 
@@ -253,39 +252,3 @@ def _manifest(settings: GenerateSettings) -> dict[str, Any]:
         del values["samples_per_file"]
     plain: dict[str, Any] = json.loads(json.dumps({"format": _FORMAT, "version": __version__, **values}))
     return plain
-
-
-def _check(settings: GenerateSettings, folder: Path) -> None:
-    """Refuse a folder in which this set can neither begin nor go on."""
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file, and must be a folder")
-    if not folder.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{folder} cannot be made: there is no folder {folder.parent}")
-    path = folder / MANIFEST
-    if not path.exists():
-        # A file that is being written has a name with a dot before it.
-        if folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir()):
-            raise FileExistsError(
-                f"{folder} holds files of something else; give a new folder, or that of a data set ({MANIFEST})"
-            )
-        return
-    try:
-        found = dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError):
-        raise ValueError(f"{path} is damaged") from None
-    _require_same(folder, found, _manifest(settings))
-
-
-def _require_same(folder: Path, found: Mapping[str, Any], expected: Mapping[str, Any], within: str = "") -> None:
-    for name in {**expected, **found}:
-        there, here = found.get(name), expected.get(name)
-        if isinstance(there, dict) and isinstance(here, dict):
-            _require_same(folder, there, here, f"{name}.")
-        elif there != here:
-            raise ValueError(f"{folder} holds a data set with {within}{name} {there}, and this one has {within}{name} {here}")
-
-
-def _write_manifest(settings: GenerateSettings, folder: Path) -> None:
-    if not (folder / MANIFEST).exists():
-        text = json.dumps(_manifest(settings), indent=1) + "\n"
-        write_atomically(folder / MANIFEST, text.encode(), overwrite=True)

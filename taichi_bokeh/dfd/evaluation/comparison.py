@@ -14,18 +14,13 @@ Source: the rows are those of Table 2 of Dr.Bokeh (Sheng et al., CVPR 2024), whi
 true depth of ray-traced scenes beside it.
 """
 
-import hashlib
-import json
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from statistics import fmean, stdev
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch.utils.data import Dataset
 
@@ -34,19 +29,20 @@ from taichi_bokeh._version import __version__
 from taichi_bokeh.dfd.estimate.optimize import Optimized, OptimizeSettings, optimize
 from taichi_bokeh.dfd.estimate.plane_sweep import Estimate, sweep
 from taichi_bokeh.dfd.estimate.snap_to_edges import snap_to_edges
-from taichi_bokeh.dfd.evaluation.evaluate import METRICS, Estimator, Evaluation, Reblur, Result, measure_sample
+from taichi_bokeh.dfd.evaluation.evaluate import Estimator, Evaluation, Reblur, Result, measure_sample
 from taichi_bokeh.dfd.layers.base import DefocusLayer
 from taichi_bokeh.dfd.layers.gaussian import PRINTED_DIAMETERS_PX
 from taichi_bokeh.dfd.layers.registry import layer_named
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.observation import Observation, Sample
 from taichi_bokeh.dfd.training.settings import count_samples
-from taichi_bokeh.io import write_atomically
 from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.storage.fingerprint import value_digest
+from taichi_bokeh.storage.resumable import Checkpoint, open_record
 
 ProgressCallback = Callable[[int, int], None]
 
-_FORMAT = 1  # to be raised when the files change
+_FORMAT = 2  # to be raised when the files change
 RUN, FOUND = "comparison.json", "found"
 _CONSTANT_PX = sum(PRINTED_DIAMETERS_PX) / 4  # the radius halfway between those at which GaussPSF as printed loses its gradient
 
@@ -190,7 +186,7 @@ def compare(
         dataset: samples by number, with their disparity.
         settings: how.
         entrants: further rows.
-        folder: where each result is kept as soon as it is there, in ``found/METHOD/SAMPLE.npz``; see `open_folder`.
+        folder: where each result is kept as soon as it is there, in ``found/METHOD/SAMPLE.pt``; see `open_folder`.
         progress: called with (done, total) results.
 
     Raises:
@@ -263,8 +259,7 @@ class _Pair:
         self.sample, self.settings = sample, settings
         self._start: Estimate | None = None
         # So that a result is never taken for that of another sample of this name.
-        parts = (sample.all_in_focus, sample.blurred, sample.blur, sample.focus)
-        self.digest = hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()[:16]
+        self.digest = value_digest((sample.all_in_focus, sample.blurred, sample.blur, sample.focus))
 
     def start(self, method: Method, seen: Observation) -> Estimate:
         if method.start == "constant":
@@ -300,32 +295,15 @@ def _result(row: Method | Entrant, pair: _Pair, folder: Path | None) -> Result:
     """From the folder, or else measured and put there."""
     if folder is None:
         return pair.measure(row)
-    path = Path(folder) / FOUND / row.name / f"{pair.sample.name}.npz"
-    known = {"row": repr(row) if isinstance(row, Method) else row.name, "sample": pair.digest}
-    if path.exists():
-        return _read(path, pair.sample.name, known)
+    belongs_to = {"row": repr(row) if isinstance(row, Method) else row.name, "sample": pair.digest}
+    kept = Checkpoint(Path(folder) / FOUND / row.name / f"{pair.sample.name}.pt", "method or sample", belongs_to)
+    state = kept.load()
+    if state is not None:
+        return Result(pair.sample.name, **state)
     result = pair.measure(row)
-    buffer = BytesIO()
-    facts = json.dumps({**known, "metrics": result.metrics, "seconds": result.seconds}, allow_nan=False)
-    np.savez_compressed(buffer, disparity=result.disparity.numpy(), facts=np.array(facts))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, buffer.getvalue(), overwrite=True)
+    kept.path.parent.mkdir(parents=True, exist_ok=True)
+    kept.save({"metrics": dict(result.metrics), "seconds": result.seconds, "disparity": result.disparity})
     return result
-
-
-def _read(path: Path, name: str, known: Mapping[str, str]) -> Result:
-    try:
-        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as archive:
-            facts = json.loads(str(archive["facts"]))
-            disparity = torch.from_numpy(archive["disparity"])
-        found = {part: facts[part] for part in known}
-        metrics = {metric: facts["metrics"][metric] for metric in METRICS}
-        seconds = float(facts["seconds"])
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-        raise ValueError(f"{path} is damaged ({error}); delete it to have it made again") from None
-    if found != known:
-        raise ValueError(f"{path} is of another method or sample: {found}; expected {dict(known)}")
-    return Result(name, metrics, seconds, disparity)
 
 
 def open_folder(folder: Path, settings: CompareSettings) -> None:
@@ -335,27 +313,5 @@ def open_folder(folder: Path, settings: CompareSettings) -> None:
         ValueError: it has others, or its file is damaged.
         OSError: the folder holds something else, is none, or cannot be made.
     """
-    path = folder / RUN
-    aperture = repr(settings.aperture)
-    if settings.aperture.image is not None:
-        aperture += hashlib.sha256(np.asarray(settings.aperture.image).tobytes()).hexdigest()[:16]
-    mine = {
-        "format": _FORMAT,
-        "version": __version__,
-        "steps": settings.steps,
-        "rays": settings.rays,
-        "aperture": aperture,
-    }
-    if not path.exists():
-        if folder.is_dir() and any(not file.name.startswith(".") for file in folder.iterdir()):
-            raise FileExistsError(f"{folder} holds files of something else; give a new folder, or that of a comparison ({RUN})")
-        folder.mkdir(exist_ok=True)
-        write_atomically(path, (json.dumps(mine, indent=1) + "\n").encode())
-        return
-    try:
-        there = dict(json.loads(path.read_bytes()))
-    except (ValueError, TypeError):
-        raise ValueError(f"{path} is damaged") from None
-    for name, value in mine.items():
-        if there.get(name) != value:
-            raise ValueError(f"{folder} holds a comparison with {name} {there.get(name)}, and this one has {name} {value}")
+    record = {"steps": settings.steps, "rays": settings.rays, "aperture": value_digest(settings.aperture)}
+    open_record(folder, RUN, "comparison", {"format": _FORMAT, "version": __version__, **record})

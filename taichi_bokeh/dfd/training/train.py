@@ -22,13 +22,14 @@ from taichi_bokeh.dfd.layers.base import DefocusLayer
 from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
 from taichi_bokeh.dfd.observation import Observation, Sample, collate
 from taichi_bokeh.dfd.training.batches import Batch, Collate, Positions, derived_seed, load_batches, to_device
-from taichi_bokeh.dfd.training.checkpoint import NAME, load_checkpoint, require_same, save_checkpoint
+from taichi_bokeh.dfd.training.checkpoint import checkpoint_in
 from taichi_bokeh.dfd.training.distributed import Processes, processes
 from taichi_bokeh.dfd.training.log import Report, TrainLog
 from taichi_bokeh.dfd.training.losses import disparity_loss, error_px, plane_loss
 from taichi_bokeh.dfd.training.network import PlaneNetwork
 from taichi_bokeh.dfd.training.settings import TrainSettings, Work, count_samples
 from taichi_bokeh.storage.locks import lock_of_folder, sole_run
+from taichi_bokeh.storage.resumable import Checkpoint
 
 _AUTOCAST = {"float32": None, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -85,17 +86,18 @@ def train(
             raise ValueError(f"batch is {settings.batch}; expected a multiple of the number of processes, {among.count}")
         training = _Training(settings, network, layer, among)
         belongs_to = training.belongs_to | {"samples": _described(dataset)}
-        if folder is not None:
-            _open(Path(folder), training, belongs_to, resume)
+        checkpoint = None if folder is None else checkpoint_in(folder, belongs_to)
+        if folder is not None and checkpoint is not None:
+            _open(Path(folder), training, checkpoint, resume)
             stack.enter_context(_alone_in(Path(folder), among))
         positions = Positions(dataset, settings.augmentation(), settings.seed)
         steps = range(training.done, settings.steps)
         batches = load_batches(positions, Collate(settings.aperture), steps, settings.batch, among, work.workers)
-        if folder is None or among.rank:
+        if folder is None or checkpoint is None or among.rank:
             _run(training, batches, work, on_step if among.rank == 0 else None)
         else:
             with TrainLog(Path(folder), training.done, work.tensorboard) as log:
-                _run(training, batches, work, on_step, log, lambda: save_checkpoint(Path(folder), belongs_to, training.state()))
+                _run(training, batches, work, on_step, log, lambda: checkpoint.save(training.state()))
     return training.losses
 
 
@@ -275,15 +277,16 @@ def _run(
                 raise
 
 
-def _open(folder: Path, training: _Training, belongs_to: dict[str, str], resume: bool) -> None:
+def _open(folder: Path, training: _Training, checkpoint: Checkpoint, resume: bool) -> None:
     """Make the folder, or go on in it."""
     among = training.among
     if resume:
-        found, state = load_checkpoint(folder)
-        require_same(folder, found, belongs_to)
+        state = checkpoint.load()
+        if state is None:
+            raise FileNotFoundError(f"{checkpoint.path} does not exist; there is nothing to go on from")
         training.restore(state)
         return
-    if (folder / NAME).exists():
+    if checkpoint.path.exists():
         raise FileExistsError(f"{folder} holds a training already; resume it, or give another folder")
     if among.rank == 0:
         folder.mkdir(exist_ok=True)

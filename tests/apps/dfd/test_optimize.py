@@ -1,9 +1,7 @@
 """``taichi-bokeh dfd optimize`` finds what the library finds, goes on where it was interrupted, and says what is wrong."""
 
-import io
 import re
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,6 @@ import torch
 import taichi_bokeh as tb
 from taichi_bokeh.apps import cli
 from taichi_bokeh.apps.dfd import optimize as optimize_photos
-from taichi_bokeh.apps.dfd import optimize_checkpoint
 from taichi_bokeh.dfd.estimate.lens_search import observe
 from taichi_bokeh.dfd.estimate.optimize import Optimization, Optimized, OptimizeSettings, optimize
 from taichi_bokeh.dfd.estimate.photo_pair import read_photographs
@@ -21,7 +18,9 @@ from taichi_bokeh.dfd.layers.base import SubapertureDefocus
 from taichi_bokeh.dfd.layers.registry import layer_named
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.io import read_disparity, read_image
+from taichi_bokeh.storage.resumable import Checkpoint
 from tests.dfd.pairs import one_thread
+from tests.storage.damage import one_bit_other
 
 SIZE = 32
 BLUR, STEPS = 4.0, 6
@@ -166,14 +165,14 @@ def test_interrupted_twice_it_gives_the_same_map(folder, monkeypatch, capsys, ho
 
 def test_what_is_saved_at_work_survives_a_kill(folder, monkeypatch):
     states = []
-    save = optimize_checkpoint.OptimizeCheckpoint.save
+    save = Checkpoint.save
 
     def kept(checkpoint, saved):
         save(checkpoint, saved)
-        states.append((saved.done, checkpoint.path.read_bytes()))
+        states.append((len(saved["state"]["losses"]), checkpoint.path.read_bytes()))
 
     with monkeypatch.context() as patch:
-        patch.setattr(optimize_checkpoint.OptimizeCheckpoint, "save", kept)
+        patch.setattr(Checkpoint, "save", kept)
         assert _run(folder, "--quiet", "--checkpoint-every", 0, checkpoint="state") == 0
     assert [done for done, _ in states] == list(range(1, STEPS + 1))
     (folder / "state").write_bytes(states[2][1])
@@ -198,13 +197,6 @@ def test_what_cannot_be_written_can_be_written_later(folder, monkeypatch, capsys
     np.testing.assert_array_equal(np.load(folder / "out.npy"), _directly(folder).disparity[0, 0])
 
 
-def _one_bit_other(content: bytes) -> bytes:
-    """In the middle of a tensor."""
-    largest = max(zipfile.ZipFile(io.BytesIO(content)).infolist(), key=lambda member: member.file_size)
-    place = largest.header_offset + largest.file_size
-    return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
-
-
 @pytest.mark.parametrize(
     ("change", "options", "message"),
     [
@@ -213,7 +205,7 @@ def _one_bit_other(content: bytes) -> bytes:
         (None, {"blades": 6}, "--blades is not given there, and 6 here"),
         (None, {"blurred": "1.npy"}, "--blurred is not the same"),
         (lambda content: content[:-100], {}, "damaged"),
-        (_one_bit_other, {}, "damaged"),
+        (one_bit_other, {}, "damaged"),
         (lambda content: b"", {}, "damaged"),
         (lambda content: b"precious", {}, "damaged"),
     ],
@@ -235,7 +227,7 @@ def test_a_checkpoint_of_something_else_is_refused_and_kept(folder, monkeypatch,
 
 def test_a_checkpoint_of_another_version_is_refused(folder, monkeypatch, capsys):
     assert _interrupted(folder, monkeypatch, 1, checkpoint="state") == 130
-    monkeypatch.setattr(optimize_checkpoint, "_FORMAT", 2)
+    monkeypatch.setattr(optimize_photos, "_FORMAT", 3)
     assert _run(folder, checkpoint="state") == 2
     assert "another version of this program wrote it" in capsys.readouterr().err
 

@@ -15,13 +15,13 @@ import torch
 from taichi_bokeh._trace import Lens, trace, trace_progressively
 from taichi_bokeh.apps import cli
 from taichi_bokeh.apps.photo import trace as trace_photo
-from taichi_bokeh.apps.photo import trace_checkpoint as checkpoint
 from taichi_bokeh.io import read_image
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens, from_abbe
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo import to_layers
 from taichi_bokeh.storage.locks import lock_of_file, sole_run
+from tests.storage.damage import one_bit_other
 
 HEIGHT, WIDTH = 36, 48
 RAYS = 16
@@ -172,10 +172,11 @@ def test_what_cannot_be_written_can_be_written_later(scene, monkeypatch, capsys)
 
 
 def test_what_neither_picture_nor_checkpoint_can_be_written_to_is_told(scene, monkeypatch, capsys):
-    def full(self: Path, content: bytes) -> int:
+    def full(*_: object) -> int:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(torch, "save", full)
     assert _trace(scene, checkpoint="state") == 2
     printed = capsys.readouterr().err
     assert re.fullmatch(r"taichi-bokeh: error: .*out\.npy: No space left.*; then .*state: No space left on device\n", printed)
@@ -211,7 +212,7 @@ def test_the_checkpoint_is_saved_at_work_and_ctrl_c_ends_it(scene):
         (None, {"blades": "6"}, "its lens is not the same"),
         (None, {"alpha": "matte.npy"}, "its scene is not the same"),
         (lambda content: content[:-100], {}, "damaged"),
-        (lambda content: content[:2000] + b"!" + content[2001:], {}, "damaged"),
+        (one_bit_other, {}, "damaged"),
         (lambda content: b"", {}, "damaged"),
         (lambda content: b"precious", {}, "damaged"),
     ],
@@ -235,7 +236,7 @@ def test_a_checkpoint_of_something_else_is_refused_and_kept(scene, monkeypatch, 
 def test_a_checkpoint_of_another_size_or_version_is_refused(scene, monkeypatch, capsys):
     assert _interrupted(scene, monkeypatch, 2, checkpoint="state") == 130
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "_FORMAT", 2)
+        patch.setattr(trace_photo, "_FORMAT", 3)
         assert _trace(scene, checkpoint="state") == 2
     assert "another version" in capsys.readouterr().err
     for name in ("photo.npy", "disparity.npy"):

@@ -123,10 +123,10 @@ def test_a_focal_stack_has_the_cameras_lenses_and_a_ray_pattern_for_each_picture
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rays": 17}, "with rays 16, and this one has rays 17"),
-        ({"scenes": 6}, "with scenes 5, and this one has scenes 6"),
-        ({"camera": "dered"}, "with camera normalised, and this one has camera dered"),
-        ({"scene": DefocusSceneSettings(size=40)}, "with scene.size 32, and this one has scene.size 40"),
+        ({"rays": 17}, "is of another data set.*: rays is 16 there, and 17 here"),
+        ({"scenes": 6}, "scenes is 5 there, and 6 here"),
+        ({"camera": "dered"}, "camera is normalised there, and dered here"),
+        ({"scene": DefocusSceneSettings(size=40)}, "scene.size is 32 there, and 40 here"),
     ],
 )
 def test_a_folder_of_other_settings_is_refused_and_left_alone(whole, change, message):

@@ -102,7 +102,7 @@ def test_it_goes_on_where_it_was_stopped(tmp_path, found):
 
     with pytest.raises(Stopped):
         compare(methods_named(ROWS), DATA, QUICK, folder=tmp_path / "run", progress=stop)
-    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.npz")}
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.pt")}
     assert len(kept) == 4
     again = compare(methods_named(ROWS), DATA, QUICK, folder=tmp_path / "run")
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
@@ -114,14 +114,14 @@ def test_it_goes_on_where_it_was_stopped(tmp_path, found):
 
 def test_results_of_something_else_are_not_taken(tmp_path):
     compare([SWEEP], DATA, QUICK, folder=tmp_path / "run")
-    with pytest.raises(ValueError, match="comparison with rays 16, and this one has rays 8"):
+    with pytest.raises(ValueError, match=r"run is of another comparison.*: rays is 16 there, and 8 here"):
         compare([SWEEP], DATA, replace(QUICK, rays=8), folder=tmp_path / "run")
     other = [replace(make_pair(5), name="000")]
-    with pytest.raises(ValueError, match="is of another method or sample"):
+    with pytest.raises(ValueError, match=r"is of another method or sample.*: sample is not the same"):
         compare([SWEEP], other, QUICK, folder=tmp_path / "run")
-    path = tmp_path / "run" / "found" / "sweep" / "000.npz"
+    path = tmp_path / "run" / "found" / "sweep" / "000.pt"
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(ValueError, match=r"000\.npz is damaged .*; delete it"):
+    with pytest.raises(ValueError, match=r"000\.pt is damaged .*; remove it"):
         compare([SWEEP], DATA, QUICK, folder=tmp_path / "run")
     (tmp_path / "run" / RUN).write_text("{")
     with pytest.raises(ValueError, match="damaged"):

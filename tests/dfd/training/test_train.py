@@ -405,17 +405,20 @@ def test_checkpoints_of_other_trainings(tmp_path):
     train(SETTINGS, tiny(), DATA, folder=folder)
     other = TrainSettings(steps=7, batch=2, crop_px=24, learning_rate=1e-2, border_px=4, objective=Objective(gradient=0.5))
     for arguments, message in (
-        ((other, tiny(), DATA), r"is of a training with objective Objective\(.*gradient=0.01.*; expected Objective\(.*0.5"),
-        ((SETTINGS, tiny(9), DATA), r"is of a training with network .*Tiny of the structure .*; expected"),
-        ((SETTINGS, tiny(), DATA, SubapertureDefocus(2)), r"with layer none, supervised; expected .*, cells 2"),
-        ((SETTINGS, tiny(), Pairs(5)), "with samples 6; expected 5"),
+        (
+            (other, tiny(), DATA),
+            r"another training.*: objective is Objective\(.*=0.01.* there, and Objective\(.*0.5.* here",
+        ),
+        ((SETTINGS, tiny(9), DATA), r"network is .*Tiny of the structure .* there, and "),
+        ((SETTINGS, tiny(), DATA, SubapertureDefocus(2)), r"layer is none, supervised there, and .*, cells 2 here"),
+        ((SETTINGS, tiny(), Pairs(5)), "samples is 6 there, and 5 here"),
     ):
         with pytest.raises(ValueError, match=message):
             train(*arguments, folder=folder, resume=True)
     with pytest.raises(FileExistsError, match="holds a training already; resume it, or give another folder"):
         train(SETTINGS, tiny(), DATA, folder=folder)
     (folder / "checkpoint.pt").write_bytes(b"no checkpoint")
-    with pytest.raises(ValueError, match=r"checkpoint\.pt is no checkpoint of a training, or is damaged"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged or no checkpoint of a training"):
         train(SETTINGS, tiny(), DATA, folder=folder, resume=True)
     with pytest.raises(FileNotFoundError, match="there is nothing to go on from"):
         train(SETTINGS, tiny(), DATA, folder=tmp_path / "elsewhere", resume=True)
