@@ -1,4 +1,4 @@
-"""Write THIRD_PARTY.md's table again: `python docs/third_party.py`, where the package is installed with all of its extras.
+"""Write THIRD_PARTY.md's table again: `python docs/project/third_party.py`, where the package is installed with all of its extras.
 
 Names come from pyproject.toml, versions and licences from what each installed package says of itself.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageMetadata, metadata
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "THIRD_PARTY.md"
 HEAD = "| package | needed by | licence | version looked at | home |\n|---|---|---|---|---|\n"
 #: Where a package states its licence nowhere but in the text of a file.
