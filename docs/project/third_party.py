@@ -1,4 +1,4 @@
-"""Write THIRD_PARTY.md's table again: `python docs/project/third_party.py`, where the package is installed with all of its extras.
+"""Write the table of THIRD_PARTY.md again: `python docs/project/third_party.py`, where all extras are installed.
 
 Names come from pyproject.toml, versions and licences from what each installed package says of itself.
 """
