@@ -1,7 +1,7 @@
 """Draw docs/figures/before-after.jpg: `python docs/figures/before_after.py [output]`, with the extra photo installed.
 
-The photograph of `taichi-bokeh demo` before and after, and below both at edges, magnified four times: a lever in focus before what
-is blurred, and a fender out of focus through which one sees the shelf.
+The photograph of `taichi-bokeh demo` before and after, and below both at edges, magnified four times: a lever in focus
+before what is blurred, and a fender out of focus through which one sees the shelf.
 """
 
 import subprocess
