@@ -1,5 +1,7 @@
 """Lens blur from layered pictures, rendered and differentiated. See README.md; conventions in docs/conventions.md."""
 
+from taichi_bokeh._doors.blur import blur
+from taichi_bokeh._doors.refocus import refocus
 from taichi_bokeh._explain import Explanation, LayerPlan, explain
 from taichi_bokeh._render import render
 from taichi_bokeh._trace import TraceState, trace, trace_progressively
@@ -21,8 +23,10 @@ __all__ = [
     "ThinLens",
     "TraceState",
     "__version__",
+    "blur",
     "explain",
     "preview",
+    "refocus",
     "render",
     "trace",
     "trace_progressively",

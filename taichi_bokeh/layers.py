@@ -1,7 +1,7 @@
 """The scene that everything here renders: a stack of pictures, each with its coverage and its disparity."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -11,6 +11,13 @@ from taichi_bokeh._checks import Bounded, require_float_tensor, require_shape, r
 
 LIGHT_ROUNDING = 1e-6  #: how far rounding may put light below 0, of the brightest light where that is above 1
 ALPHA_ROUNDING = 1e-5  #: how far rounding may put alpha out of [0, 1]
+
+
+class _Lens(Protocol):
+    """What gives every scene its blur and its focus: a `ThinLens`."""
+
+    def per_picture(self, layers: "Layers") -> tuple[Tensor, Tensor]:
+        """Blur and focus, two [B]."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,6 +68,43 @@ class Layers:
         )
         for name, tensor in values.items():
             object.__setattr__(self, name, tensor)
+
+    @classmethod
+    def from_rgbd(cls, rgb: Any, disparity: Any, layers: int | Literal["auto", "one"] = "auto") -> "Layers":
+        """Split an image with its disparity into layers, and invent what each of them hides (`photo.to_layers`).
+
+            import numpy as np
+            import taichi_bokeh as tb
+
+            rgb = np.full((48, 64, 3), 0.1, np.float32)
+            rgb[8:40, 20:44] = 0.7
+            disparity = np.full((48, 64), 0.2, np.float32)
+            disparity[8:40, 20:44] = 0.8
+            layers = tb.Layers.from_rgbd(rgb, disparity)
+            lens = tb.ThinLens(blur=10.0, focus=0.8)
+            print(layers.count, layers.largest_radius_px(lens))
+            near = tb.render(layers, lens)
+
+        Mattes and stages of one's own go to `photo.to_layers`.
+
+        Args:
+            rgb: numpy [H, W, 3], or torch [3, H, W] or [B, 3, H, W]; float32 or float64, linear light, ≥ 0.
+            disparity: larger is nearer; numpy [H, W], or torch [H, W], [1, H, W] or [B, 1, H, W]. uint8 and uint16 are scaled
+                to [0, 1], as `io.read_disparity` scales those of files. NaN marks a hole, which is filled.
+            layers: how many; fewer are made where the disparity has no further jump. "auto": as many as pay, up to 5. 1 or
+                "one": the image as it is, one layer, which is differentiable.
+
+        Returns:
+            Layers of the dtype and on the device of `rgb`, the last one opaque; B = 1 for an array and for [3, H, W]. Where
+            scenes have fewer layers than another, there are empty ones in front.
+
+        Raises:
+            TypeError: `rgb` is not of floats (`io.srgb_decode` makes light of sRGB), or an argument is of the wrong type.
+            ValueError: sizes or devices do not fit, a value is out of range, or a gradient is wanted of more than one layer.
+        """
+        from taichi_bokeh._doors.from_rgbd import layers_of_rgbd  # far above this module, which nothing else here needs
+
+        return layers_of_rgbd(rgb, disparity, layers)
 
     def _take(self, name: str) -> float:
         """Take a field by `full_precision`; the resolution of the dtype that it had, 0 where it stays as it is."""
@@ -117,3 +161,28 @@ class Layers:
     def detach(self) -> "Layers":
         """Layers that share these values but not their graph."""
         return Layers(self.rgb.detach(), self.alpha.detach(), self.disparity.detach())
+
+    def premultiplied(self) -> Tensor:
+        """Light times coverage, and coverage, [B, L, 4, H, W]: what the renderers sum. Differentiable."""
+        return torch.cat([self.alpha * self.rgb, self.alpha], 2)
+
+    def all_in_focus(self) -> Tensor:
+        """Composite the layers front to back, as a pinhole camera sees them: [B, 3, H, W], linear light. Differentiable.
+
+        A ray that meets nothing opaque is black as far as it is open.
+        """
+        through = torch.cat([torch.ones_like(self.alpha[:, :1]), (1 - self.alpha[:, :-1]).cumprod(1)], 1)
+        return (through * self.alpha * self.rgb).sum(1)
+
+    def largest_radius_px(self, lens: _Lens) -> Tensor:
+        """Largest |radius| of the circle of confusion where a layer covers anything, in px, [B, L]. Differentiable.
+
+        Args:
+            lens: a `ThinLens`.
+
+        Raises:
+            ValueError: the lens has another number of scenes, or is on another device.
+        """
+        blur, focus = (value[:, None, None, None, None] for value in lens.per_picture(self))
+        radius = blur * (self.disparity - focus)
+        return torch.where(self.alpha > 0, radius.abs(), 0.0).flatten(2).amax(2)
