@@ -1,7 +1,5 @@
 """Small pairs of pictures of known depth, rendered and not traced, so that tests of training are quick."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
@@ -11,15 +9,6 @@ from torch.utils.data import Dataset
 import taichi_bokeh as tb
 from taichi_bokeh.dfd.layers.base import SubapertureDefocus
 from taichi_bokeh.dfd.observation import Observation, Sample
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Pictures as small as these are done long before a second thread has been woken on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def make_pair(number: int, size: int = 32, count: int = 1) -> Sample:

@@ -9,13 +9,6 @@ from skimage.metrics import structural_similarity
 from torch import Tensor
 
 from taichi_bokeh.dfd.losses import PRESETS, SSIM, Objective, edge_aware_gradient, hssim, l1, ssim, to_gamma
-from tests.dfd.pairs import one_thread
-
-
-@pytest.fixture(autouse=True)
-def few_threads():
-    with one_thread():
-        yield
 
 
 def noise(*shape: int, seed: int = 0) -> Tensor:

@@ -18,7 +18,6 @@ from taichi_bokeh.dfd.training.log import Report, TrainLog
 from taichi_bokeh.io import write_atomically, write_image
 from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 from tests.apps.small_scene import square_before_grid, write_scene
-from tests.dfd.pairs import one_thread
 
 LENS = "--disparity disparity.npy --blur 6 --focus 0.5 --quiet"
 SMALL = "--scenes 2 --size 24 --rays 4 --quiet"
@@ -47,12 +46,6 @@ LIMITED = {
     "cache": f"render photo.png {LENS} --cells 4 --cache new/layers -o new/out.png",
 }
 PROBLEMS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick() -> Iterator[None]:
-    with one_thread():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -28,15 +28,6 @@ every_aperture = pytest.mark.parametrize("aperture", APERTURES.values(), ids=APE
 every_algorithm = pytest.mark.parametrize("algorithm", ["exact", "fast", "auto"])
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Pictures as small as these take longer on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def run(
     layers: tb.Layers, blur: float | Tensor = 3.0, focus: float = 0.4, aperture: tb.Aperture = DISC, **how: object
 ) -> Tensor:

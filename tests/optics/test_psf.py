@@ -21,15 +21,6 @@ from taichi_bokeh.optics.psf import (
 IMAGE = torch.tensor([[1.0, 0.0, 2.0], [0.0, 3.0, 0.5]])
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Arrays as small as these take longer on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def rim_area(blades: int, roundness: float) -> float:
     """½∫R² of the rim R(φ) = (1 − q)·cos a/cos φ + q."""
     half = pi / blades

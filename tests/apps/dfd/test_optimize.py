@@ -19,18 +19,11 @@ from taichi_bokeh.dfd.layers.registry import layer_named
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.io import read_disparity, read_image
 from taichi_bokeh.storage.resumable import Checkpoint
-from tests.dfd.pairs import one_thread
 from tests.storage.damage import one_bit_other
 
 SIZE = 32
 BLUR, STEPS = 4.0, 6
 FOCI = (0.0, 1.0)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with one_thread():
-        yield
 
 
 @pytest.fixture

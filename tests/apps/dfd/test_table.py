@@ -1,17 +1,8 @@
 """``taichi-bokeh dfd table``: from scenes to tables, plots and pictures, in one command that can be stopped."""
 
-import pytest
-
 from taichi_bokeh.apps.cli import main
-from tests.dfd.pairs import one_thread
 
 SMALL = ["--scenes", "1", "--size", "32", "--rays", "8", "--retrace-rays", "8", "--steps", "2", "--pictures", "2", "--quiet"]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with one_thread():
-        yield
 
 
 def table(*words):

@@ -24,16 +24,10 @@ from taichi_bokeh.dfd.observation import collate
 from taichi_bokeh.dfd.training import train as library
 from taichi_bokeh.dfd.training.settings import TrainSettings, Work
 from taichi_bokeh.optics.aperture import Aperture
-from tests.dfd.pairs import one_thread, tiny
+from tests.dfd.pairs import tiny
 
 NETWORK = ("--network", "tests.dfd.pairs:tiny")
 SHORT = ("--steps", "4", "--batch", "2", "--crop", "24", *NETWORK, "--device", "cpu")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with one_thread():
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -7,18 +7,11 @@ import taichi_bokeh as tb
 from taichi_bokeh.dfd.estimate.lens_search import Radii, find_radii, is_point_mirror, observe, settle
 from taichi_bokeh.dfd.estimate.photo_pair import Photographs
 from taichi_bokeh.dfd.layers.base import SubapertureDefocus
-from tests.dfd.pairs import one_thread
 
 SIZE = 64
 DISC = tb.Aperture()
 TRIANGLE = tb.Aperture(blades=3, roundness=0.0)
 NEAR, FAR = 0.9, 0.1  # of the two halves of the scene, which the range in question is
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with one_thread():
-        yield
 
 
 def texture() -> torch.Tensor:

@@ -23,17 +23,11 @@ from taichi_bokeh.dfd.evaluation.comparison import (
 from taichi_bokeh.dfd.evaluation.comparison_page import RATIOS, REPORT, ratios_markdown, write_comparison
 from taichi_bokeh.dfd.evaluation.evaluate import METRICS, Evaluation, Result
 from taichi_bokeh.dfd.observation import collate
-from tests.dfd.pairs import Pairs, make_pair, one_thread
+from tests.dfd.pairs import Pairs, make_pair
 
 DATA = Pairs(2)
 QUICK = CompareSettings(steps=2, rays=16)
 ROWS = ("disc", "sweep", "ours-two-layers")
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with one_thread():
-        yield
 
 
 @pytest.fixture(scope="module")

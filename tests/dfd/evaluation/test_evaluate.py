@@ -15,15 +15,9 @@ from taichi_bokeh.dfd.evaluation.evaluate import METRICS, Reblur, evaluate
 from taichi_bokeh.dfd.evaluation.files import COLUMNS, heat, markdown, write_evaluations, write_picture
 from taichi_bokeh.dfd.evaluation.metrics import measure_depth
 from taichi_bokeh.dfd.layers.base import DefocusLayer, SubapertureDefocus
-from tests.dfd.pairs import Pairs, one_thread, tiny
+from tests.dfd.pairs import Pairs, tiny
 
 DATA = Pairs(2)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with one_thread():
-        yield
 
 
 def middle(seen):

@@ -10,19 +10,12 @@ import taichi_bokeh as tb
 from taichi_bokeh.dfd.layers.gaussian import GaussPSF
 from taichi_bokeh.ops.dfd.gaussian_psf import gaussian_psf
 from taichi_bokeh.reference.dfd.gaussian_psf import gaussian_psf as slow
-from tests.dfd.pairs import one_thread
 from tests.scenes import DEVICES
 
 PRINTED, LARGE = (1.0, 3), (0.0, 0)
 settings_of_both = pytest.mark.parametrize("settings", [PRINTED, LARGE], ids=["printed", "large window"])
 #: Largest error of a picture of values in [0, 1], and relative L2 error of a gradient.
 TOLERANCE = {torch.float64: (1e-13, 1e-12), torch.float32: (2e-6, 2e-5)}
-
-
-@pytest.fixture(autouse=True)
-def few_threads():
-    with one_thread():
-        yield
 
 
 def noise(*shape: int, seed: int = 0, low: float = 0.0, high: float = 1.0) -> Tensor:

@@ -18,15 +18,6 @@ OPENINGS = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Arrays as small as these take longer on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 

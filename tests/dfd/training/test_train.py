@@ -25,16 +25,10 @@ from taichi_bokeh.dfd.training.losses import plane_loss
 from taichi_bokeh.dfd.training.network import DepthUNet
 from taichi_bokeh.dfd.training.settings import TrainSettings, Work
 from taichi_bokeh.dfd.training.train import train, validation_rmse
-from tests.dfd.pairs import Pairs, Tiny, make_pair, one_thread, tiny
+from tests.dfd.pairs import Pairs, Tiny, make_pair, tiny
 
 SETTINGS = TrainSettings(steps=7, batch=2, crop_px=24, learning_rate=1e-2, border_px=4)
 DATA = Pairs()
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _quick():
-    with one_thread():
-        yield
 
 
 class StopTraining(Exception):

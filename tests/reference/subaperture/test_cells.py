@@ -10,15 +10,6 @@ import taichi_bokeh as tb
 from tests.scenes import flat_layers
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Arrays as small as these take longer on several."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def reference(layers: tb.Layers, blur: float, focus: float = 0.0, cells: int = 16, **shape: object) -> Tensor:
     lens = tb.ThinLens(blur, focus, tb.Aperture(**shape))
     return tb.render(layers, lens, model="subaperture", algorithm="reference", cells=cells)
