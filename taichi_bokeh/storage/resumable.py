@@ -64,7 +64,10 @@ class Checkpoint:
             OSError: the file system refuses.
         """
         with whole_file(self.path, overwrite=True) as temporary, temporary.open("wb") as file:
-            torch.save({"belongs_to": self._belongs_to, "state": dict(state)}, file)
+            try:
+                torch.save({"belongs_to": self._belongs_to, "state": dict(state)}, file)
+            except RuntimeError as error:  # of the end of the archive, which torch writes even after a full disk
+                raise error.__context__ or error from None
         self._saved_at_s = time.monotonic()
 
     def save_if_due(self, state: Mapping[str, Any]) -> None:

@@ -8,10 +8,12 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedWriter
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from taichi_bokeh.apps import cli
 from taichi_bokeh.dfd.training.log import Report, TrainLog
@@ -75,7 +77,7 @@ def _names(folder: Path) -> set[str]:
 def _counting(monkeypatch: pytest.MonkeyPatch, at: int, fail: Callable[[Path, bytes], None]) -> list[Path]:
     """Let writing fail at the call of that number, and from then on; the calls are listed."""
     calls: list[Path] = []
-    write = Path.write_bytes
+    write, save = Path.write_bytes, torch.save
 
     def writing(path: Path, content: bytes) -> int:
         calls.append(path)
@@ -84,7 +86,15 @@ def _counting(monkeypatch: pytest.MonkeyPatch, at: int, fail: Callable[[Path, by
             fail(path, content)
         return write(path, content)
 
+    def saving(content: object, file: BufferedWriter) -> None:
+        calls.append(Path(file.name))
+        if len(calls) > at:
+            file.write(b"PK")
+            fail(Path(file.name), b"")
+        save(content, file)
+
     monkeypatch.setattr(Path, "write_bytes", writing)
+    monkeypatch.setattr(torch, "save", saving)
     return calls
 
 

@@ -45,8 +45,10 @@ OTHERS = {
 FORKING = """
 import os, shlex, signal, sys
 import torch
-from taichi_bokeh.apps import batch, benchmark, cli, dfd_generate, render_photo, trace_photo
-from taichi_bokeh.dfd import generate
+from taichi_bokeh.apps import benchmark, cli, render
+from taichi_bokeh.apps.batch import run
+from taichi_bokeh.apps.photo import trace
+from taichi_bokeh.dfd.data import generate
 for line in sys.stdin:
     if not line.strip():
         print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
