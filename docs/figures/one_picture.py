@@ -5,12 +5,12 @@ The stereo photograph that comes with scikit-image (Middlebury 2014, "Motorcycle
 """
 
 import sys
-from argparse import Namespace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from PIL import Image, ImageDraw, ImageFont
 
+from taichi_bokeh.apps.options.demo import DemoRequest
 from taichi_bokeh.apps.photo.demo import demo
 
 PANELS = {
@@ -29,7 +29,7 @@ def main(path: Path) -> None:
     sheet = Image.new("RGB", (2 * width + 3 * GAP, 2 * (height + LINE) + GAP), "white")
     draw = ImageDraw.Draw(sheet)
     with TemporaryDirectory() as folder:
-        demo(Namespace(output=folder, blur=32.0, overwrite=False, quiet=True))
+        demo(DemoRequest(Path(folder), quiet=True))
         for place, (name, title) in enumerate(PANELS.items()):
             left, top = GAP + place % 2 * (width + GAP), GAP + place // 2 * (height + LINE)
             with Image.open(Path(folder) / f"{name}.png") as picture:

@@ -10,7 +10,6 @@ float32, in the worst part of the work:
 """
 
 import math
-from argparse import Namespace
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -18,6 +17,8 @@ import torch
 
 from taichi_bokeh.apps.memory import available_bytes
 from taichi_bokeh.apps.options.device import device_of
+from taichi_bokeh.apps.options.lens import LensRequest
+from taichi_bokeh.apps.options.model import ModelRequest
 from taichi_bokeh.models.subaperture import DEFAULT_CELLS
 from taichi_bokeh.optics.aperture import Aperture
 
@@ -48,11 +49,11 @@ class Work(NamedTuple):
     device: torch.device = torch.device("cpu")
 
     @classmethod
-    def of(cls, arguments: Namespace, aperture: Aperture, width: int, height: int) -> "Work":
-        """That of ``render``."""
-        cells = _MOST_CELLS_OF_AUTO if arguments.cells == "auto" else arguments.cells or DEFAULT_CELLS
-        how = arguments.profile or "disc", arguments.algorithm, arguments.max_radius, arguments.draft
-        return cls(arguments.model, width, height, aperture, cells, *how, device_of(arguments))
+    def of(cls, request: ModelRequest, aperture: Aperture, width: int, height: int) -> "Work":
+        """That of rendering an image of this size with a model."""
+        cells = _MOST_CELLS_OF_AUTO if request.cells == "auto" else request.cells or DEFAULT_CELLS
+        how = request.profile or "disc", request.algorithm, request.max_radius, request.draft
+        return cls(request.model, width, height, aperture, cells, *how, device_of(request.device))
 
     @property
     def farthest_px(self) -> float:
@@ -97,11 +98,11 @@ class Work(NamedTuple):
         return table + 60 * at_once * (self.width + 2 * reach_px) * (self.height + 2 * reach_px)
 
 
-def check_blur(arguments: Namespace, work: Work, blur: float, span: float) -> None:
+def check_blur(lens: LensRequest, work: Work, blur: float, span: float) -> None:
     """Refuse a blur that is too large for a picture.
 
     Args:
-        arguments: with `blur`, or with `f_number`.
+        lens: that was asked for.
         work: what is to be done with it.
         blur: px per unit of disparity.
         span: largest distance of a disparity from the focus.
@@ -122,7 +123,7 @@ def check_blur(arguments: Namespace, work: Work, blur: float, span: float) -> No
         too_much = f"fits into memory: it takes some {needed / 2**30:.1f} GiB, and {(free or 0) / 2**30:.1f} GiB are free"
     raise ValueError(
         f"the largest blur radius would be {radius_px:.5g} px, more than {too_much}; at most {math.floor(fits_px)} px do, "
-        f"which is {_advice(arguments, fits_px, radius_px, span)}"
+        f"which is {_advice(lens, fits_px, radius_px, span)}"
     )
 
 
@@ -137,12 +138,12 @@ def _largest(work: Work, most: float) -> float:
     return low
 
 
-def _advice(arguments: Namespace, fits_px: float, radius_px: float, span: float) -> str:
+def _advice(lens: LensRequest, fits_px: float, radius_px: float, span: float) -> str:
     """What to give instead."""
-    if isinstance(arguments.blur, float):
+    if isinstance(lens.blur, float):
         return f"--blur {_three_digits(fits_px / span, math.floor)} or less"
-    if isinstance(arguments.f_number, float) and radius_px < math.inf:
-        return f"--f-number {_three_digits(arguments.f_number * (radius_px / fits_px), math.ceil)} or more"
+    if isinstance(lens.f_number, float) and radius_px < math.inf:
+        return f"--f-number {_three_digits(lens.f_number * (radius_px / fits_px), math.ceil)} or more"
     return "a smaller blur"
 
 

@@ -1,13 +1,13 @@
 """``taichi-bokeh preview``: a photograph in a window where its blur is tuned, or a script of actions without a window."""
 
-import contextlib
+import argparse
 import io
 import subprocess
 import sys
-from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,10 +15,14 @@ from numpy.typing import NDArray
 
 from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.common import Say, speaker
-from taichi_bokeh.apps.options.preview_arguments import scene_words
+from taichi_bokeh.apps.options.device import device_of
+from taichi_bokeh.apps.options.lens import LensRequest
+from taichi_bokeh.apps.options.preview import PreviewRequest, scene_words
+from taichi_bokeh.apps.options.render import add_render
 from taichi_bokeh.apps.photo.demo_photo import demo_photo
-from taichi_bokeh.apps.photo.scene import Photo, read_photo, split, stages_of
+from taichi_bokeh.apps.photo.scene import Photo, read_photo, split_photo
 from taichi_bokeh.apps.progress import progress_bar
+from taichi_bokeh.apps.render import render_photo
 from taichi_bokeh.io import read_disparity, read_image, write_atomically, write_image
 from taichi_bokeh.io.images import check_format
 from taichi_bokeh.layers import Layers
@@ -26,7 +30,7 @@ from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo import fill_holes, to_layers
 from taichi_bokeh.preview.overlay import bar_height_px
 from taichi_bokeh.preview.scene import Scene
-from taichi_bokeh.preview.script import check_frames, read_script, run_script
+from taichi_bokeh.preview.script import Step, check_frames, read_script, run_script
 from taichi_bokeh.preview.session import Session
 from taichi_bokeh.preview.source import Done, Job, Source, command_line, command_words
 from taichi_bokeh.preview.state import Camera, State
@@ -35,98 +39,70 @@ from taichi_bokeh.preview.window import require_window, run_window
 Array = NDArray[np.float32]
 Run = Callable[[list[str]], Job]
 
-_CAMERA = ("f_number", "focal_length", "sensor_width")
 _DEMO = "motorcycle"
 _DEMO_LAYERS = 3
 
 
-def preview(arguments: Namespace) -> None:
+def preview(request: PreviewRequest) -> None:
     """Run the command; see ``taichi-bokeh preview --help``.
 
     Raises:
         ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
     """
-    _check(arguments)
-    steps = read_script(Path(arguments.script)) if arguments.offscreen else []
-    if arguments.offscreen:
-        check_frames(Path(arguments.output), steps, arguments.overwrite)
+    request.check()
+    if request.save_as is not None:
+        check_format(request.save_as)
+    device = device_of(request.device)
+    steps: list[Step] = []
+    if request.script is not None and request.output is not None:
+        steps = read_script(request.script)
+        check_frames(request.output, steps, request.overwrite)
     else:
         require_window()
-    say = speaker(arguments.quiet)
-    run = _run_here if arguments.offscreen else _run_beside
-    photo, layers, source = _read(arguments, run, say)
+    say = speaker(request.quiet)
+    photo, layers, source = _read(request, say)
     sharp = torch.from_numpy(np.ascontiguousarray(photo.rgb.transpose(2, 0, 1)))
-    device = torch.device(arguments.device)
-    scene = Scene(layers.to(device), sharp.to(device), photo.disparity, _camera(arguments))
-    state = _state(scene, arguments)
-    if not arguments.offscreen:
-        last = run_window(scene, source, state=state, size=arguments.size, save_to=_save_to(arguments), say=say)
+    scene = Scene(layers.to(device), sharp.to(device), photo.disparity, _camera(request))
+    state = _state(scene, request)
+    if request.output is None:
+        last = run_window(scene, source, state=state, size=request.size, save_to=_save_to(request), say=say)
         say(source.text(last, last.lens(scene.camera, scene.size[0]), Path("out.png")))
         return
-    scale = arguments.scale or 1.0
-    size = arguments.size or _frame_size(scene, scale)
-    session = Session(scene, size, state=state, scale=scale)
-    with progress_bar("preview", arguments.quiet) as progress:
-        folder = Path(arguments.output)
-        run_script(session, source, steps, folder, overwrite=arguments.overwrite, progress=progress)
+    scale = request.scale or 1.0
+    session = Session(scene, request.size or _frame_size(scene, scale), state=state, scale=scale)
+    with progress_bar("preview", request.quiet) as progress:
+        run_script(session, source, steps, request.output, overwrite=request.overwrite, progress=progress)
     say(source.text(session.state, session.lens, Path("out.png")))
-    say(f"written to {folder.absolute()}: {len(steps) + 1} frames, state.json")
+    say(f"written to {request.output.absolute()}: {len(steps) + 1} frames, state.json")
 
 
-def _check(arguments: Namespace) -> None:
-    """Refuse what does not go together, before any work.
-
-    Raises:
-        ValueError: what, in one line.
-    """
-    words = scene_words(arguments)
-    if arguments.photo is None and words:
-        raise ValueError(f"{words[0].partition('=')[0]} belongs to a photograph: give PHOTO as well, or nothing for the demo's")
-    for name, option in (("script", "--script"), ("output", "-o")):
-        if arguments.offscreen and getattr(arguments, name) is None:
-            raise ValueError(f"--offscreen needs {option} as well: --offscreen --script actions.json -o frames")
-        if not arguments.offscreen and getattr(arguments, name) is not None:
-            raise ValueError(f"{option} is for --offscreen: give that as well, or leave {option} out for a window")
-    if arguments.scale is not None and not (arguments.offscreen and arguments.scale <= 8):
-        raise ValueError(f"--scale is {arguments.scale:g}: it is for --offscreen, as a window finds its own, and at most 8")
-    if arguments.save_as is not None:
-        if arguments.offscreen:
-            raise ValueError('--save-as is of the window: a script has the action {"save": "FILE"}')
-        check_format(arguments.save_as)
-    camera = [name for name in _CAMERA if getattr(arguments, name) is not None]
-    if camera and len(camera) < len(_CAMERA):
-        missing = next(name for name in _CAMERA if name not in camera)
-        raise ValueError(f"a camera needs --{missing.replace('_', '-')} as well")
-    if camera and arguments.blur is not None:
-        raise ValueError("--blur describes a lens without a camera, --f-number one with: give one or the other")
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch finds no GPU of this kind here")
+def _camera(request: PreviewRequest) -> Camera | None:
+    if request.focal_length is None or request.sensor_width is None:
+        return None
+    return Camera(request.focal_length, request.sensor_width)
 
 
-def _camera(arguments: Namespace) -> Camera | None:
-    return None if arguments.f_number is None else Camera(arguments.focal_length, arguments.sensor_width)
-
-
-def _state(scene: Scene, arguments: Namespace) -> State:
+def _state(scene: Scene, request: PreviewRequest) -> State:
     """What the controls are at first.
 
     Raises:
         ValueError: a value is not one that its control can have.
     """
-    given = {name: getattr(arguments, name) for name in ("blur", "f_number", "focus")}
+    given: dict[str, Any] = {"blur": request.blur, "f_number": request.f_number, "focus": request.focus}
     state = replace(scene.initial_state(), **{name: value for name, value in given.items() if value is not None})
     for name, control in scene.controls(state).items():
         control.checked(getattr(state, name))
     lens = state.lens(scene.camera, scene.size[0])
     span = float((scene.layers.disparity - float(lens.focus)).abs().max())
-    check_blur(arguments, Work("scatter", *scene.size, lens.aperture, algorithm="fast"), float(lens.blur), span)  # a draft's
+    draft = Work("scatter", *scene.size, lens.aperture, algorithm="fast")
+    check_blur(LensRequest(blur=request.blur, f_number=request.f_number), draft, float(lens.blur), span)
     return state
 
 
-def _save_to(arguments: Namespace) -> Path:
-    if arguments.save_as is not None:
-        return Path(arguments.save_as).absolute()
-    return Path(f"{_DEMO if arguments.photo is None else Path(arguments.photo).stem}-bokeh.png").absolute()
+def _save_to(request: PreviewRequest) -> Path:
+    if request.save_as is not None:
+        return request.save_as.absolute()
+    return Path(f"{_DEMO if request.scene is None else request.scene.photo.stem}-bokeh.png").absolute()
 
 
 def _frame_size(scene: Scene, scale: float) -> tuple[int, int]:
@@ -201,12 +177,13 @@ class DemoSource:
         return path.parent / f"{_DEMO}.png", path.parent / f"{_DEMO}.npy"
 
 
-def _read(arguments: Namespace, run: Run, say: Say) -> tuple[Photo, Layers, Source]:
+def _read(request: PreviewRequest, say: Say) -> tuple[Photo, Layers, Source]:
     """The photograph, or the demo's."""
-    if arguments.photo is not None:
-        photo = read_photo(arguments, say)
-        words = scene_words(arguments) + ([f"--device={arguments.device}"] if arguments.device != "cpu" else [])
-        layers, _ = split(photo, arguments.layers or "auto", stages_of(arguments))  # shown as if it were opaque
+    run = _run_here if request.offscreen else _run_beside
+    if request.scene is not None:
+        photo = read_photo(request.scene, say)
+        words = scene_words(request.scene) + ([f"--device={request.device}"] if request.device != "cpu" else [])
+        layers, _ = split_photo(photo._replace(coverage=None), request.scene)  # shown as if it were opaque
         return photo, layers, PhotoSource(words, run)
     rgb, measured = demo_photo()
     photo = Photo(rgb, fill_holes(measured, rgb), None)
@@ -217,15 +194,12 @@ def _run_here(words: list[str]) -> Job:
     """Run a command in this process.
 
     Raises:
-        ValueError: what it says is wrong.
+        ValueError, OSError: what is wrong.
     """
-    from taichi_bokeh.apps.cli import main  # which imports this command's arguments
-
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said):
-        code = main(words)
-    if code != 0:
-        raise ValueError(_what_it_said(said.getvalue()))
+    parser = argparse.ArgumentParser()
+    add_render(parser.add_subparsers())
+    arguments = parser.parse_args(words)
+    render_photo(arguments.request(arguments))
     return Done(f"saved: {_output(words)}")
 
 

@@ -1,6 +1,5 @@
 """``taichi-bokeh render``: one photograph with its disparity, refocused."""
 
-from argparse import Namespace
 from typing import NamedTuple
 
 import numpy as np
@@ -10,9 +9,10 @@ from torch import Tensor
 from taichi_bokeh._explain import explain
 from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
-from taichi_bokeh.apps.options.camera import aperture_of, check_camera, focus_of, thin_lens_of
+from taichi_bokeh.apps.options.render import RenderRequest
 from taichi_bokeh.apps.photo.focus_map import check_focus_map, write_focus_map
 from taichi_bokeh.apps.photo.layer_cache import Scene, check_cache, read_scene
+from taichi_bokeh.apps.photo.lens import aperture_of, focus_of, thin_lens_of
 from taichi_bokeh.apps.photo.rendering import (
     cells_of,
     check_rendering,
@@ -22,15 +22,15 @@ from taichi_bokeh.apps.photo.rendering import (
     with_highlights,
     with_near_and_far,
 )
-from taichi_bokeh.apps.photo.scene import check_before_work, write_result
+from taichi_bokeh.apps.photo.scene import check_before_work, require_room_for_alpha, write_result
 from taichi_bokeh.apps.progress import progress_bar
-from taichi_bokeh.apps.sequence.focus_pull import is_series, refuse_options_of_a_series, render_series
+from taichi_bokeh.apps.sequence.series import is_series, render_series
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 
 class Rendered(NamedTuple):
-    """A picture, and what it was made of.
+    """An image, and what it was made of.
 
     Attributes:
         scene: the photograph in layers.
@@ -43,64 +43,71 @@ class Rendered(NamedTuple):
     image: Tensor
 
 
-def render_photo(arguments: Namespace) -> None:
+def render_photo(request: RenderRequest) -> None:
     """Run the command; see ``taichi-bokeh render --help``.
 
     Raises:
-        ValueError, OSError: what is wrong with an argument or a file, in one line.
+        ValueError, OSError: what is wrong with an option or a file, in one line.
     """
-    say = speaker(arguments.quiet)
-    check_camera(arguments)
-    aperture = aperture_of(arguments)
-    check_rendering(arguments, aperture)
-    check_cache(arguments)
-    if is_series(arguments):
-        render_series(arguments, aperture, say)
+    say = speaker(request.output.quiet)
+    aperture = checked_aperture(request)
+    check_cache(request.cache)
+    if is_series(request):
+        render_series(request, aperture, say)
     else:
-        refuse_options_of_a_series(arguments)
-        check_before_work(arguments)
-        check_focus_map(arguments)
-        render_one(arguments, aperture, say)
+        request.check_single()
+        check_before_work(request.photo, request.output)
+        check_focus_map(request.show_focus, request.output)
+        _render_one(request, aperture, say)
 
 
-def render_one(arguments: Namespace, aperture: Aperture, say: Say) -> None:
-    """Render one photograph whose arguments have been checked, and write what was asked for.
+def checked_aperture(request: RenderRequest) -> Aperture:
+    """Check lens, look and model, and make the aperture.
+
+    Raises:
+        ValueError, OSError: what is wrong with an option, in one line.
+    """
+    request.lens.check()
+    aperture = aperture_of(request.aperture)
+    check_rendering(request.model, request.look, aperture)
+    return aperture
+
+
+def _render_one(request: RenderRequest, aperture: Aperture, say: Say) -> None:
+    scene, lens, image = rendered(request, aperture, say)
+    write_result(scene.layers, scene.coverage, image, request.photo.photo, request.output, say)
+    if request.show_focus is not None:
+        write_focus_map(request, request.show_focus, scene.disparity, lens)
+        say(f"written: {request.show_focus}")
+
+
+def rendered(request: RenderRequest, aperture: Aperture, say: Say) -> Rendered:
+    """Render one photograph of a request that has been checked; if it is to be explained, say by which algorithms.
 
     Raises:
         ValueError, OSError: what is wrong with a file, in one line.
     """
-    scene, lens, image = rendered(arguments, aperture, say, explains=arguments.explain)
-    write_result(scene.layers, scene.coverage, image, arguments, say)
-    if arguments.show_focus is not None:
-        write_focus_map(arguments, scene.disparity, lens)
-        say(f"written: {arguments.show_focus}")
 
+    def check(disparity: NDArray[np.float32], is_transparent: bool) -> None:
+        focus = focus_of(request.lens, disparity)
+        lens = thin_lens_of(request.lens, aperture, focus, disparity.shape[1])
+        work = Work.of(request.model, aperture, disparity.shape[1], disparity.shape[0])
+        check_blur(request.lens, work, float(lens.blur), span_of(disparity, focus, request.look))
+        if is_transparent:
+            require_room_for_alpha(request.photo.photo, request.output.output)
 
-def rendered(arguments: Namespace, aperture: Aperture, say: Say, *, explains: bool = False) -> Rendered:
-    """The picture of one photograph whose arguments have been checked; if it is to be explained, say by which algorithms.
-
-    Raises:
-        ValueError, OSError: what is wrong with a file, in one line.
-    """
-
-    def check(disparity: NDArray[np.float32]) -> None:
-        focus = focus_of(arguments, disparity)
-        lens = thin_lens_of(arguments, aperture, focus, disparity.shape[1])
-        work = Work.of(arguments, aperture, disparity.shape[1], disparity.shape[0])
-        check_blur(arguments, work, float(lens.blur), span_of(disparity, focus, arguments))
-
-    scene = read_scene(arguments, say, check)
+    scene = read_scene(request.photo, request.cache, say, check)
     layers, disparity, coverage = scene
-    focus = focus_of(arguments, disparity)
+    focus = focus_of(request.lens, disparity)
     say(f"disparity: {disparity.min():.4g} to {disparity.max():.4g}, in focus: {focus:.4g}")
-    lens = thin_lens_of(arguments, aperture, focus, disparity.shape[1])
-    seen = with_near_and_far(with_highlights(layers, arguments), focus, arguments)
-    cells = cells_of(seen, lens, arguments)
+    lens = thin_lens_of(request.lens, aperture, focus, disparity.shape[1])
+    seen = with_near_and_far(with_highlights(layers, request.model, request.look), focus, request.look)
+    cells = cells_of(seen, lens, request.model)
     radius_px = largest_radius_px(seen, float(lens.blur), focus)
     with_cells = "" if cells is None else f" with {cells} cells"
-    say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px, model: {arguments.model}{with_cells}")
-    if explains:
-        say(str(explain(seen, lens, **model_options(arguments, cells))))
-    with progress_bar("rendering", arguments.quiet) as progress:
-        image = render_layers(seen, lens, arguments, cells, progress, coverage)
+    say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px, model: {request.model.model}{with_cells}")
+    if request.explain:
+        say(str(explain(seen, lens, **model_options(request.model, cells))))
+    with progress_bar("rendering", request.output.quiet) as progress:
+        image = render_layers(seen, lens, request.model, cells, progress, coverage)
     return Rendered(scene, lens, image)

@@ -1,9 +1,6 @@
-"""What a result depends on, as one short text: options, and what is in the files that they name."""
+"""What a result depends on, as one short text: values, and what is in the files that they name."""
 
 import hashlib
-import importlib.util
-from argparse import Namespace
-from collections.abc import Collection
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -11,33 +8,13 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-_WORDS = frozenset(
-    {"model", "algorithm", "profile", "device", "lens", "ease", "matte", "inpaint", "depth_unit"}
-)  # texts that are no files
-
-
-def fingerprint(arguments: Namespace, without: Collection[str], **beside: Any) -> str:
-    """SHA-256 of the options, in hexadecimal.
-
-    A text that names a file counts by the file's content, one that names a folder by that of all its files, and one of the form
-    ``module:function`` or ``file.py:function`` by that one file beside its name (what it imports is not looked at). An option
-    that is None does not count.
-
-    Args:
-        arguments: the options.
-        without: names of those on which the result does not depend. Every other counts, new ones too.
-        beside: more that it depends on.
-    """
-    digest = hashlib.sha256()
-    options = {name: value for name, value in vars(arguments).items() if name not in without and value is not None}
-    for name, value in sorted(options.items()) + sorted(beside.items()):
-        content = _content(value) if isinstance(value, str) and name not in _WORDS else repr(value)
-        digest.update(f"{name}={content};".encode())
-    return digest.hexdigest()
-
 
 def value_digest(value: Any) -> str:
-    """SHA-256 of a value: tensors, arrays, dataclasses, lists and tuples count by their content, all else by its `repr`."""
+    """SHA-256 of a value: tensors, arrays, dataclasses, lists and tuples count by their content, all else by its `repr`.
+
+    A path counts by the content of the file, or of all files in the folder, where there is one; a value with a method
+    ``content`` by what that returns.
+    """
     digest = hashlib.sha256()
     _feed(digest, value)
     return digest.hexdigest()
@@ -47,25 +24,6 @@ def file_digest(path: Path) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _content(text: str) -> str:
-    path = Path(text)
-    if path.is_file():
-        return f"file {file_digest(path)}"
-    if path.is_dir():
-        return f"folder {folder_digest(path)}"
-    module, colon, _ = text.rpartition(":")
-    if colon and Path(module).is_file():
-        return f"{text!r} {file_digest(Path(module))}"
-    if colon and all(part.isidentifier() for part in module.split(".")):
-        try:
-            found = importlib.util.find_spec(module)
-        except (ImportError, ValueError):
-            found = None
-        if found is not None and found.origin is not None and Path(found.origin).is_file():
-            return f"{text!r} {file_digest(Path(found.origin))}"
-    return repr(text)
 
 
 def folder_digest(folder: Path, suffix: str = "") -> str:
@@ -83,6 +41,8 @@ def _feed(digest: "hashlib._Hash", value: Any) -> None:
     if isinstance(value, np.ndarray):
         digest.update(f"{value.dtype.str}{value.shape}".encode())
         digest.update(np.ascontiguousarray(value).data)
+    elif hasattr(value, "content"):
+        _feed(digest, value.content())
     elif is_dataclass(value):
         for field in fields(value):
             digest.update(f"{field.name}=".encode())
@@ -90,6 +50,14 @@ def _feed(digest: "hashlib._Hash", value: Any) -> None:
     elif isinstance(value, tuple | list):
         for item in value:
             _feed(digest, item)
+    elif isinstance(value, Path):
+        digest.update(_text(value).encode(errors="surrogateescape"))
     else:
         digest.update(repr(value).encode())
     digest.update(b")")
+
+
+def _text(path: Path) -> str:
+    if path.is_file():
+        return f"file {file_digest(path)}"
+    return f"folder {folder_digest(path)}" if path.is_dir() else str(path)

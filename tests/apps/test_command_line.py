@@ -17,6 +17,7 @@ from taichi_bokeh.io import read_image, srgb_decode, srgb_encode, write_image
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo import to_layers
+from taichi_bokeh.photo.measure import disparity_at
 
 HEIGHT, WIDTH = 36, 48
 
@@ -76,7 +77,7 @@ def test_how_it_is_computed_is_said_when_asked_for(scene, capsys):
     assert _render(scene, "--model", "scatter", "--explain", output="b.png") == 0
     assert "model scatter, algorithm auto\nlayer 0, up to 0.0 px: " in capsys.readouterr().out
     assert _render(scene, "--explain", "--frames", "2", output="c_%d.png", focus="0:1") == 2
-    assert "--explain is for one picture" in capsys.readouterr().err
+    assert "--explain is for one image" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -182,12 +183,12 @@ def test_output_can_be_deep_linear_and_replaced(scene):
 def test_focus_is_the_median_round_the_pixel():
     disparity = np.zeros((9, 9), np.float32)
     disparity[2:7, 2:7] = np.arange(25).reshape(5, 5)
-    assert photo_scene.disparity_at(disparity, 4, 4) == 12
+    assert disparity_at(disparity, 4, 4) == 12
     disparity[:] = 3
-    assert photo_scene.disparity_at(disparity, 0, 8) == 3
+    assert disparity_at(disparity, 0, 8) == 3
     for pixel in ((9, 0), (0, 9), (-1, 0)):
         with pytest.raises(ValueError, match="9 columns and 9 rows"):
-            photo_scene.disparity_at(disparity, *pixel)
+            disparity_at(disparity, *pixel)
 
 
 def _write(name: str, content: bytes) -> Callable[[Path], None]:
@@ -219,8 +220,8 @@ def _write(name: str, content: bytes) -> Callable[[Path], None]:
         (None, (), {"focus": "-inf"}, "argument --focus: '-inf' is not a number"),
         (None, (), {"focus": "-NaN"}, "argument --focus: '-NaN' is not a number"),
         (None, (), {"focus": "1e39"}, "argument --focus: 1e39 is too large"),
-        (None, (), {"focus": None, "focus_at": "-1,18"}, "--focus-at -1,18 lies outside the picture"),
-        (None, ("--focus-box", "-5,-5,20,20"), {"focus": None}, "--focus-box -5,-5,20,20 reaches outside the picture"),
+        (None, (), {"focus": None, "focus_at": "-1,18"}, "--focus-at -1,18 lies outside the photograph"),
+        (None, ("--focus-box", "-5,-5,20,20"), {"focus": None}, "--focus-box -5,-5,20,20 reaches outside the photograph"),
         (None, (), {"blur": "10000"}, "at most 1024 px do, which is --blur 1700 or less"),
         (None, ("--model", "scatter"), {"blur": "1e38"}, "the largest blur radius would be 6e+37 px"),
         (None, (), {"blur": "nan"}, "not a number"),

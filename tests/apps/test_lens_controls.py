@@ -149,7 +149,7 @@ def test_layers_are_taken_from_the_cache_and_the_picture_is_the_same(tmp_path, m
     np.testing.assert_array_equal(picture(tmp_path, cache="kept"), plain)
     (entry,) = (tmp_path / "kept").iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr(layer_cache, "split", lambda *_: pytest.fail("layers were made again"))
+        patch.setattr(layer_cache, "split_photo", lambda *_: pytest.fail("layers were made again"))
         np.testing.assert_array_equal(picture(tmp_path, cache="kept", quiet=False), plain)
         assert f"layers from {entry}\n" in capsys.readouterr().out
         picture(tmp_path, cache="kept", blur=3, focus=0.3, blades=6)  # of which layers know nothing
@@ -197,7 +197,7 @@ def test_a_damaged_entry_is_made_again(tmp_path, damage):
         ({"highlights": 2, "highlight_threshold": 1}, "1 is not below 1"),
         ({"near_blur": -1}, "negative"),
         ({"focus_box": "1,1,4,4"}, "not allowed with argument --focus"),
-        ({"focus": None, "focus_box": "40,0,9,9"}, "--focus-box 40,0,9,9 reaches outside the picture"),
+        ({"focus": None, "focus_box": "40,0,9,9"}, "--focus-box 40,0,9,9 reaches outside the photograph"),
         ({"focus": None, "focus_box": "1,1,0,4"}, "is not a box"),
         ({**CAMERA, "focus_distance": 2, "sensor_width": None}, "needs --sensor-width as well"),
         ({**CAMERA}, "needs --focus-distance, --focus-at or --focus-box as well"),
@@ -207,9 +207,9 @@ def test_a_damaged_entry_is_made_again(tmp_path, damage):
         ({"show_focus": "photo.png"}, "photo.png exists"),
         ({"cache": "photo.png"}, "photo.png is a file, and must be a folder"),
         ({"cache": "nowhere/kept"}, "nowhere"),
-        ({"frames": 4}, "--frames is for several pictures"),
-        ({"ease": "linear"}, "--ease is for several pictures"),
-        ({"fps": 25}, "--fps is for several pictures"),
+        ({"frames": 4}, "--frames is for several images"),
+        ({"ease": "linear"}, "--ease is for several images"),
+        ({"fps": 25}, "--fps is for several images"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_and_nothing_is_written(tmp_path, capsys, options, message):

@@ -22,9 +22,9 @@ from PIL import Image
 
 import taichi_bokeh as tb
 from taichi_bokeh.apps import cli
-from taichi_bokeh.apps.photo.scene import disparity_at
 from taichi_bokeh.io import read_image, write_image
 from taichi_bokeh.photo import to_layers
+from taichi_bokeh.photo.measure import disparity_at
 from taichi_bokeh.preview import views
 from taichi_bokeh.preview.window import PANEL_PX
 

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import time
-from argparse import Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +18,15 @@ from typing import Any, Literal
 from taichi_bokeh._version import __version__
 from taichi_bokeh.apps.common import speaker
 from taichi_bokeh.apps.errors import one_line
-from taichi_bokeh.apps.options.camera import aperture_of, check_camera
-from taichi_bokeh.apps.photo.rendering import check_rendering
+from taichi_bokeh.apps.options.render import RenderRequest
 from taichi_bokeh.apps.photo.scene import encoded_result
-from taichi_bokeh.apps.render import rendered
+from taichi_bokeh.apps.render import checked_aperture, rendered
 from taichi_bokeh.io import check_output, write_atomically
-from taichi_bokeh.storage.fingerprint import file_digest, fingerprint
+from taichi_bokeh.storage.fingerprint import file_digest, value_digest
 from taichi_bokeh.storage.locks import lock_of_file, locked
 
 RECORDS = "records"
 _LONGEST_NAME = 255  # bytes, on all common file systems
-_NOT_OF_THE_RESULT = frozenset({"output", "overwrite", "quiet", "save_layers", "show_focus", "cache"})
 
 
 @dataclass(frozen=True)
@@ -37,11 +34,11 @@ class Job:
     """A photograph to be rendered.
 
     Attributes:
-        arguments: as ``taichi-bokeh render`` would have them, paths absolute.
+        request: as ``taichi-bokeh render`` would have it, paths absolute.
         problem: why it cannot be rendered, known beforehand; empty if it can be tried.
     """
 
-    arguments: Namespace
+    request: RenderRequest
     problem: str = ""
 
     def __str__(self) -> str:
@@ -50,7 +47,7 @@ class Job:
     @property
     def name(self) -> str:
         """File name of the result."""
-        return Path(self.arguments.output).name
+        return self.request.output.output.name
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Outcome:
 
 def failed(job: Job, error: str) -> Outcome:
     """The outcome of a job that could not be done."""
-    return Outcome(job.name, job.arguments.photo, "failed", error)
+    return Outcome(job.name, str(job.request.photo.photo), "failed", error)
 
 
 def run_job(job: Job) -> Outcome:
@@ -83,37 +80,37 @@ def run_job(job: Job) -> Outcome:
     try:
         if job.problem:
             raise ValueError(job.problem)
-        is_new = _render(job.arguments)
+        is_new = _render(job.request)
     except Exception as error:
         return failed(job, one_line(error) or type(error).__name__)
-    return Outcome(job.name, job.arguments.photo, "done" if is_new else "kept", seconds=time.perf_counter() - start)
+    return Outcome(job.name, str(job.request.photo.photo), "done" if is_new else "kept", seconds=time.perf_counter() - start)
 
 
-def _render(arguments: Namespace) -> bool:
+def _render(request: RenderRequest) -> bool:
     """Render unless the result is there; whether it was not. Of several processes that are to, one does, the others wait."""
-    output = Path(arguments.output)
+    output = request.output.output
     records = output.parent / RECORDS
     record = records / _record_name(output)
-    key = fingerprint(arguments, _NOT_OF_THE_RESULT, version=__version__)
+    parts = request.photo, request.lens, request.aperture, request.look, request.model, request.output.bits
+    key = value_digest((parts, __version__))
     with locked(lock_of_file(output, records)):
         if output.exists():
             known = _read(record)
             if known.get("key") == key and known.get("result") == file_digest(output):
                 return False
-            if not arguments.overwrite:
+            if not request.output.overwrite:
                 raise FileExistsError(
                     f"{output} exists already, of other files, options or version, and is kept: overwriting was not asked for"
                 )
         shutil.rmtree(records / f"{output.name}.part", ignore_errors=True)  # of a killed run of an earlier version
-        check_output(output, arguments.overwrite)
-        check_camera(arguments)
-        aperture = aperture_of(arguments)
-        check_rendering(arguments, aperture)
+        check_output(output, request.output.overwrite)
         say = speaker(quiet=True)
-        content = encoded_result(rendered(arguments, aperture, say).image, arguments, say)
-        known = {"key": key, "result": hashlib.sha256(content).hexdigest(), "photo": arguments.photo, "version": __version__}
+        image = rendered(request, checked_aperture(request), say).image
+        content = encoded_result(image, request.photo.photo, request.output, say)
+        photo = str(request.photo.photo)
+        known = {"key": key, "result": hashlib.sha256(content).hexdigest(), "photo": photo, "version": __version__}
         write_atomically(record, json_bytes(known), overwrite=True)
-        write_atomically(output, content, arguments.overwrite)
+        write_atomically(output, content, request.output.overwrite)
     return True
 
 

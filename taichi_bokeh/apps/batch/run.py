@@ -2,10 +2,10 @@
 
 import json
 import time
-from argparse import Namespace
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from taichi_bokeh.apps.batch.job import RECORDS, Job, Outcome, json_bytes, run_j
 from taichi_bokeh.apps.batch.list import Item, read_items
 from taichi_bokeh.apps.batch.processes import run_in_processes
 from taichi_bokeh.apps.common import Say, speaker
-from taichi_bokeh.apps.options.camera import aperture_of, check_camera
+from taichi_bokeh.apps.options.batch import BatchRequest
 from taichi_bokeh.apps.options.device import device_of
+from taichi_bokeh.apps.options.photo import Network
 from taichi_bokeh.apps.photo.layer_cache import check_cache
+from taichi_bokeh.apps.photo.lens import aperture_of
 from taichi_bokeh.apps.photo.rendering import check_rendering
 from taichi_bokeh.apps.photo.scene import stages_of
 from taichi_bokeh.apps.progress import progress_bar
@@ -27,14 +29,12 @@ from taichi_bokeh.storage.locks import acquire, holder, lock_of_folder
 from taichi_bokeh.storage.temporary import remove_left_over
 
 _PROGRAM = "taichi-bokeh render-batch"
-_OF_THE_BATCH = ("source", "disparity_dir", "shard", "workers", "dask", "out", "format", "command", "run")
 _FOCI = ("focus", "focus_distance", "focus_at", "focus_box")  # of which one counts
-_FILES = ("aperture_image", "cache", "depth_model", "matte_model", "inpaint_model")  # options that may name one
 _SHOWN = 5  # failures that are printed
 _SPEED_OVER_S = 900.0
 
 
-def render_batch(arguments: Namespace) -> int:
+def render_batch(request: BatchRequest) -> int:
     """Run the command; see ``taichi-bokeh render-batch --help``.
 
     Returns:
@@ -44,30 +44,30 @@ def render_batch(arguments: Namespace) -> int:
         ValueError, OSError, ModuleNotFoundError: what is wrong with the arguments or the list, in one line.
         KeyboardInterrupt: with what was done, and how to go on.
     """
-    say = speaker(arguments.quiet)
-    items = read_items(Path(arguments.source), None if arguments.disparity_dir is None else Path(arguments.disparity_dir))
+    each, say = request.each, speaker(request.each.output.quiet)
+    items = read_items(request.source, request.disparity_dir)
     if not any(item.options for item in items):
-        check_camera(arguments)
-    check_rendering(arguments, aperture_of(arguments))
-    stages_of(arguments)
-    check_format(f"picture.{arguments.format}", arguments.bits)
-    check_cache(arguments)
-    index, count = arguments.shard or (1, 1)
+        each.lens.check()
+    check_rendering(each.model, each.look, aperture_of(each.aperture))
+    stages_of(each.photo)
+    check_format(f"image.{request.format}", each.output.bits)
+    check_cache(each.cache)
+    index, count = request.shard or (1, 1)
     if not 1 <= index <= count:
         raise ValueError(f"--shard {index}/{count}: the part must be one from 1 to {count}")
-    folder = Path(arguments.out).absolute()
+    folder = request.out.absolute()
     report = folder / ("report.json" if count == 1 else f"report-{index}-of-{count}.json")
-    _check_folder(folder, report, Path(arguments.source))
-    jobs = [_job(item, arguments, folder) for item in items][index - 1 :: count]
+    _check_folder(folder, report, request.source)
+    jobs = [_job(item, request, folder) for item in items][index - 1 :: count]
     say(f"photographs: {len(jobs)}" + (f" of {len(items)}" if count > 1 else ""))
     outcomes: list[Outcome] = []
     start = time.perf_counter()
     with _at_work(folder, (index, count), say):
         try:
-            _run(jobs, arguments, outcomes)
+            _run(jobs, request, outcomes)
         except KeyboardInterrupt:
             there = len([outcome for outcome in outcomes if outcome.status != "failed"])
-            message = f"{there} of {len(jobs)} pictures are in {arguments.out}; the same command goes on from there"
+            message = f"{there} of {len(jobs)} pictures are in {request.out}; the same command goes on from there"
             raise KeyboardInterrupt(message) from None
         _write_report(report, outcomes, len(jobs), time.perf_counter() - start)
     return _tell(outcomes, report, say)
@@ -95,41 +95,39 @@ def _at_work(folder: Path, shard: tuple[int, int], say: Say) -> Iterator[None]:
             remove_left_over(place)  # of workers that died in this run, or of an earlier one
 
 
-def _run(jobs: Sequence[Job], arguments: Namespace, outcomes: list[Outcome]) -> None:
-    with progress_bar("rendering", arguments.quiet, "pictures", speed_over_s=_SPEED_OVER_S) as progress:
-        for outcome in _outcomes(jobs, arguments):
+def _run(jobs: Sequence[Job], request: BatchRequest, outcomes: list[Outcome]) -> None:
+    with progress_bar("rendering", request.each.output.quiet, "images", speed_over_s=_SPEED_OVER_S) as progress:
+        for outcome in _outcomes(jobs, request):
             outcomes.append(outcome)
             if progress is not None:
                 progress(len(outcomes), len(jobs))
 
 
-def _outcomes(jobs: Sequence[Job], arguments: Namespace) -> Iterator[Outcome]:
-    if arguments.dask is not None:
-        return run_in_dask(jobs, arguments.dask)
-    if arguments.workers is not None:
-        return run_in_processes(jobs, arguments.workers, device_of(arguments).type)
+def _outcomes(jobs: Sequence[Job], request: BatchRequest) -> Iterator[Outcome]:
+    if request.dask is not None:
+        return run_in_dask(jobs, request.dask)
+    if request.workers is not None:
+        return run_in_processes(jobs, request.workers, device_of(request.each.model.device).type)
     return map(run_job, jobs)
 
 
-def _job(item: Item, arguments: Namespace, folder: Path) -> Job:
-    """The arguments with which ``render`` would make this picture."""
-    options: dict[str, Any] = {name: value for name, value in vars(arguments).items() if name not in _OF_THE_BATCH}
-    if any(name in item.options for name in _FOCI):
-        options |= dict.fromkeys(_FOCI)
-    options |= {name: _absolute(options[name]) for name in _FILES if options[name] is not None}
-    files = {"photo": item.photo, "disparity": item.disparity, "alpha": item.alpha}
-    options |= {name: None if path is None else str(path) for name, path in files.items()}
-    options |= {"output": str(folder / f"{item.name}.{arguments.format}"), "quiet": True}
-    options |= {"save_layers": None, "show_focus": None, **item.options}
-    return Job(Namespace(**options), item.problem if arguments.depth_model is None else "")
-
-
-def _absolute(text: str) -> str:
-    """The name of a file, or of a function in one, as it holds in any folder; other texts as they are."""
-    path, colon, function = text.rpartition(":")
-    if not Path(text).exists() and colon and Path(path).is_file():
-        return f"{Path(path).absolute()}:{function}"
-    return str(Path(text).absolute()) if Path(text).exists() else text
+def _job(item: Item, batch: BatchRequest, folder: Path) -> Job:
+    """The request by which ``render`` would make this image."""
+    each = batch.each
+    of_its_own: dict[str, Any] = dict.fromkeys(_FOCI) if any(name in item.options for name in _FOCI) else {}
+    networks: dict[str, Any] = {
+        name: value.absolute() for name, value in vars(each.photo).items() if isinstance(value, Network)
+    }
+    aperture_image, cache = each.aperture.aperture_image, each.cache
+    request = replace(
+        each,
+        photo=replace(each.photo, photo=item.photo, disparity=item.disparity, alpha=item.alpha, **networks),
+        lens=replace(each.lens, **of_its_own | item.options),
+        aperture=replace(each.aperture, aperture_image=aperture_image and aperture_image.absolute()),
+        output=replace(each.output, output=folder / f"{item.name}.{batch.format}", quiet=True),
+        cache=cache and cache.absolute(),
+    )
+    return Job(request, item.problem if each.photo.depth_model is None else "")
 
 
 def _check_folder(folder: Path, report: Path, source: Path) -> None:

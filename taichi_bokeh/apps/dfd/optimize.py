@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from taichi_bokeh.apps.checkpoint import alone_with, check_checkpoint, checkpoint_of, save_after
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, speaker, write_layers
-from taichi_bokeh.apps.options.camera import aperture_of
+from taichi_bokeh.apps.options.aperture import ApertureRequest
+from taichi_bokeh.apps.options.checkpoint import CheckpointRequest
 from taichi_bokeh.apps.options.device import device_of
+from taichi_bokeh.apps.options.requests import request_of
+from taichi_bokeh.apps.photo.lens import aperture_of
 from taichi_bokeh.apps.progress import progress_bar, progress_with_note
 from taichi_bokeh.dfd.estimate.lens_search import is_point_mirror, observe
 from taichi_bokeh.dfd.estimate.optimize import Optimization, Optimized, OptimizeSettings
@@ -54,10 +57,10 @@ def optimize_photos(arguments: Namespace) -> None:
     say = speaker(arguments.quiet)
     _check_options(arguments)
     _check_outputs(arguments)
-    aperture = aperture_of(arguments)
+    aperture = aperture_of(request_of(ApertureRequest, arguments))
     require_one_shape(aperture)
     settings, layer = _settings(arguments), _layer(arguments)
-    device = device_of(arguments)
+    device = device_of(arguments.device)
     blurred = [arguments.blurred] if arguments.stack is None else [shot.path for shot in arguments.stack]
     photographs = read_photographs(arguments.sharp, blurred, allow_saturated=arguments.allow_saturated).to(device)
     _try_out(layer, photographs, aperture)
@@ -73,7 +76,7 @@ def _begin_and_optimize(
     arguments: Namespace,
     say: Say,
 ) -> None:
-    checkpoint = checkpoint_of(arguments, "optimisation", partial(_record, arguments))
+    checkpoint = checkpoint_of(request_of(CheckpointRequest, arguments), "optimisation", partial(_record, arguments))
     saved = None if checkpoint is None else checkpoint.load()
     height, width = photographs.all_in_focus.shape[1:]
     saturated = f"saturated: at most {photographs.saturated:.1%} of the pixels"
@@ -129,7 +132,7 @@ def _check_outputs(arguments: Namespace) -> None:
             raise ValueError(f"{first} and {second} are both {one}; expected files of their own")
     for path in given.values():
         check_output(path, arguments.overwrite)
-    check_checkpoint(arguments, *map(str, given.values()))
+    check_checkpoint(request_of(CheckpointRequest, arguments), *given.values())
     if arguments.save_layers is not None:
         folder = Path(arguments.save_layers)
         check_folder(folder, [file for pair in layer_files(folder, 2) for file in pair], arguments.overwrite)

@@ -5,7 +5,9 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from taichi_bokeh.apps.options.arguments import BLUR_HELP, add_aperture, not_negative, positive, whole
+from taichi_bokeh.apps.options.aperture import add_aperture
+from taichi_bokeh.apps.options.arguments import BLUR_HELP, positive, whole
+from taichi_bokeh.apps.options.checkpoint import add_checkpoint
 from taichi_bokeh.apps.options.device import add_device
 
 _EXAMPLES = """\
@@ -72,8 +74,7 @@ def add_optimize(commands: "argparse._SubParsersAction[Any]") -> None:
     how.add_argument("--steps", metavar="N", type=whole, help="of gradient descent (120)")
     how.add_argument("--objective", metavar="NAME", help="loss: l1+g, l1+g+ssim, l1+g+hssim, l1+tv, gausspsf (l1+g, smoother)")
     work = optimize.add_argument_group("work")
-    work.add_argument("--checkpoint", metavar="FILE", help="save there at work and on Ctrl-C; if it exists, go on from it")
-    work.add_argument("--checkpoint-every", metavar="SECONDS", type=not_negative, help="how often to save it (10)")
+    add_checkpoint(work)
     add_device(work)
     output = optimize.add_argument_group("output")
     output.add_argument("-o", "--output", metavar="OUT", required=True, help="disparity as OpenEXR, PFM, npy or TIFF")

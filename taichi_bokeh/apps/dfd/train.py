@@ -7,8 +7,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taichi_bokeh.apps.options.arguments import add_aperture, not_negative, positive, whole, whole_from_0
+from taichi_bokeh.apps.options.aperture import ApertureRequest, add_aperture
+from taichi_bokeh.apps.options.arguments import not_negative, positive, whole, whole_from_0
 from taichi_bokeh.apps.options.device import add_device, device_of
+from taichi_bokeh.apps.options.requests import request_of
 
 if TYPE_CHECKING:
     import torch
@@ -194,14 +196,14 @@ def eval_command(arguments: Namespace) -> None:
 
 
 def _evaluations(arguments: Namespace, dataset: "DefocusDataset") -> "list[Evaluation]":
-    from taichi_bokeh.apps.options.camera import aperture_of
+    from taichi_bokeh.apps.photo.lens import aperture_of
     from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.estimate.plane_sweep import sweep
     from taichi_bokeh.dfd.evaluation.evaluate import Estimator, Reblur, evaluate
     from taichi_bokeh.dfd.training.checkpoint import load_weights
 
     reblur = Reblur(None if arguments.layer is None else _layer(arguments.layer), arguments.rays)
-    device, aperture = device_of(arguments), aperture_of(arguments)
+    device, aperture = device_of(arguments.device), aperture_of(request_of(ApertureRequest, arguments))
     estimators: list[tuple[str, Estimator]] = []
     for training in arguments.training:
         network = _network(arguments)
@@ -218,7 +220,7 @@ def _evaluations(arguments: Namespace, dataset: "DefocusDataset") -> "list[Evalu
 
 
 def _settings(arguments: Namespace) -> "TrainSettings":
-    from taichi_bokeh.apps.options.camera import aperture_of
+    from taichi_bokeh.apps.photo.lens import aperture_of
     from taichi_bokeh.dfd.data.augment import Noise
     from taichi_bokeh.dfd.losses import Objective
     from taichi_bokeh.dfd.training.settings import TrainSettings
@@ -235,7 +237,7 @@ def _settings(arguments: Namespace) -> "TrainSettings":
         values["crop_px"] = arguments.crop or None
     if arguments.noise is not None or arguments.photons is not None:
         values["noise"] = Noise(arguments.noise or 0.0, arguments.photons)
-    aperture = aperture_of(arguments)
+    aperture = aperture_of(request_of(ApertureRequest, arguments))
     if not (aperture.is_disc or arguments.no_flips):
         raise ValueError(f"the opening is no disc ({aperture.not_a_disc}): give --no-flips, as a flip would flip it, too")
     return TrainSettings(aperture=aperture, flips=not arguments.no_flips, seed=arguments.seed, **values)
@@ -266,7 +268,7 @@ def _network(arguments: Namespace) -> "torch.nn.Module":
     if ":" in arguments.network and os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # a console script has not the folder in which it was started
     torch.manual_seed(getattr(arguments, "seed", 0))
-    return load_network(arguments.network).to(device_of(arguments))
+    return load_network(arguments.network).to(device_of(arguments.device))
 
 
 def _layer(name: str) -> Any:

@@ -1,11 +1,13 @@
 """A picture of what is sharp and what is not, for ``--show-focus``."""
 
-from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from taichi_bokeh.apps.options.output import OutputRequest
+from taichi_bokeh.apps.options.render import RenderRequest
 from taichi_bokeh.apps.photo.rendering import nearer_and_farther
 from taichi_bokeh.io import check_output, read_image, srgb_decode, srgb_encode, write_image
 from taichi_bokeh.io.images import check_format
@@ -20,18 +22,18 @@ _FAINTEST, _STRONGEST = 0.25, 0.75  # part of the tint in a pixel that is just n
 _SHADE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
-def check_focus_map(arguments: Namespace) -> None:
+def check_focus_map(path: Path | None, output: OutputRequest) -> None:
     """Refuse a file that cannot or must not be written.
 
     Raises:
         ValueError, OSError: why, in one line.
     """
-    if arguments.show_focus is None:
+    if path is None:
         return
-    if arguments.show_focus == arguments.output:
-        raise ValueError(f"--show-focus {arguments.show_focus} is the picture to write (-o), and must be a file of its own")
-    check_format(arguments.show_focus)
-    check_output(arguments.show_focus, arguments.overwrite)
+    if path == output.output:
+        raise ValueError(f"--show-focus {path} is the image to write (-o), and must be a file of its own")
+    check_format(path)
+    check_output(path, output.overwrite)
 
 
 def focus_map(rgb: Array, radius_px: Array) -> Array:
@@ -55,13 +57,13 @@ def focus_map(rgb: Array, radius_px: Array) -> Array:
     return srgb_decode(picture)
 
 
-def write_focus_map(arguments: Namespace, disparity: Array, lens: ThinLens) -> None:
-    """Write the map of a photograph with this disparity [H, W].
+def write_focus_map(request: RenderRequest, path: Path, disparity: Array, lens: ThinLens) -> None:
+    """Write the map of the photograph, which has this disparity [H, W].
 
     Raises:
         OSError: the file exists or cannot be written.
     """
     blur, focus = float(lens.blur), float(lens.focus)
-    radius_px = (blur * (nearer_and_farther(torch.from_numpy(disparity), focus, arguments) - focus)).numpy()
-    picture = focus_map(read_image(arguments.photo).rgb, radius_px)
-    write_image(arguments.show_focus, picture, overwrite=arguments.overwrite)
+    radius_px = (blur * (nearer_and_farther(torch.from_numpy(disparity), focus, request.look) - focus)).numpy()
+    image = focus_map(read_image(request.photo.photo).rgb, radius_px)
+    write_image(path, image, overwrite=request.output.overwrite)

@@ -1,9 +1,8 @@
 """What the commands for a photograph share: its files become layers, and the picture made of them a file."""
 
-from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -12,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, to_image, write_layers
+from taichi_bokeh.apps.options.output import OutputRequest
+from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_image, read_metadata, write_atomically
 from taichi_bokeh.io.disparity import as_disparity
 from taichi_bokeh.io.formats.metadata import METADATA_SUFFIXES, Metadata, check_metadata
@@ -52,54 +53,39 @@ class Photo(NamedTuple):
     coverage: Array | None = None
 
 
-def check_before_work(arguments: Namespace) -> None:
+def check_before_work(photo: PhotoRequest, output: OutputRequest) -> None:
     """Find what would fail at the end, at the start.
 
     Raises:
         ValueError, OSError: what is wrong with the output or with a network, in one line.
     """
-    has_matte = arguments.alpha is not None or arguments.matte_model is not None
-    if has_matte and arguments.layers == 1:
-        option = "--alpha" if arguments.alpha is not None else "--matte-model"
-        raise ValueError(f"--layers 1 leaves no layer behind the foreground of {option}; it must be at least 2")
-    check_format(arguments.output, arguments.bits)
-    check_output(arguments.output, arguments.overwrite)
-    if arguments.save_layers is not None:
-        folder = Path(arguments.save_layers)
-        check_folder(folder, _files(folder, arguments.layers or MOST_CUTS + 1 + has_matte), arguments.overwrite)
-    stages_of(arguments)
+    photo.check()
+    check_format(output.output, output.bits)
+    check_output(output.output, output.overwrite)
+    if output.save_layers is not None:
+        most = photo.layers or MOST_CUTS + 1 + photo.has_matte
+        check_folder(output.save_layers, _files(output.save_layers, most), output.overwrite)
+    stages_of(photo)
 
 
-def read_photo(arguments: Namespace, say: Say) -> Photo:
-    """Read the picture, its disparity and its matte, or have a network make these.
+def read_photo(request: PhotoRequest, say: Say) -> Photo:
+    """Read the photograph, its disparity and its matte, or have a network make these.
 
     Raises:
         ValueError, OSError: what is wrong with a file or a network, in one line.
     """
-    if arguments.disparity is None and arguments.depth_model is None:
-        raise ValueError(
-            "how far things are is not given: --disparity FILE takes a disparity map (with --depth a depth map), "
-            "--depth-model MODEL a network that estimates one, as module:function, TorchScript file or transformers folder"
-        )
-    if arguments.disparity is None and arguments.resize_depth:
-        raise ValueError("--resize-depth is for --disparity: a network sees the picture at its own size")
-    for option in ("depth_unit", "invert_disparity"):
-        if arguments.disparity is None and getattr(arguments, option):
-            raise ValueError(f"--{option.replace('_', '-')} says how a file is read: it needs --disparity")
-    rgb, coverage = read_image(arguments.photo)
+    request.check()
+    rgb, coverage = read_image(request.photo)
     if coverage is not None:
-        coverage = _transparency(coverage, arguments)
-    if arguments.disparity is None:
-        disparity = _estimated(rgb, arguments.depth_model, arguments.depth)
-    else:
-        disparity = _of_the_size(_read(arguments), rgb, arguments)
+        coverage = _transparency(coverage, request)
+    disparity = _estimated(rgb, request) if request.disparity is None else _read(request.disparity, rgb, request)
     alpha = None
-    if arguments.alpha is not None:
-        alpha = read_alpha(arguments.alpha)
+    if request.alpha is not None:
+        alpha = read_alpha(request.alpha)
         if alpha.shape != rgb.shape[:2]:
-            raise ValueError(f"{arguments.alpha} is {_size(alpha)} pixels, and must be {_size(rgb)} as {arguments.photo}")
-    elif arguments.matte_model is not None:
-        alpha = _model(arguments.matte_model, "matte")(rgb)
+            raise ValueError(f"{request.alpha} is {_size(alpha)} pixels, and must be {_size(rgb)} as {request.photo}")
+    elif request.matte_model is not None:
+        alpha = _model(request.matte_model.spec, "matte")(rgb)
     holes = float(np.isnan(disparity).mean())
     if holes > 0:
         say(f"filling the disparity's holes ({holes:.1%} of the pixels)")
@@ -108,45 +94,52 @@ def read_photo(arguments: Namespace, say: Say) -> Photo:
     return Photo(rgb, fill_holes(disparity, rgb), alpha, coverage)
 
 
-def _transparency(alpha: Array, arguments: Namespace) -> Array | None:
+def _transparency(alpha: Array, request: PhotoRequest) -> Array | None:
     """The alpha channel of a photograph that is to stay transparent; None for one that is opaque, or is to be."""
-    if arguments.opaque or bool((alpha == 1).all()):
+    if request.opaque or bool((alpha == 1).all()):
         return None
     if not alpha.any():
-        raise ValueError(f"{arguments.photo} is transparent everywhere; --opaque takes its colours as they are")
+        raise ValueError(f"{request.photo} is transparent everywhere; --opaque takes its colours as they are")
     return alpha
 
 
-def require_room_for_alpha(arguments: Namespace) -> None:
+def require_room_for_alpha(photo: Path, output: Path) -> None:
     """Refuse to render a photograph that is partly transparent to a file that holds no transparency.
 
     Raises:
         ValueError: with what to do.
     """
-    output = arguments.output
-    if is_video(output) or Path(output).suffix.lower() not in ALPHA_SUFFIXES:
+    if is_video(output) or output.suffix.lower() not in ALPHA_SUFFIXES:
         raise ValueError(
-            f"{arguments.photo} is partly transparent, and {output} holds no transparency: write PNG, TIFF, EXR or npy, "
-            "or give --opaque"
+            f"{photo} is partly transparent, and {output} holds no transparency: write PNG, TIFF, EXR or npy, or give --opaque"
         )
 
 
-def stages_of(arguments: Namespace) -> Stages:
-    """How the arguments have a photograph taken apart.
+def stages_of(request: PhotoRequest) -> Stages:
+    """How a photograph is taken apart.
 
     Raises:
         ValueError: a network or a package is missing, in one line.
     """
-    model = arguments.inpaint_model
-    inpaint = inpainter(arguments.inpaint) if model is None else _model(model, "inpaint")
-    return Stages(matte=refine_matte if arguments.matte == "refine" else outline_matte, inpaint=inpaint)
+    model = request.inpaint_model
+    inpaint = inpainter(request.inpaint) if model is None else _model(model.spec, "inpaint")
+    return Stages(matte=refine_matte if request.matte == "refine" else outline_matte, inpaint=inpaint)
 
 
-def split(photo: Photo, layers: int | Literal["auto"], stages: Stages) -> tuple[Layers, Tensor | None]:
+def split_photo(photo: Photo, request: PhotoRequest) -> tuple[Layers, Tensor | None]:
     """The photograph in layers, and if it is partly transparent their coverage [1, L, 1, H, W]."""
+    layers: int | Literal["auto"] = request.layers or "auto"
+    stages = stages_of(request)
+    if request.cuts is not None:
+        layers, stages = "auto", replace(stages, split=partial(_cuts_in, request.cuts))
     if photo.coverage is None:
         return to_layers(photo.rgb, photo.disparity, photo.alpha, layers, stages), None
     return split_cut_out(photo.rgb, photo.coverage, photo.disparity, photo.alpha, layers, stages)
+
+
+def _cuts_in(cuts: tuple[float, ...], disparity: Array, _: int | None) -> list[float]:
+    """Those of the cuts with something on either side of them."""
+    return [cut for cut in cuts if disparity.min() < cut < disparity.max()]
 
 
 @cache
@@ -155,32 +148,25 @@ def _model(spec: str, purpose: Purpose) -> Callable[..., Array]:
     return load_model(spec, purpose)
 
 
-def _estimated(rgb: Array, spec: str, depth: bool) -> Array:
+def _estimated(rgb: Array, request: PhotoRequest) -> Array:
     """The disparity that a network gives, [H, W]; NaN at holes. Without a unit of its own it is scaled to [0, 1]."""
-    disparity = as_disparity(_model(spec, "depth")(rgb), depth, f"what {spec} estimated")
-    if not depth:
+    spec = str(request.depth_model)
+    disparity = as_disparity(_model(spec, "depth")(rgb), request.depth, f"what {spec} estimated")
+    if not request.depth:
         low, high = np.nanmin(disparity), np.nanmax(disparity)
         disparity = (disparity - low) / (high - low if high > low else 1)
     return disparity.astype(np.float32)
 
 
-def _read(arguments: Namespace) -> Array:
-    if arguments.depth_unit is not None and not arguments.depth:
-        raise ValueError("--depth-unit is of a depth file: it needs --depth")
-    if arguments.invert_disparity and arguments.depth:
-        raise ValueError("--invert-disparity is of a disparity file: it does not go with --depth")
-    unit, invert = arguments.depth_unit, arguments.invert_disparity
-    return read_disparity(arguments.disparity, depth=arguments.depth, unit=unit, invert=invert)
-
-
-def _of_the_size(disparity: Array, rgb: Array, arguments: Namespace) -> Array:
-    """The disparity at the picture's size, resized only if that was asked for."""
+def _read(file: Path, rgb: Array, request: PhotoRequest) -> Array:
+    """The disparity of a file at the photograph's size, resized only if that was asked for."""
+    disparity = read_disparity(file, depth=request.depth, unit=request.depth_unit, invert=request.invert_disparity)
     if disparity.shape == rgb.shape[:2]:
         return disparity
-    wrong = f"{arguments.disparity} is {_size(disparity)} pixels, and must be {_size(rgb)} as {arguments.photo}"
+    wrong = f"{file} is {_size(disparity)} pixels, and must be {_size(rgb)} as {request.photo}"
     if not same_aspect(disparity.shape, rgb.shape):
         raise ValueError(f"{wrong}, or of the same aspect ratio with --resize-depth")
-    if not arguments.resize_depth:
+    if not request.resize_depth:
         raise ValueError(f"{wrong}; --resize-depth resizes it")
     return resize_disparity(disparity, rgb)
 
@@ -189,48 +175,36 @@ def _size(picture: Array) -> str:
     return f"{picture.shape[1]}×{picture.shape[0]}"
 
 
-def disparity_at(disparity: Array, x: int, y: int) -> float:
-    """Median disparity of the 5×5 pixels round column x, row y, as far as they lie in the picture.
-
-    Raises:
-        ValueError: the pixel lies outside the picture.
-    """
-    height, width = disparity.shape
-    if not (0 <= x < width and 0 <= y < height):
-        raise ValueError(f"--focus-at {x},{y} lies outside the picture, which has {width} columns and {height} rows")
-    return float(np.median(disparity[max(0, y - 2) : y + 3, max(0, x - 2) : x + 3]))
-
-
-def write_result(layers: Layers, coverage: Tensor | None, image: Tensor, arguments: Namespace, say: Say) -> None:
-    """Write the picture [1, 3 or 4, H, W], and the layers where they were asked for, as transparent as they are.
+def write_result(layers: Layers, coverage: Tensor | None, image: Tensor, photo: Path, output: OutputRequest, say: Say) -> None:
+    """Write the image [1, 3 or 4, H, W], and the layers where they were asked for, as transparent as they are.
 
     Raises:
         OSError: a file exists or cannot be written.
     """
-    if arguments.save_layers is not None:
-        folder = Path(arguments.save_layers)
-        check_folder(folder, _files(folder, layers.count), arguments.overwrite)
+    folder = output.save_layers
+    if folder is not None:
+        check_folder(folder, _files(folder, layers.count), output.overwrite)
         folder.mkdir(exist_ok=True)
         seen = layers if coverage is None else replace(layers, alpha=layers.alpha * coverage)
-        write_layers(seen, folder, arguments.overwrite)
+        write_layers(seen, folder, output.overwrite)
         say(f"layers written to {folder}")
-    write_atomically(arguments.output, encoded_result(image, arguments, say), overwrite=arguments.overwrite)
-    say(f"written: {arguments.output}")
+    write_atomically(output.output, encoded_result(image, photo, output, say), overwrite=output.overwrite)
+    say(f"written: {output.output}")
 
 
-def encoded_result(image: Tensor, arguments: Namespace, say: Say) -> bytes:
-    """The file of the picture [1, 3 or 4, H, W], with what the photograph's file says of it."""
-    metadata = _metadata(arguments, say)
-    return encode_image(arguments.output, *to_image(image), bits=arguments.bits, metadata=metadata)
+def encoded_result(image: Tensor, photo: Path, output: OutputRequest, say: Say) -> bytes:
+    """The file of the image [1, 3 or 4, H, W], with what the photograph's file says of it."""
+    return encode_image(output.output, *to_image(image), bits=output.bits, metadata=_metadata(photo, output.output, say))
 
 
-def _metadata(arguments: Namespace, say: Say) -> Metadata | None:
+def _metadata(photo: Path, output: Path, say: Say) -> Metadata | None:
     """What the photograph's file says of it, where the output can hold it."""
-    if Path(arguments.output).suffix.lower() not in METADATA_SUFFIXES:
+    suffix = output.suffix.lower()
+    if suffix not in METADATA_SUFFIXES:
         return None
     try:
-        metadata = read_metadata(arguments.photo)
-        check_metadata(metadata, Path(arguments.output).suffix.lower())
+        metadata = read_metadata(photo)
+        check_metadata(metadata, suffix)
     except ValueError as error:
         say(f"the photograph's EXIF is left out: {error}")
         return None

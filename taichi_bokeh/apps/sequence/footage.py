@@ -1,17 +1,18 @@
-"""Sequences in: a folder of pictures or a video, with as many disparities and mattes, as the arguments of single pictures."""
+"""Sequences in: a folder of images or a video, with as many disparities and mattes, as requests of single images."""
 
 import io
 import re
 import tempfile
-from argparse import Namespace
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
 from taichi_bokeh.io.candidates import is_candidate
@@ -26,21 +27,21 @@ class Footage:
     """A sequence.
 
     Attributes:
-        arguments: of the command.
+        request: of the whole sequence.
         sources: for each part that is given, the files of a folder in order, or a video.
-        count: how many pictures there are.
+        count: how many images there are.
         rate: frames a second where PHOTO is a video that says so.
-        numbers: that the pictures get in the names of files, see `numbers_of`; of a video from 1.
+        numbers: that the images get in the names of files, see `numbers_of`; of a video from 1.
     """
 
-    arguments: Namespace
+    request: PhotoRequest
     sources: dict[str, list[Path] | Path]
     count: int
     rate: Fraction | None
     numbers: Sequence[int]
 
-    def pictures(self) -> Iterator[Namespace]:
-        """The arguments for each picture alone, one after the other.
+    def photos(self) -> Iterator[PhotoRequest]:
+        """The request for each image alone, one after the other.
 
         The frames of a video are files of a temporary folder, which are gone when the next one comes.
         """
@@ -49,22 +50,22 @@ class Footage:
             for one in files.values():
                 streams.enter_context(closing(one))  # before the folder goes
             for _ in range(self.count):
-                paths = {name: str(next(one)) for name, one in files.items()}
-                yield Namespace(**vars(self.arguments) | paths)
+                paths: dict[str, Any] = {name: next(one) for name, one in files.items()}
+                yield replace(self.request, **paths)
 
 
-def is_footage(path: str) -> bool:
+def is_footage(path: Path) -> bool:
     """Whether PHOTO is a sequence: a folder or a video."""
-    return Path(path).is_dir() or is_video(path)
+    return path.is_dir() or is_video(path)
 
 
-def footage_of(arguments: Namespace) -> Footage:
-    """Find the pictures, and that each has its disparity and its matte. Videos are read through once, to count their frames.
+def footage_of(request: PhotoRequest, frame_numbers: str | None) -> Footage:
+    """Find the images, and that each has its disparity and its matte. Videos are read through once, to count their frames.
 
     Raises:
         ValueError, OSError: what is missing, too much, or cannot be read, in one line.
     """
-    given = {name: getattr(arguments, name) for name in _PARTS if getattr(arguments, name) is not None}
+    given = {name: getattr(request, name) for name in _PARTS if getattr(request, name) is not None}
     sources = {name: _source(name, path) for name, path in given.items()}
     photos = sources["photo"]
     for name, source in sources.items():
@@ -73,24 +74,24 @@ def footage_of(arguments: Namespace) -> Footage:
     counts = {name: _count(name, source) for name, source in sources.items()}
     for name, count in counts.items():
         if count != counts["photo"]:
-            raise ValueError(f"{given[name]} has {count} pictures, and must have {counts['photo']} as {arguments.photo}")
+            raise ValueError(f"{given[name]} has {count} images, and must have {counts['photo']} as {request.photo}")
     rate = rate_of(photos) if isinstance(photos, Path) else None
-    numbers = numbers_of(photos, arguments.frame_numbers) if isinstance(photos, list) else range(1, counts["photo"] + 1)
-    return Footage(arguments, sources, counts["photo"], rate, numbers)
+    numbers = numbers_of(photos, frame_numbers) if isinstance(photos, list) else range(1, counts["photo"] + 1)
+    return Footage(request, sources, counts["photo"], rate, numbers)
 
 
 def numbers_of(photos: Sequence[Path], how: str | None) -> Sequence[int]:
-    """The numbers of a sequence's pictures, in order.
+    """The numbers of a sequence's images, in order.
 
     Where the names are alike but for the last number in them, and that is padded to one width (f_0101, f_0103) or counts up
-    without a gap (f_9, f_10), it is the number of a frame, and is kept; else the pictures are counted from 1.
+    without a gap (f_9, f_10), it is the number of a frame, and is kept; else the images are counted from 1.
 
     Args:
         photos: their files, in order.
         how: "keep": whatever the padding and the gaps; "count": from 1; None: as above.
 
     Raises:
-        ValueError: numbers are to be kept, and the names have none that tell the pictures apart.
+        ValueError: numbers are to be kept, and the names have none that tell the images apart.
     """
     counted = range(1, len(photos) + 1)
     found = [match for photo in photos if (match := _LAST_NUMBER.fullmatch(photo.stem))]
@@ -98,7 +99,7 @@ def numbers_of(photos: Sequence[Path], how: str | None) -> Sequence[int]:
     alike = len(found) == len(photos) and len({(match["before"], match["after"]) for match in found}) == 1
     are_frames = alike and len(set(numbers)) == len(numbers)
     if how == "keep" and not are_frames:
-        raise ValueError(f"--frame-numbers keep: the pictures in {photos[0].parent} do not differ in one number of their names")
+        raise ValueError(f"--frame-numbers keep: the images in {photos[0].parent} do not differ in one number of their names")
     is_padded = len({len(match["number"]) for match in found}) == 1
     without_gap = numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else False
     return numbers if are_frames and how != "count" and (how == "keep" or is_padded or without_gap) else counted
@@ -110,8 +111,7 @@ def natural_order(path: Path) -> tuple[tuple[bool, int, str], ...]:
     return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
 
 
-def _source(name: str, text: str) -> list[Path] | Path:
-    path = Path(text)
+def _source(name: str, path: Path) -> list[Path] | Path:
     if is_video(path):
         return path
     option = "PHOTO" if name == "photo" else f"--{name}"
@@ -122,11 +122,11 @@ def _source(name: str, text: str) -> list[Path] | Path:
     if name == "photo":
         files = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
     if not files:
-        raise ValueError(f"{option} {path} holds no pictures ({', '.join(PICTURE_SUFFIXES)})")
+        raise ValueError(f"{option} {path} holds no images ({', '.join(PICTURE_SUFFIXES)})")
     return sorted(files, key=natural_order)
 
 
-def _with_stems_of(photos: list[Path], files: list[Path], folder: str) -> list[Path]:
+def _with_stems_of(photos: list[Path], files: list[Path], folder: Path) -> list[Path]:
     by_stem: dict[str, list[Path]] = {}
     for file in files:
         by_stem.setdefault(file.stem, []).append(file)

@@ -13,12 +13,12 @@ from taichi_bokeh.io.video import VIDEO_SUFFIXES, check_encoder, is_video, video
 _NUMBER = re.compile(r"%(?:0\d)?d")
 
 
-def is_frames(output: str) -> bool:
+def is_frames(output: Path) -> bool:
     """Whether a name is that of a video or a pattern of numbered pictures."""
-    return is_video(output) or _NUMBER.search(Path(output).name) is not None
+    return is_video(output) or _NUMBER.search(output.name) is not None
 
 
-def check_frames(output: str, numbers: Sequence[int], bits: int | None, overwrite: bool) -> None:
+def check_frames(output: Path, numbers: Sequence[int], bits: int | None, overwrite: bool) -> None:
     """Refuse an output that cannot or must not be written, before any work is done for it.
 
     Args:
@@ -32,14 +32,14 @@ def check_frames(output: str, numbers: Sequence[int], bits: int | None, overwrit
         OSError: it exists, or its folder does not.
     """
     if is_video(output):
-        if Path(output).suffix.lower() not in VIDEO_SUFFIXES:
+        if output.suffix.lower() not in VIDEO_SUFFIXES:
             raise ValueError(f"-o {output}: videos are written as {', '.join(VIDEO_SUFFIXES)}")
         if bits not in (None, 8):
             raise ValueError(f"--bits {bits} is for pictures: a video has 8 bits")
         check_encoder()
         check_output(output, overwrite)
         return
-    if len(_NUMBER.findall(Path(output).name)) != 1:
+    if len(_NUMBER.findall(output.name)) != 1:
         raise ValueError(f"-o {output} is one picture, and must be a video (pull.mp4) or a pattern (frame_%04d.png)")
     for number in numbers:
         path = numbered(output, number)
@@ -47,15 +47,14 @@ def check_frames(output: str, numbers: Sequence[int], bits: int | None, overwrit
         check_output(path, overwrite)
 
 
-def numbered(pattern: str, number: int) -> Path:
+def numbered(pattern: Path, number: int) -> Path:
     """The file of a picture: frame_%04d.png and 7 give frame_0007.png."""
-    path = Path(pattern)
-    return path.with_name(_NUMBER.sub(lambda found: found[0] % number, path.name))
+    return pattern.with_name(_NUMBER.sub(lambda found: found[0] % number, pattern.name))
 
 
 @contextmanager
 def frame_writer(
-    output: str, numbers: Sequence[int], rate: Fraction, bits: int | None, overwrite: bool
+    output: Path, numbers: Sequence[int], rate: Fraction, bits: int | None, overwrite: bool
 ) -> Iterator[Callable[[Image], None]]:
     """Yield what writes the next picture, for a video an opaque one; a video appears when it is whole.
 
@@ -63,7 +62,7 @@ def frame_writer(
         OSError: a file exists or cannot be written.
     """
     if is_video(output):
-        with video_writer(Path(output), rate, overwrite) as append:
+        with video_writer(output, rate, overwrite) as append:
             yield lambda picture: append(picture.rgb)
         return
     left = iter(numbers)

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,10 @@ from taichi_bokeh.apps.batch import processes as batch_processes
 from taichi_bokeh.apps.batch.job import Job, Outcome, run_job
 from taichi_bokeh.apps.batch.list import read_items
 from taichi_bokeh.apps.batch.processes import run_in_processes, visible_gpus
+from taichi_bokeh.apps.options.lens import LensRequest
+from taichi_bokeh.apps.options.output import OutputRequest
+from taichi_bokeh.apps.options.photo import PhotoRequest
+from taichi_bokeh.apps.options.render import RenderRequest
 from taichi_bokeh.io import write_image
 from taichi_bokeh.storage import temporary
 from taichi_bokeh.storage.locks import acquire, lock_of_folder
@@ -41,6 +44,10 @@ def folder(tmp_path: Path) -> Path:
 
 def _words(folder: Path, *options: str, source: str = "in", out: str = "out") -> list[str]:
     return ["render-batch", str(folder / source), "--out", str(folder / out), *LENS, *options]
+
+
+def _job(output: str) -> Job:
+    return Job(RenderRequest(PhotoRequest(Path("photo.png")), LensRequest(), OutputRequest(Path(output))))
 
 
 def _batch(folder: Path, *options: str, **where: str) -> int:
@@ -162,7 +169,7 @@ def test_processes_make_the_same_files_and_one_that_dies_fails_alone(folder, mon
             yield Outcome(under_way.pop(job.name).name, "", "done")
 
     monkeypatch.setattr(batch_processes, "_outcomes", dying)
-    jobs = [Job(Namespace(output=name, photo=name)) for name in "abc"]
+    jobs = [_job(name) for name in "abc"]
     found = {outcome.name: outcome for outcome in run_in_processes(jobs, 1, "cpu")}
     assert {name: outcome.status for name, outcome in found.items()} == {"a": "done", "b": "failed", "c": "done"}
     assert "exit code -9" in found["b"].error
@@ -175,7 +182,7 @@ def test_processes_that_cannot_even_start_are_an_error(monkeypatch):
 
     monkeypatch.setattr(batch_processes, "_outcomes", dead)
     with pytest.raises(ChildProcessError):
-        list(run_in_processes([Job(Namespace(output="a", photo="a"))], 2, "cpu"))
+        list(run_in_processes([_job("a")], 2, "cpu"))
 
 
 def test_each_process_gets_a_gpu_of_its_own(monkeypatch):
@@ -291,7 +298,7 @@ def test_a_run_tells_of_another_and_waits_for_its_pictures(folder, capsys):
 
 
 def test_an_unforeseen_error_is_an_outcome_too(folder):
-    job = Job(Namespace(output=str(folder / "out.png"), photo="photo.png"))  # no lens, no options at all
+    job = _job(str(folder / "out.png"))  # no lens, no disparity
     outcome = run_job(job)
     assert (outcome.name, outcome.status) == ("out.png", "failed")
     assert outcome.error

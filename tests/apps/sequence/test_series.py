@@ -1,7 +1,7 @@
 """Pulls go from one lens to another, each picture as ``render`` makes it; sequences come in and go out as folders or videos."""
 
-from argparse import Namespace
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from taichi_bokeh.apps import cli
-from taichi_bokeh.apps.options.arguments import Pull
+from taichi_bokeh.apps.options.lens import LensRequest, Ramp
+from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.apps.photo import layer_cache
 from taichi_bokeh.apps.photo.scene import Photo
 from taichi_bokeh.apps.photo.sequence_cuts import choose_for_all
-from taichi_bokeh.apps.sequence import focus_pull
-from taichi_bokeh.apps.sequence.focus_pull import Ends, eased, lens_at
+from taichi_bokeh.apps.sequence import series
 from taichi_bokeh.apps.sequence.footage import natural_order, numbers_of
+from taichi_bokeh.apps.sequence.series import eased, lens_at
 from taichi_bokeh.io import read_image, srgb_decode, srgb_encode, video, write_image
 from taichi_bokeh.io.video import read_video, video_writer
 from taichi_bokeh.optics.aperture import Aperture
@@ -63,8 +64,8 @@ def test_each_picture_of_a_pull_is_what_render_makes_of_it(scene):
 
 def test_layers_are_made_once(scene, monkeypatch):
     calls = []
-    split = layer_cache.split
-    monkeypatch.setattr(layer_cache, "split", lambda *given: calls.append(1) or split(*given))
+    split_photo = layer_cache.split_photo
+    monkeypatch.setattr(layer_cache, "split_photo", lambda *given: calls.append(1) or split_photo(*given))
     assert cli.main(words(scene, focus=None, focus_at="24,18:24,34", frames=4, output="out_%d.npy")) == 0
     assert len(calls) == 1
 
@@ -82,8 +83,8 @@ def test_a_smooth_pull_starts_and_ends_slowly():
 
 
 def test_a_cameras_pull_is_even_in_disparity_and_in_the_width_of_the_opening():
-    arguments = Namespace(blur=None, f_number=Pull(2.0, 8.0), focal_length=50, sensor_width=36, lens="thin")
-    lenses = [lens_at(arguments, Aperture(), Ends(0.5, 1.0), WIDTH, t) for t in (0, 0.5, 1)]
+    request = LensRequest(f_number=Ramp(2.0, 8.0), focal_length=50, sensor_width=36)
+    lenses = [lens_at(request, Aperture(), Ramp(0.5, 1.0), WIDTH, t) for t in (0, 0.5, 1)]
     assert [lens.focus for lens in lenses] == pytest.approx([0.5, 0.75, 1])
     widths = [lens.blur * (1 - 0.05 * lens.focus) for lens in lenses]  # blur = (L/2)·f/(p·(1 − f/z_f))
     assert widths[0] == pytest.approx(4 * widths[2])
@@ -92,10 +93,8 @@ def test_a_cameras_pull_is_even_in_disparity_and_in_the_width_of_the_opening():
 
 def test_auto_cells_are_the_same_in_all_pictures(scene, monkeypatch):
     found = []
-    render_layers = focus_pull.render_layers
-    monkeypatch.setattr(
-        focus_pull, "render_layers", lambda *given, **more: found.append(given[3]) or render_layers(*given, **more)
-    )
+    render_layers = series.render_layers
+    monkeypatch.setattr(series, "render_layers", lambda *given, **more: found.append(given[3]) or render_layers(*given, **more))
     assert cli.main(words(scene, blur="0:10", cells="auto", frames=3, output="out_%d.npy")) == 0
     assert len(set(found)) == 1
     assert found[0] > 4
@@ -138,29 +137,29 @@ def test_the_focus_of_a_sequence_is_looked_up_once(sequence, capsys):
     """The square falls out of the pixel, which a lookup in every picture would have followed."""
     given = {"photo": "in", "disparity": "disparities", "focus": None, "quiet": False}
     assert cli.main(words(sequence, **given, focus_at="24,5", output="a_%d.npy")) == 0
-    assert "pictures: 3, in focus: disparity 0.8 to 0.8" in capsys.readouterr().out
+    assert "images: 3, in focus: disparity 0.8 to 0.8" in capsys.readouterr().out
     assert cli.main(words(sequence, **given, focus_at="24,5:24,5", output="b_%d.npy")) == 0
-    assert "pictures: 3, in focus: disparity 0.8 to 0.2" in capsys.readouterr().out
+    assert "images: 3, in focus: disparity 0.8 to 0.2" in capsys.readouterr().out
 
 
 def test_all_pictures_of_a_sequence_are_cut_where_the_first_of_them_needs_it_too():
     """A scene whose near object leaves: alone, the last picture would be cut between other surfaces."""
-    options = Namespace(layers=2, inpaint="push-pull", inpaint_model=None, matte="outline", photo="in")
+    request = PhotoRequest(Path("in"), layers=2)
     rgb = np.full((HEIGHT, WIDTH, 3), 0.2, np.float32)
     _, with_square = square_before_grid()
     without = np.where(with_square > 0.7, 0.2, with_square).astype(np.float32)
     photos = [Photo(rgb, disparity, None) for disparity in (with_square, with_square, without)]
-    (together,) = choose_for_all(photos, options)
-    (last_alone,) = choose_for_all(photos[-1:], options)
+    (together,) = choose_for_all(photos, request)
+    (last_alone,) = choose_for_all(photos[-1:], request)
     assert 0.2 < last_alone < 0.5
     assert 0.2 < together < 0.8
-    assert choose_for_all(photos, Namespace(**vars(options) | {"layers": 1})) == ()
+    assert choose_for_all(photos, replace(request, layers=1)) == ()
 
 
 def test_every_picture_gets_the_cuts_of_the_sequence(sequence, monkeypatch):
     seen = []
-    split_at = layer_cache.split_at
-    monkeypatch.setattr(layer_cache, "split_at", lambda *given: seen.append(given[2]) or split_at(*given))
+    split_photo = layer_cache.split_photo
+    monkeypatch.setattr(layer_cache, "split_photo", lambda *given: seen.append(given[1].cuts) or split_photo(*given))
     assert cli.main(words(sequence, photo="in", disparity="disparities", output="out_%d.npy")) == 0
     assert len(seen) == 3
     assert len(set(seen)) == 1
@@ -237,7 +236,7 @@ def test_the_numbers_of_frames_are_kept(stems, how, numbers):
 
 def test_numbers_that_do_not_tell_pictures_apart_cannot_be_kept():
     for stems in (("one", "two"), ("f_01", "f_1"), ("a_1", "b_2")):
-        with pytest.raises(ValueError, match="--frame-numbers keep: the pictures in in do not differ in one number"):
+        with pytest.raises(ValueError, match="--frame-numbers keep: the images in in do not differ in one number"):
             numbers_of(_stems(*stems), "keep")
 
 
@@ -251,7 +250,7 @@ def test_frames_go_out_under_the_numbers_they_came_with(sequence, capsys):
     given = {"photo": "in", "disparity": "disparities", "cells": 1}
     assert cli.main(words(sequence, **given, output="out_%04d.npy", quiet=False)) == 0
     assert sorted(path.name for path in sequence.glob("out_*")) == ["out_0101.npy", "out_0102.npy", "out_0104.npy"]
-    assert "3 pictures, from number 101 on" in capsys.readouterr().out
+    assert "3 images, from number 101 on" in capsys.readouterr().out
     assert cli.main(words(sequence, **given, output="out_%04d.npy", frame_numbers="count")) == 0
     assert len(list(sequence.glob("out_*"))) == 6
     assert cli.main(words(sequence, **given, output="out_%04d.npy")) == 2
@@ -283,26 +282,26 @@ def test_a_picture_of_another_size_is_named_and_no_video_left(sequence, capsys, 
         ({"focus": "0.2:0.8", "frames": 3, "output": "out_%d.gif"}, "suffix"),
         ({"focus": "0.2:0.8", "frames": 3, "bits": 16}, "a video has 8 bits"),
         ({"focus": "0.2:0.8", "frames": 3, "output": "there_%d.npy"}, "there_2.npy exists"),
-        ({"focus": "0.2:0.8", "frames": 3, "show_focus": "focus.png"}, "--show-focus is for one picture"),
-        ({"focus": "0.2:0.8", "frames": 3, "save_layers": "parts"}, "--save-layers is for one picture"),
+        ({"focus": "0.2:0.8", "frames": 3, "show_focus": "focus.png"}, "--show-focus is for one image"),
+        ({"focus": "0.2:0.8", "frames": 3, "save_layers": "parts"}, "--save-layers is for one image"),
         ({"focus": "0.2:near", "frames": 3}, "'near' is not a number"),
         ({"focus": None, "focus_at": "1,1:99,1", "frames": 3}, "--focus-at 99,1 lies outside"),
         ({"frames": 3}, "nothing moves"),
         ({"focus": "0.2:0.8", "frames": 3, "fps": 24, "output": "out_%d.npy"}, "--fps is for a video"),
         ({"focus": "0.2:0.8", "frames": 3, "frame_numbers": "keep", "output": "out_%d.npy"}, "--frame-numbers is for a folder"),
-        ({"frame_numbers": "keep", "output": "out.npy"}, "--frame-numbers is for several pictures"),
+        ({"frame_numbers": "keep", "output": "out.npy"}, "--frame-numbers is for several images"),
         ({"focus": "0.2:0.8", "frames": 3, "fps": "0"}, "is not a frame rate"),
-        ({"photo": "in", "disparity": "disparities", "frames": 3}, "has as many pictures as it has"),
+        ({"photo": "in", "disparity": "disparities", "frames": 3}, "has as many images as it has"),
         ({"photo": "in", "disparity": "disparities", "cells": "auto"}, "--cells auto is for one photograph"),
         ({"photo": "in", "disparity": "disparities", "ease": "linear"}, "--ease is for a pull"),
         ({"photo": "in", "disparity": "disparity.npy"}, "is one file, and must be a folder or a video"),
         ({"photo": "in", "disparity": "missing"}, "missing does not exist"),
         ({"photo": "in", "disparity": "fewer"}, "fewer holds nothing for f1.png"),
         ({"photo": "in", "disparity": "twice"}, "twice holds f1.npy and f1.png for f1.png"),
-        ({"photo": "empty", "disparity": "disparities"}, "empty holds no pictures"),
+        ({"photo": "empty", "disparity": "disparities"}, "empty holds no images"),
         ({"photo": "in", "disparity": None, "depth_model": "module:function"}, "would flicker"),
         ({"photo": "in", "disparity": "broken.mp4"}, "broken.mp4 cannot be read"),
-        ({"photo": "in", "disparity": "short.mp4"}, "short.mp4 has 1 pictures, and must have 3"),
+        ({"photo": "in", "disparity": "short.mp4"}, "short.mp4 has 1 images, and must have 3"),
         ({"photo": "in", "disparity": "coloured.mp4"}, "it has colours, and must have one number a pixel"),
     ],
 )

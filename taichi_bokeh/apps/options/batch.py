@@ -1,10 +1,20 @@
-"""The arguments of ``taichi-bokeh render-batch``. Imports nothing that is slow."""
+"""``taichi-bokeh render-batch``: its options, and the request that they make. Imports nothing that is slow."""
 
 import argparse
+from argparse import Namespace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from taichi_bokeh.apps.options.arguments import add_aperture, add_bits, add_layering, shard, whole
-from taichi_bokeh.apps.options.render_arguments import add_cache, add_lens, add_look, add_model
+from taichi_bokeh.apps.options.aperture import add_aperture
+from taichi_bokeh.apps.options.arguments import shard, whole
+from taichi_bokeh.apps.options.lens import add_lens
+from taichi_bokeh.apps.options.look import add_look
+from taichi_bokeh.apps.options.model import add_model
+from taichi_bokeh.apps.options.output import add_bits, add_cache, add_quiet
+from taichi_bokeh.apps.options.photo import add_layering
+from taichi_bokeh.apps.options.render import RenderRequest
+from taichi_bokeh.apps.options.requests import request_of
 
 _EXAMPLES = """\
 examples:
@@ -26,6 +36,29 @@ package installed.
 """
 
 
+@dataclass(frozen=True)
+class BatchRequest:
+    """Photographs to be rendered alike. Fields but the first are the options of the same names.
+
+    Attributes:
+        each: what is done with each; its photograph and output stand for those of the list.
+    """
+
+    each: RenderRequest
+    source: Path
+    out: Path
+    disparity_dir: Path | None = None
+    shard: tuple[int, int] | None = None
+    workers: int | None = None
+    dask: str | None = None
+    format: str = "png"
+
+    @classmethod
+    def of(cls, arguments: Namespace) -> "BatchRequest":
+        """Make it of parsed arguments."""
+        return request_of(cls, Namespace(**vars(arguments), photo=arguments.source, output=arguments.out))
+
+
 def add_render_batch(commands: Any) -> None:
     """Add the command to those of ``taichi-bokeh``."""
     batch = commands.add_parser(
@@ -35,11 +68,15 @@ def add_render_batch(commands: Any) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    batch.set_defaults(run="taichi_bokeh.apps.batch.run:render_batch")
-    batch.add_argument("source", metavar="LIST_OR_DIR", help="a folder of photographs, or a list: CSV, JSON lines or text")
+    batch.set_defaults(run="taichi_bokeh.apps.batch.run:render_batch", request=BatchRequest.of)
+    batch.add_argument(
+        "source", metavar="LIST_OR_DIR", type=Path, help="a folder of photographs, or a CSV, JSON-lines or text list"
+    )
     scene = batch.add_argument_group("scene")
     distance = scene.add_mutually_exclusive_group()
-    distance.add_argument("--disparity-dir", metavar="DIR", help="the folder of the disparities, named as the photographs")
+    distance.add_argument(
+        "--disparity-dir", metavar="DIR", type=Path, help="folder of the disparities, named as the photographs"
+    )
     add_layering(scene, distance, scene)
     add_lens(batch)
     add_aperture(batch)
@@ -51,9 +88,11 @@ def add_render_batch(commands: Any) -> None:
     where.add_argument("--workers", metavar="N", type=whole, help="processes at the same time (1)")
     where.add_argument("--dask", metavar="ADDRESS|local:N", help="a Dask scheduler, or N workers of Dask on this machine")
     output = batch.add_argument_group("output")
-    output.add_argument("--out", metavar="DIR", required=True, help="folder of the results: new, or that of an earlier run")
-    output.add_argument("--format", metavar="SUFFIX", default="png", help="png, jpg, tif, npy … (%(default)s)")
+    output.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="folder of the results: new, or of an earlier run"
+    )
+    output.add_argument("--format", metavar="SUFFIX", default=BatchRequest.format, help="png, jpg, tif, npy … (%(default)s)")
     add_bits(output)
     output.add_argument("--overwrite", action="store_true", help="replace results of other files or options")
-    output.add_argument("--quiet", action="store_true", help="print nothing, show no progress")
+    add_quiet(output)
     add_cache(batch)

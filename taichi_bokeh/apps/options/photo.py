@@ -1,0 +1,167 @@
+"""What is refocused: a photograph, how far things in it are, and how it becomes layers. Imports nothing that is slow."""
+
+import argparse
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from taichi_bokeh.apps.options.arguments import whole
+from taichi_bokeh.apps.options.requests import option
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network of the user's own.
+
+    Attributes:
+        spec: as of `photo.load_model`.
+    """
+
+    spec: str
+
+    def __str__(self) -> str:
+        return self.spec
+
+    def content(self) -> tuple[str, Path | None]:
+        """Return what it depends on: its name, and the file or folder in which it is. What that imports is not looked at."""
+        module, colon, _ = self.spec.rpartition(":")
+        if not colon or Path(self.spec).exists():
+            return "", Path(self.spec)
+        if Path(module).is_file():
+            return self.spec, Path(module)
+        try:
+            found = importlib.util.find_spec(module)
+        except (ImportError, ValueError):
+            return self.spec, None
+        return self.spec, None if found is None or found.origin is None else Path(found.origin)
+
+    def absolute(self) -> "Network":
+        """The same, as it is found from any folder; the name of a module stays."""
+        if Path(self.spec).exists():
+            return Network(str(Path(self.spec).absolute()))
+        path, colon, function = self.spec.rpartition(":")
+        return Network(f"{Path(path).absolute()}:{function}") if colon and Path(path).is_file() else self
+
+
+@dataclass(frozen=True)
+class PhotoRequest:
+    """A photograph, and all that its layers depend on. Fields are the options of the same names.
+
+    Attributes:
+        cuts: disparities at which to cut, found for all images of a sequence; None: those of the photograph itself.
+    """
+
+    photo: Path
+    disparity: Path | None = None
+    depth_model: Network | None = None
+    depth: bool = False
+    depth_unit: Literal["m", "mm"] | None = None
+    invert_disparity: bool = False
+    resize_depth: bool = False
+    alpha: Path | None = None
+    matte_model: Network | None = None
+    opaque: bool = False
+    layers: int | None = None
+    matte: str = "outline"
+    inpaint: str = "push-pull"
+    inpaint_model: Network | None = None
+    cuts: tuple[float, ...] | None = None
+
+    def check(self) -> None:
+        """Refuse what does not go together.
+
+        Raises:
+            ValueError: which option, in one line.
+        """
+        if self.disparity is None:
+            self._check_estimated()
+        elif self.depth_unit is not None and not self.depth:
+            raise ValueError("--depth-unit is of a depth file: it needs --depth")
+        elif self.invert_disparity and self.depth:
+            raise ValueError("--invert-disparity is of a disparity file: it does not go with --depth")
+        if self.has_matte and self.layers == 1:
+            given = "--alpha" if self.alpha is not None else "--matte-model"
+            raise ValueError(f"--layers 1 leaves no layer behind the foreground of {given}; it must be at least 2")
+
+    def _check_estimated(self) -> None:
+        if self.depth_model is None:
+            raise ValueError(
+                "how far things are is not given: --disparity FILE takes a disparity map (with --depth a depth map), "
+                "--depth-model MODEL a network that estimates one, as module:function, TorchScript file or transformers folder"
+            )
+        if self.resize_depth:
+            raise ValueError("--resize-depth is for --disparity: a network sees the image at its own size")
+        for name in ("depth_unit", "invert_disparity"):
+            if getattr(self, name):
+                raise ValueError(f"{option(name)} says how a file is read: it needs --disparity")
+
+    @property
+    def has_matte(self) -> bool:
+        """Whether the foreground has a layer of its own."""
+        return self.alpha is not None or self.matte_model is not None
+
+
+def add_scene(command: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """Add PHOTO and the group that says what it shows.
+
+    Args:
+        command: gets them.
+        optional: whether PHOTO may be left out.
+    """
+    command.add_argument(
+        "photo",
+        metavar="PHOTO",
+        type=Path,
+        nargs="?" if optional else None,
+        help="the image, sharp everywhere: PNG, JPEG, TIFF, OpenEXR, PFM or npy",
+    )
+    scene = command.add_argument_group("scene")
+    distance = scene.add_mutually_exclusive_group()
+    distance.add_argument(
+        "--disparity", metavar="FILE", type=Path, help="its disparity: npy, npz ('data'), EXR, PFM, PNG or TIFF"
+    )
+    foreground = scene.add_mutually_exclusive_group()
+    foreground.add_argument("--alpha", metavar="FILE", type=Path, help="matte of the foreground (grey, or an alpha channel)")
+    add_layering(scene, distance, foreground)
+
+
+def add_layering(
+    scene: argparse._ArgumentGroup, distance: argparse._ActionsContainer, foreground: argparse._ActionsContainer
+) -> None:
+    """Add how photographs become layers, whichever they are.
+
+    Args:
+        scene: the group that gets the arguments.
+        distance: the part of it for what tells how far things are.
+        foreground: the part of it for what tells the foreground.
+    """
+    distance.add_argument(
+        "--depth-model", metavar="MODEL", type=Network, help="a network of yours that estimates it, scaled to [0, 1]"
+    )
+    scene.add_argument("--depth", action="store_true", help="the file or the network gives depth: take 1/depth")
+    scene.add_argument("--depth-unit", choices=("m", "mm"), help="of a depth file of integers (scaled to [0, 1]; see inspect)")
+    scene.add_argument("--invert-disparity", action="store_true", help="the file's white is far: turn it round")
+    scene.add_argument("--resize-depth", action="store_true", help="bring a disparity of another resolution to the image's")
+    foreground.add_argument("--matte-model", metavar="MODEL", type=Network, help="a network of yours that makes the matte")
+    scene.add_argument("--opaque", action="store_true", help="take a photograph with an alpha channel as if it had none")
+    scene.add_argument(
+        "--layers", metavar="N", type=whole, help="layers to split into (as many as depth edges ask for, up to 5)"
+    )
+    scene.add_argument(
+        "--matte",
+        choices=("outline", "refine"),
+        default=PhotoRequest.matte,
+        help="edges of layers: as the disparity has them, or for hair found anew by closed-form matting, slower (%(default)s)",
+    )
+    hidden = scene.add_mutually_exclusive_group()
+    hidden.add_argument(
+        "--inpaint",
+        choices=("push-pull", "patchmatch"),
+        default=PhotoRequest.inpaint,
+        help="how to invent what is hidden (%(default)s)",
+    )
+    hidden.add_argument("--inpaint-model", metavar="MODEL", type=Network, help="a network of yours that invents it")
+    scene.description = (
+        "MODEL is module:function, file.py:function, a TorchScript file, or the folder of a transformers model (no download)."
+    )
