@@ -22,6 +22,13 @@ _EXPECTED = {
     ".pfm": "a whole PFM file",
 }
 
+_DECODERS = (
+    (pfm.is_pfm, pfm.decode),
+    (tiff.is_tiff, tiff.decode),
+    (numpy_files.is_npy, numpy_files.decode_npy),
+    (numpy_files.is_npz, numpy_files.decode_npz),
+)
+
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".exr", ".pfm")
 
 
@@ -105,12 +112,4 @@ def _decode(content: bytes, use: exr.Use) -> Contents:
         raise ValueError("it is empty")
     if exr.is_exr(content):
         return exr.decode(content, use)
-    if pfm.is_pfm(content):
-        return pfm.decode(content)
-    if tiff.is_tiff(content):
-        return tiff.decode(content)
-    if numpy_files.is_npy(content):
-        return numpy_files.decode_npy(content)
-    if numpy_files.is_npz(content):
-        return numpy_files.decode_npz(content)
-    return raster.decode(content)
+    return next((decode for begins, decode in _DECODERS if begins(content)), raster.decode)(content)

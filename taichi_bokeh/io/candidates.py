@@ -1,14 +1,9 @@
 """Which files of a folder are pictures or maps, and which only lie beside them: side-cars, thumbnails' databases, notes."""
 
-import io
 from pathlib import Path
 
-from PIL import Image as PillowImage
-from PIL import ImageFile
-
 from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
-from taichi_bokeh.io.formats import exr, numpy_files, pfm, tiff
-from taichi_bokeh.io.formats.quiet import quiet_pillow
+from taichi_bokeh.io.formats import exr, numpy_files, pfm, raster, tiff
 
 _KNOWN = (*PICTURE_SUFFIXES, ".npz")
 _HEAD_BYTES = 1 << 16  # in which Pillow tells what it knows
@@ -30,10 +25,5 @@ def _begins_as_picture(path: Path) -> bool:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return False
-    if exr.is_exr(head) or pfm.is_pfm(head) or tiff.is_tiff(head) or numpy_files.is_npy(head):
-        return True
-    try:
-        with quiet_pillow(), PillowImage.open(io.BytesIO(head)) as picture:
-            return not isinstance(picture, ImageFile.StubImageFile)  # known by name only, as HDF5 is
-    except Exception:  # whatever its parsers meet in a file that is none
-        return False
+    known = (exr.is_exr, pfm.is_pfm, tiff.is_tiff, numpy_files.is_npy, raster.is_raster)
+    return any(begins(head) for begins in known)

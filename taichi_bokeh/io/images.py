@@ -1,17 +1,15 @@
 """Colour pictures: read to linear light, written from it."""
 
-import io
 import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
 
 from taichi_bokeh.io.arrays import PICTURE_SUFFIXES, read_contents, refusal, to_unit
-from taichi_bokeh.io.extras import import_openexr, import_tifffile
-from taichi_bokeh.io.formats import exr, pfm, png16
+from taichi_bokeh.io.extras import import_imagecodecs, import_openexr, import_tifffile
+from taichi_bokeh.io.formats import exr, numpy_files, pfm, png, raster, tiff
 from taichi_bokeh.io.formats.colour_profile import to_srgb
 from taichi_bokeh.io.formats.metadata import Metadata, add_to_tiff, check_metadata
 from taichi_bokeh.io.require import require_coverage, require_light
@@ -147,6 +145,8 @@ def check_format(path: str | os.PathLike[str], bits: int | None = None, *, has_a
         import_openexr()
     if suffix in (".tif", ".tiff"):
         import_tifffile()
+    if suffix == ".png" and bits == 16:
+        import_imagecodecs()
 
 
 def _encode(suffix: str, rgb: Array, alpha: Array | None, bits: int | None, metadata: Metadata) -> bytes:
@@ -157,29 +157,9 @@ def _encode(suffix: str, rgb: Array, alpha: Array | None, bits: int | None, meta
         return pfm.encode(rgb)
     if suffix in (".tif", ".tiff", ".npy"):
         planes = rgb if alpha is None else np.dstack([rgb, alpha.astype(np.float32)])
-        return _npy(planes) if suffix == ".npy" else add_to_tiff(_tiff(planes), metadata)
+        return numpy_files.encode(planes) if suffix == ".npy" else add_to_tiff(tiff.encode(planes), metadata)
     encoded = srgb_encode(np.clip(rgb, 0, 1))
     planes = encoded if alpha is None else np.dstack([encoded, np.clip(alpha, 0, 1)])
     if bits == 16:
-        return png16.encode((planes * 65535 + 0.5).astype(np.uint16), metadata.exif.removeprefix(b"Exif\0\0"))
-    picture = PillowImage.fromarray((planes * 255 + 0.5).astype(np.uint8))
-    options: dict[str, Any] = {"exif": metadata.exif} if metadata.exif else {}
-    buffer = io.BytesIO()
-    if suffix == ".png":
-        picture.save(buffer, "PNG", **options)
-    else:
-        picture.save(buffer, "JPEG", quality=95, subsampling=0, **options)
-    return buffer.getvalue()
-
-
-def _npy(planes: Array) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, planes)
-    return buffer.getvalue()
-
-
-def _tiff(planes: Array) -> bytes:
-    buffer = io.BytesIO()
-    extra = {"extrasamples": ["unassalpha"]} if planes.shape[2] == 4 else {}
-    import_tifffile().imwrite(buffer, planes, photometric="rgb", byteorder="<", metadata=None, software=False, **extra)
-    return buffer.getvalue()
+        return png.encode((planes * 65535 + 0.5).astype(np.uint16), metadata.exif.removeprefix(b"Exif\0\0"))
+    return raster.encode(suffix, (planes * 255 + 0.5).astype(np.uint8), metadata.exif)

@@ -1,6 +1,5 @@
 """Write maps: one number a pixel, kept to the last bit."""
 
-import io
 import os
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.io.extras import import_openexr, import_tifffile
-from taichi_bokeh.io.formats import exr, pfm
+from taichi_bokeh.io.formats import exr, numpy_files, pfm, tiff
 from taichi_bokeh.storage.atomic_files import check_output, write_atomically
 
 MapChannel = Literal["Z", "Y"]
@@ -69,9 +68,4 @@ def _encode(suffix: str, plane: NDArray[np.float32], channel: MapChannel) -> byt
         return exr.encode({channel: plane})
     if suffix == ".pfm":
         return pfm.encode(plane)
-    buffer = io.BytesIO()
-    if suffix == ".npy":
-        np.save(buffer, plane)
-    else:
-        import_tifffile().imwrite(buffer, plane, photometric="minisblack", metadata=None, software=False)
-    return buffer.getvalue()
+    return numpy_files.encode(plane) if suffix == ".npy" else tiff.encode(plane)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from taichi_bokeh.io.extras import import_openexr
 from taichi_bokeh.io.formats.contents import Contents, DamagedFileError
-from taichi_bokeh.io.formats.quiet import quiet_openexr
+from taichi_bokeh.io.formats.quiet import silent
 from taichi_bokeh.io.limits import check_size
 
 Use = Literal["picture", "disparity", "depth"]
@@ -77,7 +77,7 @@ def decode_channels(content: bytes) -> dict[str, NDArray[Any]]:
     """
     openexr = import_openexr()
     try:
-        with quiet_openexr():
+        with silent():
             parts = openexr.File(io.BytesIO(content), header_only=True, num_threads=0).parts
             if len(parts) != 1:
                 raise ValueError(f"it has {len(parts)} parts, and must have one")

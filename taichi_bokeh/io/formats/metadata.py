@@ -12,7 +12,7 @@ from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as PillowImage
 
 from taichi_bokeh.io.arrays import read_bytes
-from taichi_bokeh.io.formats.quiet import quiet_pillow
+from taichi_bokeh.io.formats.quiet import quiet
 from taichi_bokeh.io.formats.tiff import is_tiff
 
 METADATA_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
@@ -57,7 +57,7 @@ def read_metadata(path: str | os.PathLike[str]) -> Metadata:
     """
     content = read_bytes(Path(path))
     try:
-        with quiet_pillow():
+        with quiet():
             tags = _kept(_stored(content))
             return Metadata(_written(tags).tobytes() if tags else b"")
     except MemoryError:

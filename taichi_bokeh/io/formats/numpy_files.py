@@ -3,8 +3,10 @@
 import io
 import math
 import zipfile
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from taichi_bokeh.io.formats.contents import Contents, DamagedFileError
 from taichi_bokeh.io.limits import MAX_PIXELS, check_size
@@ -66,6 +68,13 @@ def decode_npz(content: bytes) -> Contents:
         raise
     except Exception as error:  # BadZipFile, zlib.error, EOFError, NotImplementedError …
         raise DamagedFileError(str(error) or type(error).__name__) from None
+
+
+def encode(values: NDArray[Any]) -> bytes:
+    """The npy file of an array."""
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    return buffer.getvalue()
 
 
 def _check_shape(shape: tuple[int, ...]) -> None:

@@ -10,38 +10,27 @@ from collections.abc import Iterator
 
 from PIL import Image as PillowImage
 
-_lock = threading.Lock()  # all of this is the process's
+_lock = threading.RLock()  # all of this is the process's
 _STDERR = 2
 
 
 @contextlib.contextmanager
-def quiet_pillow() -> Iterator[None]:
-    """No warnings, and no limit of Pillow's own on the size of a picture: the caller has one."""
-    with _lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        limit, PillowImage.MAX_IMAGE_PIXELS = PillowImage.MAX_IMAGE_PIXELS, None
-        try:
-            yield
-        finally:
-            PillowImage.MAX_IMAGE_PIXELS = limit
-
-
-@contextlib.contextmanager
-def quiet_tifffile() -> Iterator[None]:
-    """No warnings and nothing in its log."""
+def quiet() -> Iterator[None]:
+    """No warnings, nothing in tifffile's log, and no limit of Pillow's own on the size of an image: the caller has one."""
     log = logging.getLogger("tifffile")
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        limit, PillowImage.MAX_IMAGE_PIXELS = PillowImage.MAX_IMAGE_PIXELS, None
         disabled, log.disabled = log.disabled, True
         try:
             yield
         finally:
-            log.disabled = disabled
+            PillowImage.MAX_IMAGE_PIXELS, log.disabled = limit, disabled
 
 
 @contextlib.contextmanager
-def quiet_openexr() -> Iterator[None]:
-    """Nothing on stdout, to which its Python part prints, and on stderr, to which its C part writes."""
+def silent() -> Iterator[None]:
+    """Nothing on stdout, to which OpenEXR's Python part prints, and on stderr, to which its C part and libpng write."""
     with _lock, contextlib.redirect_stdout(io.StringIO()), contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # a process may have closed its stderr
             kept = os.dup(_STDERR)

@@ -1,14 +1,15 @@
-"""TIFF: integers and floats, grey, colour, palette or inks."""
+"""TIFF: integers and floats, grey, colour, palette or inks, through imageio."""
 
 import io
 from typing import Any
 
+import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.io.extras import import_tifffile
 from taichi_bokeh.io.formats.contents import Contents, DamagedFileError, unpremultiplied, upright
-from taichi_bokeh.io.formats.quiet import quiet_tifffile
+from taichi_bokeh.io.formats.quiet import quiet
 from taichi_bokeh.io.limits import check_size
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -31,27 +32,43 @@ def decode(content: bytes) -> Contents:
     """
     tifffile = import_tifffile()
     try:
-        with quiet_tifffile(), tifffile.TiffFile(io.BytesIO(content)) as file:
+        # imageio's own reading of tags refuses files with an unknown unit of resolution.
+        with quiet(), tifffile.TiffFile(io.BytesIO(content)) as file:
             pages = [page for page in file.pages if not (page.is_reduced or page.is_mask)]
             if len(pages) != 1:
                 raise ValueError(f"it has {len(pages)} pages, and must have one")
-            return _decode(pages[0])
+            _check_page(pages[0])
+            values = iio.imread(content, plugin="tifffile", index=..., page=pages[0].index)  # type: ignore[arg-type]
+            return _contents(values, pages[0])
     except (ValueError, MemoryError):
         raise
     except Exception as error:  # whatever its parser meets: IndexError, struct.error, zlib.error …
         raise DamagedFileError(f"damaged TIFF ({error or type(error).__name__})") from None
 
 
-def _decode(page: Any) -> Contents:
+def encode(values: NDArray[np.float32]) -> bytes:
+    """The TIFF file of [H, W], or of colours [H, W, 3] or, with straight alpha, [H, W, 4].
+
+    Raises:
+        ValueError: tifffile is not installed.
+    """
+    import_tifffile()
+    tags: dict[str, Any] = {"photometric": "minisblack" if values.ndim == 2 else "rgb", "metadata": None, "software": False}
+    if values.shape[2:] == (4,):
+        tags["extrasamples"] = ["unassalpha"]
+    return iio.imwrite("<bytes>", values, plugin="tifffile", extension=".tif", **tags)
+
+
+def _check_page(page: Any) -> None:
     check_size(page.imagewidth, page.imagelength)
     if page.bitspersample not in (1, 8, 16, 32, 64):
         raise ValueError(f"it has {page.bitspersample} bits a channel; expected 8, 16 or 32")
-    values: NDArray[Any] = page.asarray()
-    if page.axes == "SYX":
-        values = np.moveaxis(values, 0, -1)
-    elif page.axes not in ("YX", "YXS"):
+    if page.axes not in ("YX", "YXS", "SYX"):
         raise ValueError(f"its axes are {page.axes}; expected rows, columns and channels")
-    values = _positive(values, page)
+
+
+def _contents(values: NDArray[Any], page: Any) -> Contents:
+    values = _positive(np.moveaxis(values, 0, -1) if page.axes == "SYX" else values, page)
     if _ASSOCIATED_ALPHA in page.extrasamples and values.ndim == 3 and values.shape[2] in (2, 4):
         values = unpremultiplied(values)
     tags = {code: page.tags[code].value for code in (_ORIENTATION, _ICC_PROFILE) if code in page.tags}

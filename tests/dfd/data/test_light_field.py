@@ -20,7 +20,7 @@ from taichi_bokeh.dfd.data.light_field import (
     split_of,
     view_weights,
 )
-from taichi_bokeh.io.formats import png16
+from taichi_bokeh.io.formats import png
 from tests.benchmark.billboards import texture
 
 HEIGHT, WIDTH = 40, 48
@@ -70,7 +70,7 @@ def write(path, views: Tensor, bits: int) -> None:
     lenslets[:height, :, :width] = views.permute(3, 0, 4, 1, 2)
     flat = lenslets.reshape((height + 2) * count, (width + 1) * count, 3).numpy()
     if bits == 16:
-        path.write_bytes(png16.encode((flat * 65535 + 0.5).astype(np.uint16)))
+        path.write_bytes(png.encode((flat * 65535 + 0.5).astype(np.uint16)))
     else:
         Image.fromarray((flat * 255 + 0.5).astype(np.uint8)).save(path)
 

@@ -9,7 +9,7 @@ from PIL import Image as PillowImage
 from PIL import ImageCms
 
 from taichi_bokeh.io import read_disparity, read_image, srgb_decode, srgb_encode
-from taichi_bokeh.io.formats import png16
+from taichi_bokeh.io.formats import png
 from tests.io.formats.icc import ADOBE_COLORANTS, SRGB_COLORANTS, cmyk_profile, grey_profile, rgb_profile
 
 BUILT_IN = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -112,7 +112,7 @@ def test_a_16_bit_png_in_other_colours_is_refused(tmp_path, levels):
     content = (tmp_path / "8.png").read_bytes()
     start = content.index(b"iCCP") - 4
     chunk = content[start : content.index(b"IDAT") - 4]
-    deep = png16.encode(levels.astype(np.uint16) * 257)
+    deep = png.encode(levels.astype(np.uint16) * 257)
     data = deep.index(b"sRGB") - 4
     (tmp_path / "a.png").write_bytes(deep[:data] + chunk + deep[data + 13 :])
     with pytest.raises(ValueError, match="more than 8 bits must be sRGB"):
