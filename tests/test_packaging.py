@@ -114,6 +114,11 @@ def test_no_module_needs_an_extra_before_it_is_used():
     assert done.returncode == 0, done.stderr
 
 
+def test_importing_the_package_waits_for_nothing_that_only_files_and_commands_need():
+    code = "import sys, taichi_bokeh; print({'PIL', 'imageio', 'rich', 'scipy', 'skimage'} & set(sys.modules))"
+    assert "set()" in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
 def test_every_extra_holds_the_one_before_so_that_the_readmes_commands_build_on_each_other():
     extras = PYPROJECT["project"]["optional-dependencies"]
     assert "taichi-bokeh[photo]" in extras["test"]

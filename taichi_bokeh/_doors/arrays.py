@@ -10,8 +10,6 @@ from torch import Tensor
 
 from taichi_bokeh._autocast import full_precision
 from taichi_bokeh._checks import Bounded, require_values
-from taichi_bokeh.io.arrays import to_unit
-from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
 from taichi_bokeh.layers import LIGHT_ROUNDING
 
 Array = NDArray[Any]
@@ -86,6 +84,8 @@ def take_plane(name: str, plane: object, like: Tensor, *, unit: bool) -> Tensor:
     if isinstance(plane, Tensor) and tensor.device != like.device:
         raise ValueError(f"{name} is on device {tensor.device}; expected that of the image, {like.device}")
     if unit and tensor.dtype in _INTEGERS:
+        from taichi_bokeh.io.arrays import to_unit  # io brings imageio, which importing the package does not wait for
+
         tensor = torch.from_numpy(to_unit(tensor.cpu().numpy()))
     batch, _, height, width = like.shape
     shapes = [(height, width), (1, height, width), (batch, 1, height, width)]
@@ -115,6 +115,8 @@ def _sizes(image: Tensor, is_array: bool) -> tuple[int, ...]:
 def _decoded(image: Tensor) -> Tensor:
     if image.dtype in _FLOATS:
         return image
+    from taichi_bokeh.io.srgb import srgb_decode
+
     return torch.from_numpy(srgb_decode(image.cpu().numpy())).to(image.device)
 
 
@@ -122,6 +124,8 @@ def _encoded(light: Tensor, dtype: torch.dtype) -> Tensor:
     """Light in the dtype of the image that it was made of; integers on the sRGB curve, clipped to what they hold."""
     if dtype in _FLOATS:
         return light.to(dtype)
+    from taichi_bokeh.io.srgb import srgb_encode
+
     largest = torch.iinfo(dtype).max
     encoded = srgb_encode(light.detach().clamp(0, 1).cpu().numpy()) * largest + 0.5
     return torch.from_numpy(encoded.astype(np.uint8 if dtype == torch.uint8 else np.uint16))

@@ -8,8 +8,6 @@ from torch import Tensor
 from taichi_bokeh._checks import require_integer
 from taichi_bokeh._doors.arrays import take_image, take_plane
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.photo.fill.holes import fill_holes
-from taichi_bokeh.photo.picture import to_layers
 
 Count = int | Literal["auto", "one"]
 
@@ -35,6 +33,8 @@ def layers_of_light(name: str, light: Tensor, disparity: Tensor, layers: Count) 
             raise ValueError(
                 f"{argument} requires a gradient; expected one without, as splitting into layers has none (layers='one' has)"
             )
+    from taichi_bokeh.photo.picture import to_layers  # photo brings scipy, which importing the package does not wait for
+
     count: int | Literal["auto"] = "auto" if isinstance(layers, str) else layers
     split = [
         to_layers(_array(image.movedim(0, -1)), _array(plane[0]), layers=count)
@@ -54,6 +54,8 @@ def _without_holes(light: Tensor, disparity: Tensor) -> Tensor:
         return disparity
     if hole.flatten(1).all(1).any():
         raise ValueError("disparity is NaN everywhere; expected at least one pixel where it is known")
+    from taichi_bokeh.photo.fill.holes import fill_holes
+
     filled = [
         torch.from_numpy(fill_holes(_array(plane[0]), _array(image.movedim(0, -1))))
         for image, plane in zip(light, disparity, strict=True)
