@@ -48,7 +48,7 @@ def pair(width: int, height: int, radius_px: float, device: str) -> Observation:
         for array in (rgb, filled)
     )
     blur = radius_px / (NEAR - FAR)
-    blurred = tb.render(single_layer(sharp, maps), tb.ThinLens(blur, FAR))
+    blurred = tb.render(single_layer(sharp, maps), tb.ThinLens(blur, FAR), "scatter")
     lens = torch.tensor([[blur]], device=device), torch.tensor([[FAR]], device=device)
     return Observation(sharp, blurred[:, None], *lens, near=NEAR, far=FAR)
 

@@ -46,7 +46,7 @@ def main() -> None:
     layers = scene(height, width).to(torch.device(arguments.device))
     held = sum(value.numel() * value.element_size() for value in (layers.rgb, layers.alpha, layers.disparity)) / 2**30
     start, cpu = time.perf_counter(), time.process_time()
-    tb.render(layers, tb.ThinLens(arguments.radius, 1.0))
+    tb.render(layers, tb.ThinLens(arguments.radius, 1.0), "scatter")
     print(machine(arguments.device))
     print(
         f"{width}×{height}, {layers.count} layers, radii up to {arguments.radius:g} px: {time.perf_counter() - start:.1f} s,",

@@ -269,7 +269,7 @@ def _against_reference(blur: float, radius: int) -> dict[str, float]:
     source[3] = 1
     rgb, disparity = (source[part][None, None].clone().requires_grad_() for part in (slice(0, 3), slice(4, 5)))
     layers, lens = tb.Layers(rgb, torch.ones_like(disparity), disparity), tb.ThinLens(blur, 0.0)
-    picture = tb.render(layers, lens, profile="soft", max_radius=float(radius), algorithm="reference")
+    picture = tb.render(layers, lens, "scatter", profile="soft", max_radius=float(radius), algorithm="reference")
     cotangent = torch.rand(picture.shape, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     theirs = torch.autograd.grad(picture, (rgb, disparity), cotangent)
     sums = gathered(source, blur, radius).requires_grad_()

@@ -139,7 +139,7 @@ def time_render(case: Case, name: str, repeats: int, exact: Rendered | None, **h
     leaves = [value for value in (*inputs, *lens) if value.requires_grad]
 
     def forward(crop: slice = slice(None)) -> torch.Tensor:
-        return tb.render(tb.Layers(*(value[..., crop, crop] for value in inputs)), tb.ThinLens(*lens), **how)
+        return tb.render(tb.Layers(*(value[..., crop, crop] for value in inputs)), tb.ThinLens(*lens), "scatter", **how)
 
     device = inputs[0].device
     forward(slice(128)).sum().backward()  # compiles
@@ -224,7 +224,7 @@ layers = tb.Layers(rgb, ones, torch.rand(1, 1, 1, 64, 64))
 for value in (layers.rgb, layers.disparity):
     value.requires_grad_()
 start = time.perf_counter()
-picture = tb.render(layers, tb.ThinLens(35.0, 0.5), algorithm="fast")
+picture = tb.render(layers, tb.ThinLens(35.0, 0.5), "scatter", algorithm="fast")
 middle = time.perf_counter()
 picture.sum().backward()
 print(f"forward {middle - start:.1f} s, backward {time.perf_counter() - middle:.1f} s")

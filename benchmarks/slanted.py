@@ -46,7 +46,7 @@ def main() -> None:
     for name, radii in radii_px(arguments.size).items():
         layers = tb.Layers(rgb, alpha, torch.stack(radii)[None, :, None].contiguous())
         truth = tb.trace(layers, lens, rays=arguments.rays)
-        print(f"{name}: scatter {psnr(tb.render(layers, lens), truth):.1f} dB", flush=True)
+        print(f"{name}: scatter {psnr(tb.render(layers, lens, 'scatter'), truth):.1f} dB", flush=True)
         for cells in (4, 16, 64):
             picture = tb.render(layers, lens, model="subaperture", cells=cells)
             print(f"{name}: {cells} cells {psnr(picture, truth):.1f} dB", flush=True)

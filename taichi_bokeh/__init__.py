@@ -2,11 +2,11 @@
 
 from taichi_bokeh._doors.blur import blur
 from taichi_bokeh._doors.refocus import refocus
-from taichi_bokeh._explain import Explanation, LayerPlan, explain
-from taichi_bokeh._render import render
+from taichi_bokeh._render import explain, render
 from taichi_bokeh._trace import TraceState, trace, trace_progressively
 from taichi_bokeh._version import __version__
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.models import Explanation, LayerPlan, OfficialScatter, Scatter, SubAperture
 from taichi_bokeh.nn import BokehRenderer
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens
@@ -20,6 +20,9 @@ __all__ = [
     "Explanation",
     "LayerPlan",
     "Layers",
+    "OfficialScatter",
+    "Scatter",
+    "SubAperture",
     "ThinLens",
     "TraceState",
     "__version__",

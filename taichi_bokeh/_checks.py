@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from math import inf, isinf, isnan
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import torch
 from torch import Tensor
@@ -82,6 +82,22 @@ def spoilt(image: Tensor, disparity: Tensor) -> Tensor:
     if not torch.compiler.is_compiling():
         return image
     return image + (0 * disparity.detach()).sum(1)
+
+
+def refuse_forward_mode(*tensors: Tensor) -> None:
+    """RuntimeError under torch.func and for dual numbers: custom operators have no such rule, and would give zeros."""
+    if torch.compiler.is_compiling():
+        return
+    if any(torch._C._functorch.is_gradtrackingtensor(t) for t in tensors):  # not part of torch's public interface
+        raise RuntimeError("taichi_bokeh: torch.func transforms (grad, jvp) are not supported; use torch.autograd.grad")
+    if any(torch.autograd.forward_ad.unpack_dual(t).tangent is not None for t in tensors):
+        raise RuntimeError("taichi_bokeh: forward-mode differentiation is not supported; use torch.autograd.grad")
+
+
+def require_choice(name: str, value: object, choices: Any) -> None:
+    """ValueError unless `value` is one of the choices of a Literal."""
+    if value not in get_args(choices):
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, get_args(choices)))}")
 
 
 def require_integer(name: str, value: object, *, at_least: float = -inf) -> None:

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from taichi_bokeh import _runtime, ops
 from taichi_bokeh._autocast import in_full_precision
-from taichi_bokeh._checks import require_number, spoilt
-from taichi_bokeh._render import ProgressCallback, refuse_forward_mode
+from taichi_bokeh._checks import refuse_forward_mode, require_number, spoilt
+from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.ops.trace.operator import accumulator, prepare
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens

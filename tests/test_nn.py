@@ -13,7 +13,7 @@ from tests.scenes import random_layers
 def test_module_renders_as_the_function():
     layers = random_layers()
     module = tb.BokehRenderer(blur=6.0, focus=0.4, model="scatter", profile="soft")
-    expected = tb.render(layers, tb.ThinLens(6.0, 0.4), profile="soft")
+    expected = tb.render(layers, tb.ThinLens(6.0, 0.4), "scatter", profile="soft")
     assert torch.equal(module(layers.rgb, layers.alpha, layers.disparity), expected)
 
 
@@ -24,11 +24,11 @@ def test_the_subaperture_model_takes_cells_and_any_aperture():
     expected = tb.render(layers, tb.ThinLens(3.0, 0.4, aperture), model="subaperture", cells=4)
     assert torch.equal(module(layers.rgb, layers.alpha, layers.disparity), expected)
     shown = repr(module)
-    assert "model=subaperture, cells=4" in shown
+    assert "model=SubAperture(cells=4, " in shown
     assert "Aperture(blades=5" in shown
 
 
-@pytest.mark.parametrize("settings", [{"profile": "soft"}, {"model": "scatter-official"}])
+@pytest.mark.parametrize("settings", [{"model": "scatter", "profile": "soft"}, {"model": "scatter-official"}])
 def test_what_renders_the_disc_only_refuses_other_openings_at_once(settings):
     with pytest.raises(ValueError, match="squeeze is 2"):
         tb.BokehRenderer(3.0, 0.4, aperture=tb.Aperture(squeeze=2.0), **settings)

@@ -12,7 +12,7 @@ DTYPES = [torch.float64, torch.float32]
 
 
 def run(layers: tb.Layers, blur: float = 9.0, focus: float = 0.5, **how: object) -> torch.Tensor:
-    return tb.render(layers, tb.ThinLens(blur, focus), **how)
+    return tb.render(layers, tb.ThinLens(blur, focus), **{"model": "scatter", **how})
 
 
 # ---- against the reference
@@ -195,10 +195,10 @@ def test_pictures_and_gradients_are_finite_in_float32(model, profile, layers, bl
 
 def test_the_users_grad_stays_the_users():
     inputs = leaves(random_layers())
-    tb.render(tb.Layers(*inputs), tb.ThinLens(5.0, 0.5))
+    tb.render(tb.Layers(*inputs), tb.ThinLens(5.0, 0.5), "scatter")
     assert all(t.grad is None for t in inputs)
     inputs[0].grad = mine = torch.ones_like(inputs[0])
-    tb.render(tb.Layers(*inputs), tb.ThinLens(5.0, 0.5)).sum().backward()
+    tb.render(tb.Layers(*inputs), tb.ThinLens(5.0, 0.5), "scatter").sum().backward()
     assert inputs[0].grad is mine
 
 
@@ -215,7 +215,7 @@ def test_compiles_to_one_graph_with_the_same_gradients():
     layers = random_layers(dtype=torch.float32)
 
     def picture(rgb, alpha, disparity, blur):
-        return tb.render(tb.Layers(rgb, alpha, disparity), tb.ThinLens(blur, 0.5))
+        return tb.render(tb.Layers(rgb, alpha, disparity), tb.ThinLens(blur, 0.5), "scatter")
 
     inputs = [*leaves(layers), torch.tensor(6.0, requires_grad=True)]
     compiled = torch.compile(picture, fullgraph=True, backend="aot_eager")(*inputs)
@@ -228,7 +228,7 @@ def test_compiles_to_one_graph_with_the_same_gradients():
 def test_double_backward_and_forward_mode_are_refused():
     layers = random_layers()
     rgb = layers.rgb.clone().requires_grad_()
-    picture = lambda x: tb.render(tb.Layers(x, layers.alpha, layers.disparity), tb.ThinLens(5.0, 0.5))  # noqa: E731
+    picture = lambda x: tb.render(tb.Layers(x, layers.alpha, layers.disparity), tb.ThinLens(5.0, 0.5), "scatter")  # noqa: E731
     (first,) = torch.autograd.grad(picture(rgb).square().sum(), rgb, create_graph=True)
     with pytest.raises(RuntimeError, match="double backward"):
         first.sum().backward()
@@ -276,7 +276,7 @@ def test_progress_is_reported_to_the_end_and_changes_nothing():
 def test_bad_arguments_are_named(bad, error, message):
     arguments = {"layers": random_layers(), "lens": tb.ThinLens(5.0, 0.5), **bad}
     with pytest.raises(error, match=message):
-        tb.render(arguments.pop("layers"), arguments.pop("lens"), **arguments)
+        tb.render(arguments.pop("layers"), arguments.pop("lens"), **{"model": "scatter", **arguments})
 
 
 def test_a_blur_beyond_all_memory_is_refused():
@@ -306,11 +306,12 @@ def test_without_occlusion_by_rows_is_the_same():
     layers = random_layers(count=1, height=40, width=48)
     exact, fast = (run(layers, 15.0, 0.5, algorithm=name, occlusion=False) for name in ("exact", "fast"))
     assert (exact - fast).abs().max() < 1e-6
-    assert tb.explain(layers, tb.ThinLens(15.0, 0.5), algorithm="fast", occlusion=False).layers[0].reason.startswith("nothing")
+    explained = tb.explain(layers, tb.ThinLens(15.0, 0.5), "scatter", algorithm="fast", occlusion=False)
+    assert explained.layers[0].reason.startswith("nothing")
 
 
 def test_occlusion_is_refused_where_it_has_no_meaning():
-    with pytest.raises(ValueError, match=r"occlusion is False, but model 'subaperture' has no term"):
+    with pytest.raises(ValueError, match=r"occlusion is False, but model 'subaperture' has no such field"):
         run(random_layers(), model="subaperture", occlusion=False)
     with pytest.raises(TypeError, match=r"occlusion is of type int; expected a bool"):
         run(random_layers(), occlusion=0)

@@ -142,7 +142,7 @@ def test_render_comes_close_to_the_truth_and_meets_it_for_one_flat_layer():
     rgb = torch.nn.functional.interpolate(torch.rand(1, 3, 12, 12, dtype=torch.float64), size=48, mode="bilinear")[0]
     lens = tb.ThinLens(9.0, 0.0)
     layers = flat_layers(rgb, 0.8)
-    assert psnr(tb.render(layers, lens), tb.trace(layers, lens, rays=4096)) > 75
+    assert psnr(tb.render(layers, lens, "scatter"), tb.trace(layers, lens, rays=4096)) > 75
     y, x = torch.meshgrid(torch.linspace(-1, 1, 48), torch.linspace(-1, 1, 48), indexing="ij")
     matte = ((0.5 - torch.hypot(x, y)) * 24 + 0.5).clamp(0, 1).double()
     two = tb.Layers(
@@ -150,7 +150,7 @@ def test_render_comes_close_to_the_truth_and_meets_it_for_one_flat_layer():
         torch.stack([matte, torch.ones_like(matte)])[None, :, None],
         torch.tensor([0.9, 0.0], dtype=torch.float64).view(1, 2, 1, 1, 1).expand(1, 2, 1, 48, 48),
     )
-    assert psnr(tb.render(two, lens), tb.trace(two, lens, rays=4096)) > 40
+    assert psnr(tb.render(two, lens, "scatter"), tb.trace(two, lens, rays=4096)) > 40
 
 
 def test_a_curved_layer_is_the_limit_of_many_thin_flat_ones():

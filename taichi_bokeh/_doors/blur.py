@@ -9,12 +9,13 @@ from taichi_bokeh._checks import Bounded, require_values
 from taichi_bokeh._doors.arrays import ImageT, take_image, take_plane
 from taichi_bokeh._render import render
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.models import DEFAULT, Model
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 
 @in_full_precision
-def blur(image: ImageT, radius_px: Any, aperture: Aperture = Aperture(), *, model: Any = None) -> ImageT:
+def blur(image: ImageT, radius_px: Any, aperture: Aperture = Aperture(), *, model: str | Model = DEFAULT.name) -> ImageT:
     """Blur an image with a circle of confusion of its own radius for every pixel; differentiable in image and radius.
 
     The image is one layer: it knows nothing of what an object hides, for which `refocus` has several.
@@ -32,7 +33,7 @@ def blur(image: ImageT, radius_px: Any, aperture: Aperture = Aperture(), *, mode
         radius_px: signed, positive for what is nearer than the focus, whose highlights are the point mirror of the aperture;
             number, numpy [H, W], or torch [H, W], [1, H, W] or [B, 1, H, W].
         aperture: the shape of the highlights.
-        model: as of `render`; by default the same as there.
+        model: as of `render`.
 
     Returns:
         The image, of the kind, layout, dtype and device of `image`. Integers are clipped to white; floats are not.
@@ -46,6 +47,5 @@ def blur(image: ImageT, radius_px: Any, aperture: Aperture = Aperture(), *, mode
     radius = take_plane("radius_px", radius_px, light.values, unit=False)
     require_values({"radius_px": Bounded(radius)})
     layers = Layers(light.values[:, None], torch.ones_like(radius)[:, None], radius[:, None])
-    options = {} if model is None else {"model": model}
-    result: ImageT = light.restore(render(layers, ThinLens(1.0, 0.0, aperture), **options))
+    result: ImageT = light.restore(render(layers, ThinLens(1.0, 0.0, aperture), model))
     return result

@@ -8,6 +8,7 @@ from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._doors.arrays import ImageT, take_image, take_plane
 from taichi_bokeh._doors.from_rgbd import Count, layers_of_light
 from taichi_bokeh._render import render
+from taichi_bokeh.models import DEFAULT, Model
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
@@ -21,7 +22,7 @@ def refocus(
     *,
     aperture: Aperture = Aperture(),
     layers: Count = "auto",
-    model: Any = None,
+    model: str | Model = DEFAULT.name,
 ) -> ImageT:
     """Render the shallow depth of field of one image with its disparity: split it into layers, blur these, encode the result.
 
@@ -46,7 +47,7 @@ def refocus(
         aperture: the shape of the highlights.
         layers: into how many the image is split, as of `Layers.from_rgbd`; "one" is fast and differentiable, and lets colours
             of what is sharp bleed into the blur.
-        model: as of `render`; by default the same as there.
+        model: as of `render`.
 
     Returns:
         The image, of the kind, layout, dtype and device of `image`. Integers are clipped to white; floats are not.
@@ -56,6 +57,5 @@ def refocus(
     """
     light = take_image("image", image, srgb=True)
     scene = layers_of_light("image", light.values, take_plane("disparity", disparity, light.values, unit=True), layers)
-    options = {} if model is None else {"model": model}
-    result: ImageT = light.restore(render(scene, ThinLens(blur, focus, aperture), **options))
+    result: ImageT = light.restore(render(scene, ThinLens(blur, focus, aperture), model))
     return result

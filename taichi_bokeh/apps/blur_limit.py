@@ -19,7 +19,7 @@ from taichi_bokeh.apps.memory import available_bytes
 from taichi_bokeh.apps.options.device import device_of
 from taichi_bokeh.apps.options.lens import LensRequest
 from taichi_bokeh.apps.options.model import ModelRequest
-from taichi_bokeh.models.subaperture import DEFAULT_CELLS
+from taichi_bokeh.models import Model, OfficialScatter, Scatter, SubAperture
 from taichi_bokeh.optics.aperture import Aperture
 
 _FARTHEST = 4  # a radius may be so many times the longer side of the picture …
@@ -37,23 +37,16 @@ _PART = 0.9  # of the free memory that may be taken
 class Work(NamedTuple):
     """What the memory depends on, beside the radius."""
 
-    model: str  # "trace" for the ray tracer
+    model: Model | None  # None for the ray tracer
     width: int
     height: int
     aperture: Aperture
-    cells: int = DEFAULT_CELLS
-    profile: str = "disc"
-    algorithm: str = "auto"
-    max_radius: float | None = None
-    draft: bool = False
     device: torch.device = torch.device("cpu")
 
     @classmethod
     def of(cls, request: ModelRequest, aperture: Aperture, width: int, height: int) -> "Work":
         """That of rendering an image of this size with a model."""
-        cells = _MOST_CELLS_OF_AUTO if request.cells == "auto" else request.cells or DEFAULT_CELLS
-        how = request.profile or "disc", request.algorithm, request.max_radius, request.draft
-        return cls(request.model, width, height, aperture, cells, *how, device_of(request.device))
+        return cls(request.build(), width, height, aperture, device_of(request.device))
 
     @property
     def farthest_px(self) -> float:
@@ -63,39 +56,44 @@ class Work(NamedTuple):
 
     def bytes_at(self, radius_px: float) -> float:
         """About how much memory a largest radius takes that is no larger than `farthest_px`; infinite where it is refused."""
-        if self.model == "trace" or self.draft:
-            return 0.0
-        if self.model == "subaperture":
-            return self._of_cells(radius_px * self.aperture.extent + 2)
-        return self._of_scatter(min(radius_px, self.max_radius or math.inf) * self.aperture.extent + 2)
+        model, extent = self.model, self.aperture.extent
+        if isinstance(model, SubAperture):
+            return self._of_cells(radius_px * extent + 2, _MOST_CELLS_OF_AUTO if isinstance(model.cells, str) else model.cells)
+        if isinstance(model, Scatter) and model.quality == "full":
+            return self._of_scatter(model, min(radius_px, model.max_radius or math.inf) * extent + 2)
+        if isinstance(model, OfficialScatter):
+            return self._tap_by_tap(min(radius_px, model.max_radius or math.inf) * extent + 2)
+        return 0.0
 
-    def _of_cells(self, reach_px: float) -> float:
-        weights = self.cells * (2 * reach_px + 1) ** 2
+    def _of_cells(self, reach_px: float, cells: int) -> float:
+        weights = cells * (2 * reach_px + 1) ** 2
         if weights > _MOST_WEIGHTS:
             return math.inf
-        tile = max(16.0, math.sqrt(_TILE_WEIGHTS / (20 * self.cells)))
+        tile = max(16.0, math.sqrt(_TILE_WEIGHTS / (20 * cells)))
         sources = math.prod(min(size, tile) + 2 * reach_px for size in (self.width, self.height))
         return max(40 * weights, 200 * sources)
 
-    def _of_scatter(self, reach_px: float) -> float:
+    def _of_scatter(self, model: Scatter, reach_px: float) -> float:
         aperture = self.aperture
         is_tap_by_tap = (
             reach_px > _ROWS_PX
-            or self.algorithm == "exact"
-            or self.model == "scatter-official"
+            or model.algorithm == "exact"
             or aperture.cat_eye != 0
             or aperture.ring != 0
-            or self.max_radius is not None
+            or model.max_radius is not None
         )
-        if reach_px > _ROWS_PX and self.algorithm == "fast":
+        if reach_px > _ROWS_PX and model.algorithm == "fast":
             return math.inf
         if not aperture.is_disc:
             return 1400 * reach_px**3 if is_tap_by_tap else 20000 * reach_px**2
         if not is_tap_by_tap:
             return 2000 * reach_px**2
-        table = 400 * reach_px**2 if self.profile == "disc" and self.model == "scatter" else 0.0
+        table = 400 * reach_px**2 if model.profile == "disc" else 0.0
+        return table + self._tap_by_tap(reach_px)
+
+    def _tap_by_tap(self, reach_px: float) -> float:
         at_once = min(_LAYERS, max(1, (1 << 20) // (self.width * self.height)))
-        return table + 60 * at_once * (self.width + 2 * reach_px) * (self.height + 2 * reach_px)
+        return 60 * at_once * (self.width + 2 * reach_px) * (self.height + 2 * reach_px)
 
 
 def check_blur(lens: LensRequest, work: Work, blur: float, span: float) -> None:
@@ -117,7 +115,7 @@ def check_blur(lens: LensRequest, work: Work, blur: float, span: float) -> None:
     if needed <= most and math.isfinite(needed):
         return
     fits_px = _largest(work, most)
-    how = "trace" if work.model == "trace" else f"--model {work.model}"
+    how = "trace" if work.model is None else f"--model {work.model.name}"
     too_much = f"{how} has for a picture of {work.width}×{work.height} px"
     if math.isfinite(needed):
         too_much = f"fits into memory: it takes some {needed / 2**30:.1f} GiB, and {(free or 0) / 2**30:.1f} GiB are free"

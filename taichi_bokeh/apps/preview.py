@@ -31,7 +31,7 @@ from taichi_bokeh.photo import fill_holes, to_layers
 from taichi_bokeh.preview.overlay import bar_height_px
 from taichi_bokeh.preview.scene import Scene
 from taichi_bokeh.preview.script import Step, check_frames, read_script, run_script
-from taichi_bokeh.preview.session import Session
+from taichi_bokeh.preview.session import DRAFT, Session
 from taichi_bokeh.preview.source import Done, Job, Source, command_line, command_words
 from taichi_bokeh.preview.state import Camera, State
 from taichi_bokeh.preview.window import require_window, run_window
@@ -94,7 +94,7 @@ def _state(scene: Scene, request: PreviewRequest) -> State:
         control.checked(getattr(state, name))
     lens = state.lens(scene.camera, scene.size[0])
     span = float((scene.layers.disparity - float(lens.focus)).abs().max())
-    draft = Work("scatter", *scene.size, lens.aperture, algorithm="fast")
+    draft = Work(DRAFT, *scene.size, lens.aperture)
     check_blur(LensRequest(blur=request.blur, f_number=request.f_number), draft, float(lens.blur), span)
     return state
 

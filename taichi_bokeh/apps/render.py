@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taichi_bokeh._explain import explain
 from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
 from taichi_bokeh.apps.options.render import RenderRequest
@@ -14,17 +13,17 @@ from taichi_bokeh.apps.photo.focus_map import check_focus_map, write_focus_map
 from taichi_bokeh.apps.photo.layer_cache import Scene, check_cache, read_scene
 from taichi_bokeh.apps.photo.lens import aperture_of, focus_of, thin_lens_of
 from taichi_bokeh.apps.photo.rendering import (
-    cells_of,
     check_rendering,
-    model_options,
     render_layers,
     span_of,
+    with_cells_counted,
     with_highlights,
     with_near_and_far,
 )
 from taichi_bokeh.apps.photo.scene import check_before_work, require_room_for_alpha, write_result
 from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.sequence.series import is_series, render_series
+from taichi_bokeh.models import SubAperture
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
@@ -102,12 +101,12 @@ def rendered(request: RenderRequest, aperture: Aperture, say: Say) -> Rendered:
     say(f"disparity: {disparity.min():.4g} to {disparity.max():.4g}, in focus: {focus:.4g}")
     lens = thin_lens_of(request.lens, aperture, focus, disparity.shape[1])
     seen = with_near_and_far(with_highlights(layers, request.model, request.look), focus, request.look)
-    cells = cells_of(seen, lens, request.model)
+    model = with_cells_counted(request.model.build(), seen, lens)
     radius_px = largest_radius_px(seen, float(lens.blur), focus)
-    with_cells = "" if cells is None else f" with {cells} cells"
-    say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px, model: {request.model.model}{with_cells}")
+    with_cells = f" with {model.cells} cells" if isinstance(model, SubAperture) else ""
+    say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px, model: {model.name}{with_cells}")
     if request.explain:
-        say(str(explain(seen, lens, **model_options(request.model, cells))))
+        say(str(model.explain(seen, lens)))
     with progress_bar("rendering", request.output.quiet) as progress:
-        image = render_layers(seen, lens, request.model, cells, progress, coverage)
+        image = render_layers(seen, lens, model, progress, coverage)
     return Rendered(scene, lens, image)

@@ -1,20 +1,28 @@
 """The scatter models: a chain of operators, for whole pictures or, where these are large, strip by strip."""
 
 import math
+import reprlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from taichi_bokeh import _runtime, ops
-from taichi_bokeh._checks import spoilt
+from taichi_bokeh import _runtime, ops, reference
+from taichi_bokeh._checks import require_choice, require_number, spoilt
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.models.base import Model, blur_radius, per_layer
 from taichi_bokeh.models.scatter_draft import Picture, draft_sums, levels_for
 from taichi_bokeh.ops._common import dtype_name
-from taichi_bokeh.ops.scatter.strategy import LEAST_ROWS_PX, Plan, Way, facts_of, way_of
+from taichi_bokeh.ops.scatter.strategy import LEAST_ROWS_PX, Plan, facts_of, way_of
 from taichi_bokeh.optics.aperture import Aperture, shape_of
 from taichi_bokeh.optics.psf import kernel_reach
+
+Profile = Literal["disc", "soft"]
+Algorithm = Literal["auto", "exact", "fast", "reference"]
+Quality = Literal["full", "draft"]
+_MOST_RADIUS_PX = 1 << 15
 
 _STRIP_BYTES = 2 << 30  # what the arrays of a strip may take
 _FLOATS_A_PIXEL = 24  # of a layer: radius, sources, sums, colour, coverage
@@ -38,16 +46,107 @@ class Settings(NamedTuple):
         return "reflect" if self.profile == "official" else "replicate"
 
 
-def blur_radius(layers: Layers, blur: Tensor, focus: Tensor) -> Tensor:
-    """Signed radius of the circle of confusion in px, [B·L, H, W]."""
-    _, count, height, width = layers.shape
-    lens = (_per_layer(value, count) for value in (blur, focus))
-    return ops.circle_of_confusion(layers.disparity.reshape(-1, height, width), *lens)
+class ScatterModel(Model):
+    """What the scatter models share."""
+
+    max_radius: float | None
+    occlusion: bool
+
+    def __post_init__(self) -> None:
+        if self.max_radius is not None:
+            require_number("max_radius", self.max_radius)
+            if not 0 < self.max_radius < _MOST_RADIUS_PX:
+                raise ValueError(f"max_radius is {self.max_radius}; expected px between 0 and {_MOST_RADIUS_PX}")
+            object.__setattr__(self, "max_radius", float(self.max_radius))
+        if not isinstance(self.occlusion, bool):
+            raise TypeError(f"occlusion is of type {type(self.occlusion).__name__}; expected a bool")
+
+    def _require_disc(self, aperture: Aperture, which: str) -> None:
+        """ValueError that names what makes the aperture another shape than the disc."""
+        field = aperture.not_a_disc
+        if field is not None:
+            raise ValueError(
+                f"aperture: {which} renders the disc only ({field} is {reprlib.repr(getattr(aperture, field))}); expected "
+                "model 'subaperture', or 'scatter' with profile 'disc', for other shapes"
+            )
+
+    def _settings(self, aperture: Aperture) -> "Settings":
+        raise NotImplementedError
+
+    def _image(self, layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture) -> Tensor:
+        settings = self._settings(aperture)
+        if self.algorithm == "reference":
+            values = layers.rgb, layers.alpha, layers.disparity
+            return reference.render(*values, blur, focus, settings.profile, self.max_radius, aperture, self.occlusion)
+        return scatter(layers, blur, focus, settings)
+
+    def _strategies(self, layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture) -> list[tuple[str, str]]:
+        return strategies(layers, blur, focus, self._settings(aperture))
 
 
-def _per_layer(value: Tensor, count: int) -> Tensor:
-    """[B] -> [B·count], one for each layer."""
-    return value[:, None].expand(-1, count).reshape(-1)
+@dataclass(frozen=True)
+class Scatter(ScatterModel):
+    """The occlusion-aware scatter model of Dr.Bokeh (docs/mathematics.md), with the exact disc or the aperture of the lens.
+
+    Attributes:
+        profile: edge of the blur discs: "disc", the exact disc, or the aperture of the lens; "soft", the paper's logistic, for
+            the disc only.
+        algorithm: "reference", slow readable torch, or a strategy to the same result: "exact", every weight of the blur disc
+            one by one; "fast", in time linear in the radius, by the steps of the discs along rows, within the bounds of
+            docs/mathematics.md; "auto" takes what costs less. `explain` says what.
+        max_radius: only sources nearer than this, in px, contribute; by default as far as the largest blur reaches. It cuts
+            off discs only, not other apertures.
+        quality: "draft" merges what is far out of focus: its time hardly depends on the radius, the edges of large discs are a
+            little soft; differentiable in rgb and alpha; without max_radius, cat-eye and torch.compile.
+        occlusion: False leaves the occlusion within a layer out, O = 1, as ablations do; that between layers stays.
+
+    Raises:
+        TypeError, ValueError: a field is not what it must be; the message names it.
+    """
+
+    name = "scatter"
+
+    profile: Profile = "disc"
+    algorithm: Algorithm = "auto"
+    max_radius: float | None = None
+    quality: Quality = "full"
+    occlusion: bool = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_choice("profile", self.profile, Profile)
+        require_choice("algorithm", self.algorithm, Algorithm)
+        require_choice("quality", self.quality, Quality)
+        if self.quality == "draft" and self.algorithm not in ("auto", "fast"):
+            raise ValueError(f"algorithm is {self.algorithm!r}; expected 'auto' or 'fast' with quality 'draft'")
+        if self.quality == "draft" and self.max_radius is not None:
+            raise ValueError(f"max_radius is {self.max_radius}; expected None with quality 'draft'")
+
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return f"Scatter, {self.profile} profile" + ("" if self.occlusion else ", no occlusion")
+
+    def require_renderable(self, aperture: Aperture) -> None:
+        """ValueError that names what this model cannot render of an aperture."""
+        if self.profile != "disc":
+            self._require_disc(aperture, f"profile {self.profile!r}")
+        if self.quality == "draft" and aperture.cat_eye != 0:
+            raise ValueError(f"aperture.cat_eye is {aperture.cat_eye!r}; expected 0 with quality 'draft'")
+        if self.max_radius is not None and not aperture.is_disc:
+            raise ValueError(f"max_radius is {self.max_radius}, but cuts off discs only; leave it out with another aperture")
+
+    def _settings(self, aperture: Aperture) -> "Settings":
+        profile = self.profile if aperture.is_disc else "shape"
+        return Settings(profile, aperture, self.max_radius or 0.0, self.algorithm, self.quality, self.occlusion)
+
+    def _image(self, layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture) -> Tensor:
+        if self.quality == "draft" and torch.is_grad_enabled():
+            # What a draft leaves out is small beside an image, not beside its slope.
+            for name, tensor in (("layers.disparity", layers.disparity), ("lens.blur", blur), ("lens.focus", focus)):
+                if tensor.requires_grad:
+                    raise ValueError(f"{name} requires a gradient; expected one without: that of quality 'draft' is of no use")
+        return super()._image(layers, blur, focus, aperture)
 
 
 def scatter(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> Tensor:
@@ -71,7 +170,7 @@ def _largest_px(layers: Layers, blur: Tensor, focus: Tensor) -> Tensor:
 def _levels(layers: Layers, blur: Tensor, focus: Tensor) -> list[int]:
     """To how many levels each layer of each scene is merged in a draft, B·L of them."""
     largest = _largest_px(layers, blur, focus).flatten().tolist()
-    blurs = _per_layer(blur, layers.count).tolist()
+    blurs = per_layer(blur, layers.count).tolist()
     return [levels_for(px, each, dtype_name(layers.rgb)) for px, each in zip(largest, blurs, strict=True)]
 
 
@@ -121,7 +220,7 @@ def _whole(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, leve
     batch, count, height, width = layers.shape
     profile = settings.profile
     rgb, alpha, radius, *sources = _sources(layers, blur, focus, settings)
-    plan = [_per_layer(value, count).detach() for value in (blur, focus)]
+    plan = [per_layer(value, count).detach() for value in (blur, focus)]
     sums = _draft_sums(sources, plan, settings, levels) if any(levels) else _sums(sources, plan, settings)
     if profile == "official":
         coverage = ops.square_mean(alpha, radius, int(settings.max_radius or 1 << 20))
@@ -169,10 +268,20 @@ def _composite(colour: Tensor, coverage: Tensor) -> Tensor:
     return _composite(colour[:, :half], coverage[:, :half]) + through * _composite(colour[:, half:], coverage[:, half:])
 
 
-def ways(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> list[Way]:
-    """How each layer of each scene is evaluated, B·L of them."""
+def strategies(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> list[tuple[str, str]]:
+    """How each layer of each scene is evaluated, and why, B·L of them."""
     with torch.no_grad():
         sources = _sources(layers, blur, focus, settings)[3:]
-        facts = facts_of(sources, *(_per_layer(value, layers.count) for value in (blur, focus)))
+        facts = facts_of(sources, *(per_layer(value, layers.count) for value in (blur, focus)))
         plan = Plan(settings.profile, settings.max_radius, settings.algorithm, dtype_name(layers.rgb), settings.aperture)
-        return [way_of(one, layers.height * layers.width, plan) for one in facts]
+        chosen = [way_of(one, layers.height * layers.width, plan)[:2] for one in facts]
+        if settings.quality == "full":
+            return chosen
+        levels = _levels(layers, blur, focus)
+    return [_of_draft(*pair, count) for pair, count in zip(chosen, levels, strict=True)]
+
+
+def _of_draft(strategy: str, reason: str, levels: int) -> tuple[str, str]:
+    if levels == 0:
+        return strategy, f"{reason}; of the draft, which merges on no level here"
+    return "pyramid", f"a draft: what is far out of focus is merged on {levels} levels, each half as fine as the one before"

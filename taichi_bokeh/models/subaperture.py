@@ -2,21 +2,78 @@
 
 import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from taichi_bokeh import _runtime, ops
+from taichi_bokeh import _runtime, ops, reference
+from taichi_bokeh._checks import require_choice, require_integer
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.ops.subaperture.slices import FLAT_PX
+from taichi_bokeh.models.base import Model, blur_radius
+from taichi_bokeh.ops.subaperture.slices import FLAT_PX, reason
 from taichi_bokeh.optics.aperture import Aperture, shape_of
 from taichi_bokeh.optics.psf import kernel_reach
+from taichi_bokeh.optics.thin_lens import ThinLens
 
-DEFAULT_CELLS = 16
+Algorithm = Literal["auto", "exact", "fast", "reference"]
 MOST_CELLS = 1024  # a cell is then a sixteenth of the opening's raster wide
 ORDERS = {"auto": -1, "exact": 0, "fast": 2}
 _RIM_PX = 0.5  # how far the cat-eye's rim may move on a highlight between two views, or an eighth of its radius
+
+
+@dataclass(frozen=True)
+class SubAperture(Model):
+    """The sub-aperture model: composites the layers through each cell of the aperture; by far the most accurate, for any shape.
+
+    Attributes:
+        cells: into how many the aperture is divided: more are more accurate and slower. "auto" goes by the radii and the
+            number of layers; not under torch.compile.
+        algorithm: "reference", slow readable torch, or a strategy to the same result: "exact", every weight of the kernels one
+            by one; "fast", in time linear in the radius, by integral images, within the bounds of docs/mathematics.md; "auto"
+            takes what costs less.
+
+    Raises:
+        TypeError, ValueError: a field is not what it must be; the message names it.
+    """
+
+    name = "subaperture"
+
+    cells: int | Literal["auto"] = 16
+    algorithm: Algorithm = "auto"
+
+    def __post_init__(self) -> None:
+        require_choice("algorithm", self.algorithm, Algorithm)
+        if isinstance(self.cells, str):
+            if self.cells != "auto":
+                raise ValueError(f"cells is {self.cells!r}; expected a number or 'auto'")
+            return
+        require_integer("cells", self.cells, at_least=1)
+        if self.cells > MOST_CELLS:
+            raise ValueError(f"cells is {self.cells}; expected at most {MOST_CELLS}")
+        object.__setattr__(self, "cells", int(self.cells))
+
+    @property
+    def title(self) -> str:
+        """What tables call it."""
+        return f"Sub-aperture, {self.cells} cell{'' if self.cells == 1 else 's'}"
+
+    def cells_of(self, layers: Layers, lens: ThinLens) -> int:
+        """Into how many cells the aperture is divided for a scene, which "auto" goes by."""
+        return self._cells(layers, *lens.per_picture(layers))
+
+    def _cells(self, layers: Layers, blur: Tensor, focus: Tensor) -> int:
+        return cells_for(layers, _radius(layers, blur, focus)) if isinstance(self.cells, str) else self.cells
+
+    def _image(self, layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture) -> Tensor:
+        radius, cells = _radius(layers, blur, focus), self._cells(layers, blur, focus)
+        if self.algorithm == "reference":
+            return reference.subaperture(layers.rgb, layers.alpha, radius, aperture, cells)
+        return subaperture(layers, radius, aperture, cells, self.algorithm)
+
+    def _strategies(self, layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture) -> list[tuple[str, str]]:
+        return [("cells", reason(plane)) for plane in blur_radius(layers.detach(), blur, focus)]
 
 
 class View(NamedTuple):
@@ -37,6 +94,11 @@ class View(NamedTuple):
     def of_all(cls, height: int, width: int) -> "View":
         """The whole picture at once."""
         return cls((0, height), (0, width), torch.ones(1, 1, dtype=torch.float64, device="cpu"), (0.0, 0.0))
+
+
+def _radius(layers: Layers, blur: Tensor, focus: Tensor) -> Tensor:
+    """[B, L, H, W]."""
+    return blur_radius(layers, blur, focus).reshape(layers.disparity.shape)[:, :, 0]
 
 
 def subaperture(layers: Layers, radius: Tensor, aperture: Aperture, cells: int, algorithm: str) -> Tensor:

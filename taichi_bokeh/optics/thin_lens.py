@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import inf
-from typing import Self
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -15,6 +15,18 @@ from taichi_bokeh.optics.aperture import Aperture
 _LARGEST_M = {"sensor_width": 1.0, "focal_length": 20.0}  # of cameras: larger ones are in mm
 
 
+class Learnt(Protocol):
+    """A number that is learnt, as `taichi_bokeh.nn.Positive`: called, it gives its value, [] or [B]."""
+
+    def __call__(self) -> Tensor: ...  # noqa: D102
+    def __float__(self) -> float: ...
+
+
+def value_of(number: float | Tensor | Learnt) -> float | Tensor:
+    """The value of one of the numbers that describe a lens."""
+    return number() if callable(number) else number
+
+
 def _disc() -> Aperture:
     """The default aperture; a function, as torch.compile traces neither an object nor a class as a field's default."""
     return Aperture()
@@ -25,12 +37,12 @@ class ThinLens:
     """An ideal lens, in the units of the picture.
 
     A tensor is float32 or float64, and may require gradients; [] holds for every picture, [B] has one value for each. Inside
-    `torch.autocast` a bfloat16 or half tensor is taken as float32. For a blur that is learnt and stays above 0, see
-    `taichi_bokeh.nn.Positive`.
+    `torch.autocast` a bfloat16 or half tensor is taken as float32. A `taichi_bokeh.nn.Positive`, a blur that is learnt and
+    stays above 0, is called whenever its value is needed.
 
     Attributes:
-        blur: radius of the circle of confusion in pixels per unit of |disparity − focus|, ≥ 0; number, [] or [B].
-        focus: the disparity in focus; number, [] or [B].
+        blur: radius of the circle of confusion in pixels per unit of |disparity − focus|, ≥ 0; number, [], [B] or `Positive`.
+        focus: the disparity in focus; number, [], [B] or `Positive`.
         aperture: the shape of the opening.
 
     Raises:
@@ -39,15 +51,15 @@ class ThinLens:
             read under torch.compile, nor of meta and fake tensors.
     """
 
-    blur: float | Tensor
-    focus: float | Tensor
+    blur: float | Tensor | Learnt
+    focus: float | Tensor | Learnt
     aperture: Aperture = field(default_factory=_disc)
 
     def __post_init__(self) -> None:
         for name in ("blur", "focus"):
             object.__setattr__(self, name, full_precision(getattr(self, name)))
-        _require_parameter("blur", self.blur, at_least=0.0)
-        _require_parameter("focus", self.focus)
+        _require_parameter("blur", value_of(self.blur), at_least=0.0)
+        _require_parameter("focus", value_of(self.focus))
         if not isinstance(self.aperture, Aperture):
             raise TypeError(f"aperture is of type {type(self.aperture).__name__}; expected an Aperture")
 
@@ -106,7 +118,7 @@ class ThinLens:
         Raises:
             ValueError: a [B] tensor has another B than `layers`, or a tensor is on another device.
         """
-        return _per_picture("blur", self.blur, layers), _per_picture("focus", self.focus, layers)
+        return _per_picture("blur", value_of(self.blur), layers), _per_picture("focus", value_of(self.focus), layers)
 
 
 def _require_parameter(name: str, value: float | Tensor, at_least: float = -inf) -> None:

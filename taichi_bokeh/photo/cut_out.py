@@ -21,6 +21,7 @@ from torch import Tensor
 from taichi_bokeh._render import ProgressCallback, render
 from taichi_bokeh.io.require import require_coverage, require_light
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.models import DEFAULT, Model, model_of
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo.fill.push_pull import push_pull
 from taichi_bokeh.photo.matte.settle import ROUNDING, STIFFNESS, Settle, mix_to, settle, settle_colours
@@ -85,21 +86,30 @@ def split_cut_out(
     return CutOut(colours, shares)
 
 
-def render_cut_out(cut_out: CutOut, lens: ThinLens, *, progress: ProgressCallback | None = None, **options: Any) -> Tensor:
+def render_cut_out(
+    cut_out: CutOut,
+    lens: ThinLens,
+    model: str | Model = DEFAULT.name,
+    *,
+    progress: ProgressCallback | None = None,
+    **fields: Any,
+) -> Tensor:
     """The picture of a cut-out, [1, 4, H, W]: premultiplied colours and coverage.
 
     Args:
         cut_out: its layers.
         lens: the lens.
+        model: as of `render`.
         progress: called with (done, total), of both renderings together.
-        options: of `render`.
+        **fields: as of `render`.
     """
     layers, coverage = cut_out
     premultiplied = replace(layers, rgb=coverage * layers.rgb)
     alone = replace(layers, rgb=coverage.expand_as(layers.rgb).contiguous())
     first, second = (None if progress is None else _part(progress, part) for part in (0, 1))
-    colours = render(premultiplied, lens, progress=first, **options)
-    return torch.cat([colours, render(alone, lens, progress=second, **options)[:, :1]], 1)
+    chosen = model_of(model, **fields)
+    colours = render(premultiplied, lens, chosen, progress=first)
+    return torch.cat([colours, render(alone, lens, chosen, progress=second)[:, :1]], 1)
 
 
 def _part(progress: ProgressCallback, part: int) -> ProgressCallback:

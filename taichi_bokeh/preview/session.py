@@ -17,6 +17,7 @@ from taichi_bokeh import _runtime
 from taichi_bokeh._render import render
 from taichi_bokeh._trace import trace, trace_progressively
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.models import Scatter
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.preview.draft import DraftSize, fitted
 from taichi_bokeh.preview.frames import Box, Bytes, Composer, Layout, Notes, Rendered, shows_lens
@@ -30,6 +31,7 @@ Watch = Callable[[], None]
 
 TRUTH_RAYS = 1024
 _FRAME_S = 1 / 20  # with a draft; what the window adds keeps it under 1/15
+DRAFT = Scatter(algorithm="fast", occlusion=False)
 _DRAFT_RAYS = 32  # at a draft's size a blur disc has hardly more pixels
 _TRUTH_PIECE = 1 << 21  # rays of all pixels together in a piece of work
 _HALF_FROM_PX = 1 << 17  # a picture of more pixels is rendered at half its size first
@@ -278,7 +280,7 @@ class Session:
             self._draft.of_another_kind()
         layers, lens = self._look.draft(largest, size, float(self.lens.focus), state), self._lens_at(size)
         if is_disc:
-            picture = render(layers, lens, model="scatter", algorithm="fast", occlusion=False)[0]
+            picture = DRAFT.render(layers, lens)[0]
         else:  # whose tables take a second to make, for every place of a slider
             rays = round(_DRAFT_RAYS * (1 + 3 * state.cat_eye))  # some have to pass in the corners, too
             picture = trace(layers, lens, rays=rays)[0]

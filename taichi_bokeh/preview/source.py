@@ -9,6 +9,7 @@ import torch
 from taichi_bokeh._render import render
 from taichi_bokeh.io import check_output, write_image
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.models import FIELDS
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.preview.look import with_look
 from taichi_bokeh.preview.state import State
@@ -79,7 +80,7 @@ class LayersSource:
 
 def model_options(state: State) -> dict[str, Any]:
     """What `render` is told of the model."""
-    return {"model": state.model} | ({"cells": state.cells} if state.model == "subaperture" else {})
+    return {"model": state.model} | {name: getattr(state, name) for name in FIELDS[state.model] if hasattr(state, name)}
 
 
 def shape_options(state: State) -> dict[str, float]:

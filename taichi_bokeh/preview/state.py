@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from taichi_bokeh._checks import require_number
+from taichi_bokeh.models import DEFAULT, Scatter
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 VIEWS = ("result", "wipe", "disparity", "focus", "layers", "truth")
-MODELS = ("subaperture", "scatter")
+MODELS = (DEFAULT.name, Scatter.name)
 _SHAPE = ("blades", "rotation", "roundness", "squeeze", "cat_eye", "ring")
 _LOOK = ("highlights", "highlight_threshold", "near_blur", "far_blur")
 #: What undo and reset go back over; the other fields say what is looked at, and how.
@@ -59,7 +60,7 @@ class State:
     focus: float
     blur: float
     f_number: float | None = None
-    model: Literal["subaperture", "scatter"] = "subaperture"
+    model: str = DEFAULT.name
     cells: int = 16
     blades: int = 0
     rotation: float = 0.0

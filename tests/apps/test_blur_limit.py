@@ -8,6 +8,7 @@ import torch
 from taichi_bokeh.apps import blur_limit
 from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.options.lens import LensRequest
+from taichi_bokeh.models import OfficialScatter, Scatter, SubAperture
 from taichi_bokeh.optics.aperture import Aperture
 
 GIB = 1 << 30
@@ -31,7 +32,7 @@ def refusal(work: Work, blur: float, span: float, given: LensRequest | None = No
     return str(caught.value)
 
 
-@pytest.mark.parametrize("model", ["subaperture", "scatter", "scatter-official", "trace"])
+@pytest.mark.parametrize("model", [SubAperture(), Scatter(), OfficialScatter(), None])
 def test_radii_far_beyond_the_picture_are_refused_by_every_model(free, model):
     work = Work(model, 160, 120, DISC)
     check_blur(LensRequest(blur=2000.0), work, 2000.0, 0.5)
@@ -41,20 +42,20 @@ def test_radii_far_beyond_the_picture_are_refused_by_every_model(free, model):
 
 
 def test_in_a_large_picture_the_radius_may_be_as_large_as_it_is(free):
-    assert Work("trace", 1000, 700, DISC).farthest_px == 4000
-    check_blur(LensRequest(blur=4000.0), Work("scatter", 1000, 700, DISC), 4000.0, 1.0)
-    assert "at most 6434 px do" in refusal(Work("scatter", 4000, 3000, DISC), 7000.0, 1.0)  # by which kernels count
+    assert Work(None, 1000, 700, DISC).farthest_px == 4000
+    check_blur(LensRequest(blur=4000.0), Work(Scatter(), 1000, 700, DISC), 4000.0, 1.0)
+    assert "at most 6434 px do" in refusal(Work(Scatter(), 4000, 3000, DISC), 7000.0, 1.0)  # by which kernels count
 
 
 @pytest.mark.parametrize(
     ("work", "radius_px"),
     [
-        (Work("subaperture", 640, 480, DISC), 1200.0),
-        (Work("scatter", 640, 480, DISC), 900.0),
-        (Work("scatter", 640, 480, DISC), 1500.0),
-        (Work("scatter", 640, 480, HEXAGON), 900.0),
-        (Work("scatter", 640, 480, RINGED), 150.0),
-        (Work("scatter-official", 640, 480, DISC), 1500.0),
+        (Work(SubAperture(), 640, 480, DISC), 1200.0),
+        (Work(Scatter(), 640, 480, DISC), 900.0),
+        (Work(Scatter(), 640, 480, DISC), 1500.0),
+        (Work(Scatter(), 640, 480, HEXAGON), 900.0),
+        (Work(Scatter(), 640, 480, RINGED), 150.0),
+        (Work(OfficialScatter(), 640, 480, DISC), 1500.0),
     ],
 )
 def test_what_does_not_fit_into_memory_is_refused_and_what_is_advised_fits(free, work, radius_px):
@@ -71,17 +72,17 @@ def test_what_does_not_fit_into_memory_is_refused_and_what_is_advised_fits(free,
 
 
 def test_more_cells_take_more_memory_and_a_limit_of_the_radius_less(free):
-    assert Work("subaperture", 640, 480, DISC, cells=4).bytes_at(700) < Work("subaperture", 640, 480, DISC).bytes_at(700)
-    assert Work("subaperture", 640, 480, DISC, cells=64).bytes_at(1000) == math.inf
-    assert Work("scatter", 640, 480, DISC, max_radius=20).bytes_at(1500) < GIB / 4
+    assert Work(SubAperture(4), 640, 480, DISC).bytes_at(700) < Work(SubAperture(), 640, 480, DISC).bytes_at(700)
+    assert Work(SubAperture(64), 640, 480, DISC).bytes_at(1000) == math.inf
+    assert Work(Scatter(max_radius=20), 640, 480, DISC).bytes_at(1500) < GIB / 4
 
 
 def test_a_camera_is_told_its_f_number_and_a_pull_is_told_to_blur_less(free):
-    work = Work("trace", 160, 120, DISC)
+    work = Work(None, 160, 120, DISC)
     assert "which is --f-number 0.0977 or more" in refusal(work, 1e4, 1.0, LensRequest(blur=None, f_number=0.01))
     assert "which is a smaller blur" in refusal(work, 1e4, 1.0, LensRequest(blur=None, f_number=None))
 
 
 def test_little_memory_is_no_reason_where_little_is_needed(free):
     free(0)
-    check_blur(LensRequest(blur=50.0), Work("subaperture", 48, 36, DISC, device=torch.device("cpu")), 50.0, 1.0)
+    check_blur(LensRequest(blur=50.0), Work(SubAperture(), 48, 36, DISC, device=torch.device("cpu")), 50.0, 1.0)

@@ -71,7 +71,7 @@ def test_so_does_every_control_of_the_scatter_model(shared, control, off):
 def test_a_draft_is_the_renderers(shared, monkeypatch, draft, quality):
     asked = []
     render = rendering.render
-    monkeypatch.setattr(rendering, "render", lambda *given, **named: asked.append(named["quality"]) or render(*given, **named))
+    monkeypatch.setattr(rendering, "render", lambda *given, **named: asked.append(given[2].quality) or render(*given, **named))
     picture(shared, model="scatter", cells=None, draft=draft)
     assert asked == [quality]
 

@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.layers.base import SubapertureDefocus
+from taichi_bokeh.dfd.layers.base import RenderedDefocus
 from taichi_bokeh.dfd.observation import Observation, Sample
+from taichi_bokeh.models import SubAperture
 
 
 def make_pair(number: int, size: int = 32, count: int = 1) -> Sample:
@@ -18,7 +19,7 @@ def make_pair(number: int, size: int = 32, count: int = 1) -> Sample:
     near, far = torch.rand(2, generator=generator).tolist()
     disparity = torch.where(torch.arange(size) < size // 2, near, far).expand(1, 1, size, size).contiguous()
     blurs = [4.0 + k for k in range(count)]
-    blurred = [SubapertureDefocus(1)(picture, disparity, tb.ThinLens(blur, 0.0)) for blur in blurs]
+    blurred = [RenderedDefocus(SubAperture(1))(picture, disparity, tb.ThinLens(blur, 0.0)) for blur in blurs]
     return Sample(
         f"{number:03}", picture[0], torch.cat(blurred), torch.tensor(blurs), torch.zeros(count), 1.0, 0.0, disparity[0]
     )

@@ -31,7 +31,7 @@ def test_an_opaque_one_is_the_photograph():
     for name in ("rgb", "alpha", "disparity"):
         torch.testing.assert_close(getattr(cut_out.layers, name), getattr(layers, name))
     picture = render_cut_out(cut_out, BLURRED, model="scatter")
-    torch.testing.assert_close(picture[:, :3], tb.render(layers, BLURRED))
+    torch.testing.assert_close(picture[:, :3], tb.render(layers, BLURRED, "scatter"))
     torch.testing.assert_close(picture[:, 3], torch.ones_like(picture[:, 3]), atol=1e-4, rtol=0)
 
 

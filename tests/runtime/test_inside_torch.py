@@ -54,12 +54,12 @@ def rendered(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus:
     if name in SLOW:
         rgb, alpha, disparity = (value[..., :3, :4] for value in (rgb, alpha, disparity))
     lens = tb.ThinLens(blur, focus, options.pop("aperture", tb.Aperture()))
-    return tb.render(tb.Layers(rgb, alpha, disparity), lens, **options)
+    return tb.render(tb.Layers(rgb, alpha, disparity), lens, **{"model": "scatter", **options})
 
 
 def drafted(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:
     lens = tb.ThinLens(blur.detach(), focus.detach())
-    return tb.render(tb.Layers(rgb, alpha, disparity.detach()), lens, quality="draft")
+    return tb.render(tb.Layers(rgb, alpha, disparity.detach()), lens, "scatter", quality="draft")
 
 
 def traced(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:

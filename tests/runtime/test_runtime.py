@@ -23,7 +23,7 @@ RENDER = """
 import torch, taichi_bokeh as tb
 ones = torch.ones(1, 1, 1, 6, 7)
 def picture():
-    return tb.render(tb.Layers(torch.ones(1, 1, 3, 6, 7), ones, 0.5 * ones), tb.ThinLens(4.0, 0.1))
+    return tb.render(tb.Layers(torch.ones(1, 1, 3, 6, 7), ones, 0.5 * ones), tb.ThinLens(4.0, 0.1), "scatter")
 """
 
 
@@ -43,14 +43,14 @@ def test_importing_starts_no_runtime_and_rendering_prints_nothing():
 def test_threads_render_and_differentiate_at_the_same_time():
     layers = random_layers()
     inputs = leaves(layers)
-    expected = torch.autograd.grad(tb.render(tb.Layers(*inputs), tb.ThinLens(6.0, 0.5)).sum(), inputs)
+    expected = torch.autograd.grad(tb.render(tb.Layers(*inputs), tb.ThinLens(6.0, 0.5), "scatter").sum(), inputs)
     failures: list[object] = []
 
     def work() -> None:
         try:
             for _ in range(4):
                 mine = leaves(layers)
-                tb.render(tb.Layers(*mine), tb.ThinLens(6.0, 0.5)).sum().backward()
+                tb.render(tb.Layers(*mine), tb.ThinLens(6.0, 0.5), "scatter").sum().backward()
                 failures.extend(t for t, e in zip(mine, expected, strict=True) if not torch.equal(t.grad, e))
         except Exception as error:
             failures.append(error)
@@ -141,7 +141,7 @@ import hashlib, torch
 torch.manual_seed(0)
 inputs = [torch.rand(1, 2, c, 70, 50).requires_grad_() for c in (3, 1, 1)]
 blur = torch.tensor({blur}, requires_grad=True)
-picture = tb.render(tb.Layers(*inputs), tb.ThinLens(blur, 0.5, tb.Aperture({aperture})))
+picture = tb.render(tb.Layers(*inputs), tb.ThinLens(blur, 0.5, tb.Aperture({aperture})), "scatter")
 results = [picture, *torch.autograd.grad(picture.square().sum(), (*inputs, blur))]
 print(hashlib.sha256(b"".join(t.detach().numpy().tobytes() for t in results)).hexdigest())
 """
@@ -194,5 +194,5 @@ def test_no_kernel_reads_or_writes_out_of_range():
         "    inputs = [torch.rand(1, 2, c, h, w).requires_grad_() for c in (3, 1, 1)]\n"
         "    inputs[2].data[..., 0, 0] = 0.5\n"
         "    lens = tb.ThinLens(20.0, 0.5, aperture)\n"
-        "    tb.render(tb.Layers(*inputs), lens, algorithm=algorithm).sum().backward()\n"
+        "    tb.render(tb.Layers(*inputs), lens, 'scatter', algorithm=algorithm).sum().backward()\n"
     )

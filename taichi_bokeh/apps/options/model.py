@@ -1,4 +1,4 @@
-"""The model that renders, and where it computes. Imports nothing that is slow."""
+"""The model that renders, and where it computes."""
 
 import argparse
 from dataclasses import dataclass
@@ -6,13 +6,15 @@ from typing import Literal
 
 from taichi_bokeh.apps.options.arguments import whole, whole_or_auto
 from taichi_bokeh.apps.options.device import add_device
+from taichi_bokeh.apps.options.requests import option
+from taichi_bokeh.models import DEFAULT, FIELDS, MODELS, Model, model_of
 
 
 @dataclass(frozen=True)
 class ModelRequest:
     """A model with its options, and the device. Fields are the options of the same names."""
 
-    model: str = "subaperture"
+    model: str = DEFAULT.name
     cells: int | Literal["auto"] | None = None
     profile: str | None = None
     algorithm: str = "auto"
@@ -20,23 +22,31 @@ class ModelRequest:
     max_radius: int | None = None
     device: str | None = None
 
-    def check(self) -> None:
-        """Refuse what the model does not have.
+    def build(self) -> Model:
+        """Build the model.
 
         Raises:
-            ValueError: which option, in one line.
+            ValueError: the model has no such option, or not with this value; in one line.
         """
-        model = self.model
-        if self.draft and model != "scatter":
-            raise ValueError(f"--draft is for --model scatter: {model} has none")
-        if self.algorithm == "fast" and model == "scatter-official":
-            raise ValueError("--algorithm fast is not for --model scatter-official: it has only exact")
-        if self.profile is not None and model != "scatter":
-            raise ValueError(f"--profile is for --model scatter: the blur discs of {model} have no other edge")
-        if model == "subaperture" and self.max_radius is not None:
-            raise ValueError("--max-radius is for the scatter models: give --model scatter or scatter-official with it")
-        if model != "subaperture" and self.cells is not None:
-            raise ValueError(f"--cells is for --model subaperture: {model} does not divide the aperture")
+        given = {
+            name: getattr(self, name)
+            for name in ("cells", "profile", "algorithm", "max_radius")
+            if getattr(self, name) is not None
+        }
+        if self.draft:
+            given["quality"] = "draft"
+        for name in given.keys() - set(FIELDS[self.model]):
+            owners = " or ".join(model for model, fields in FIELDS.items() if name in fields)
+            raise ValueError(f"{_option(name)} is for --model {owners}: {self.model} has no such option")
+        try:
+            return model_of(self.model, **given)
+        except ValueError as error:  # which begins with the name of the field
+            name, _, rest = str(error).partition(" ")
+            raise ValueError(f"{_option(name)} {rest}, for --model {self.model}") from None
+
+
+def _option(field: str) -> str:
+    return "--draft" if field == "quality" else option(field)
 
 
 def add_model(command: argparse.ArgumentParser) -> None:
@@ -44,12 +54,15 @@ def add_model(command: argparse.ArgumentParser) -> None:
     model = command.add_argument_group("model")
     model.add_argument(
         "--model",
-        choices=("subaperture", "scatter", "scatter-official"),
+        choices=tuple(MODELS),
         default=ModelRequest.model,
         help="how layers are blurred and put together (%(default)s); scatter-official knows the disc only",
     )
     model.add_argument(
-        "--cells", metavar="N|auto", type=whole_or_auto, help="cells of the aperture, for subaperture: more are finer (16)"
+        "--cells",
+        metavar="N|auto",
+        type=whole_or_auto,
+        help=f"cells of the aperture, for subaperture: more are finer ({DEFAULT.cells})",
     )
     model.add_argument("--profile", choices=("disc", "soft"), help="edge of the blur disc, for scatter (disc)")
     model.add_argument(

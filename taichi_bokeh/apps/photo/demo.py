@@ -21,6 +21,7 @@ from taichi_bokeh.apps.photo.demo_photo import demo_photo
 from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.io import srgb_decode, write_image
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.models import DEFAULT
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo import fill_holes, to_layers
@@ -50,7 +51,7 @@ def demo(request: DemoRequest) -> None:
     disparity = fill_holes(disparity, rgb)
     for xy in _FOCI.values():
         span = float(np.abs(disparity - disparity_at(disparity, *xy)).max())
-        check_blur(LensRequest(blur=request.blur), Work("subaperture", width, height, Aperture()), request.blur, span)
+        check_blur(LensRequest(blur=request.blur), Work(DEFAULT, width, height, Aperture()), request.blur, span)
     layers = to_layers(rgb, disparity, layers=_LAYERS)
     images = {name: _focused_at(layers, disparity, xy, request, name) for name, xy in _FOCI.items()}
     folder.mkdir(exist_ok=True)
@@ -69,4 +70,4 @@ def _focused_at(layers: Layers, disparity: Array, xy: tuple[int, int], request: 
     speaker(request.quiet)(f"{name} focus: disparity {focus:.3f}, largest blur radius {radius_px:.1f} px")
     with progress_bar(f"{name} focus", request.quiet) as progress:
         lens = ThinLens(blur=request.blur, focus=focus)
-        return to_picture(render(layers, lens, model="subaperture", progress=progress))
+        return to_picture(render(layers, lens, DEFAULT, progress=progress))

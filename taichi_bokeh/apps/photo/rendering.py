@@ -1,19 +1,18 @@
 """Layers to an image: look, model, device."""
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taichi_bokeh._render import ProgressCallback, Quality, render, require_renderable
+from taichi_bokeh._render import ProgressCallback, render
 from taichi_bokeh.apps.options.device import device_of
 from taichi_bokeh.apps.options.look import LookRequest
 from taichi_bokeh.apps.options.model import ModelRequest
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.models.subaperture import DEFAULT_CELLS, MOST_CELLS, cells_for
+from taichi_bokeh.models import Model, SubAperture
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo.cut_out import CutOut, render_cut_out
@@ -29,10 +28,7 @@ def check_rendering(model: ModelRequest, look: LookRequest, aperture: Aperture) 
     Raises:
         ValueError: which option, in one line.
     """
-    model.check()
-    if isinstance(model.cells, int) and model.cells > MOST_CELLS:
-        raise ValueError(f"--cells is {model.cells}, and must be at most {MOST_CELLS}")
-    require_renderable(aperture, model.model, model.profile)
+    model.build().require_renderable(aperture)
     look.check()
     device_of(model.device)
 
@@ -60,27 +56,15 @@ def span_of(disparity: NDArray[np.float32], focus: float, look: LookRequest) -> 
     return max(abs(float(end) - focus) for end in scaled.aminmax())
 
 
-def cells_of(layers: Layers, lens: ThinLens, model: ModelRequest) -> int | None:
-    """Into how many cells the aperture is divided; None for a model that does not. Of layers as they are to be rendered."""
-    if model.model != "subaperture":
-        return None
-    if model.cells == "auto":
-        blur, focus = (float(value) for value in (lens.blur, lens.focus))
-        return cells_for(layers, blur * (layers.disparity[:, :, 0] - focus))
-    return model.cells or DEFAULT_CELLS
-
-
-def model_options(model: ModelRequest, cells: int | None) -> dict[str, Any]:
-    """What `render` and `explain` take for this model."""
-    given = {"algorithm": model.algorithm, "profile": model.profile, "max_radius": model.max_radius, "cells": cells}
-    return {"model": model.model, **{name: value for name, value in given.items() if value is not None}}
+def with_cells_counted(model: Model, layers: Layers, lens: ThinLens) -> Model:
+    """The model with a number of cells, where they are to be found by the layers as they are to be rendered."""
+    return replace(model, cells=model.cells_of(layers, lens)) if isinstance(model, SubAperture) else model
 
 
 def render_layers(
     layers: Layers,
     lens: ThinLens,
-    model: ModelRequest,
-    cells: int | None,
+    model: Model,
     progress: ProgressCallback | None = None,
     coverage: Tensor | None = None,
 ) -> Tensor:
@@ -89,13 +73,10 @@ def render_layers(
     Args:
         layers: on the device to render on.
         lens: the lens.
-        model: the model.
-        cells: of the aperture, see `cells_of`.
+        model: what renders.
         progress: called with (done, total).
         coverage: of the layers of a photograph that is partly transparent.
     """
-    quality: Quality = "draft" if model.draft else "full"
-    options = {"quality": quality, "progress": progress, **model_options(model, cells)}
     if coverage is None:
-        return render(layers, lens, **options).cpu()
-    return render_cut_out(CutOut(layers, coverage.to(layers.rgb.device)), lens, **options).cpu()
+        return render(layers, lens, model, progress=progress).cpu()
+    return render_cut_out(CutOut(layers, coverage.to(layers.rgb.device)), lens, model, progress=progress).cpu()

@@ -39,7 +39,7 @@ def trace_photo(request: TraceRequest) -> None:
     lens = lens_of(request.lens, aperture, focus_of(request.lens, photo.disparity), photo.disparity.shape[1])
     span = max(abs(float(end) - float(lens.focus)) for end in (photo.disparity.min(), photo.disparity.max()))
     height, width = photo.disparity.shape
-    check_blur(request.lens, Work("trace", width, height, aperture), float(lens.blur), span)
+    check_blur(request.lens, Work(None, width, height, aperture), float(lens.blur), span)
     say(f"disparity: {photo.disparity.min():.4g} to {photo.disparity.max():.4g}, in focus: {float(lens.focus):.4g}")
     layers, _ = split_photo(photo, request.photo)
     radius_px = largest_radius_px(layers, float(lens.blur), float(lens.focus))

@@ -14,7 +14,7 @@ from taichi_bokeh.apps.options.lens import LensRequest, Ramp
 from taichi_bokeh.apps.options.render import RenderRequest
 from taichi_bokeh.apps.photo.layer_cache import Scene, read_scene
 from taichi_bokeh.apps.photo.lens import focus_of, thin_lens_of
-from taichi_bokeh.apps.photo.rendering import cells_of, render_layers, span_of, with_highlights, with_near_and_far
+from taichi_bokeh.apps.photo.rendering import render_layers, span_of, with_highlights, with_near_and_far
 from taichi_bokeh.apps.photo.scene import Photo, read_photo, require_room_for_alpha, stages_of
 from taichi_bokeh.apps.photo.sequence_cuts import choose_for_all
 from taichi_bokeh.apps.progress import progress_bar
@@ -22,6 +22,7 @@ from taichi_bokeh.apps.sequence.footage import Footage, footage_of, is_footage
 from taichi_bokeh.apps.sequence.frames_out import check_frames, frame_writer, is_frames
 from taichi_bokeh.io.video import is_video
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.models import SubAperture
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
@@ -88,16 +89,14 @@ def _render_pull(request: RenderRequest, aperture: Aperture, say: Say) -> None:
     focus = _focus(request.lens, disparity, disparity)
     lenses = [lens_at(request.lens, aperture, focus, disparity.shape[1], t) for t in parts]
     layers = with_highlights(layers, request.model, request.look)
-    cells, radius_px = None, 0.0
+    model, radius_px = request.model.build(), 0.0
     for seen, lens in _seen(layers, lenses, request):
         radius_px = max(radius_px, largest_radius_px(seen, float(lens.blur), float(lens.focus)))
-        number = cells_of(seen, lens, request.model)
-        cells = number if cells is None or number is None else max(cells, number)  # the same in all, lest the change shows
+    if isinstance(model, SubAperture):  # as many cells in all, lest the change shows
+        model = replace(model, cells=max(model.cells_of(*one) for one in _seen(layers, lenses, request)))
     say(f"disparity: {disparity.min():.4g} to {disparity.max():.4g}, in focus: {focus.start:.4g} to {focus.end:.4g}")
     say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px, model: {request.model.model}, images: {count}")
-    images = (
-        render_layers(seen, lens, request.model, cells, coverage=coverage) for seen, lens in _seen(layers, lenses, request)
-    )
+    images = (render_layers(seen, lens, model, coverage=coverage) for seen, lens in _seen(layers, lenses, request))
     _write(images, numbers, _FPS, request, say)
 
 
@@ -159,7 +158,7 @@ def _scenes(footage: Footage, request: RenderRequest, cuts: tuple[float, ...]) -
 def _image(scene: Scene, lens: ThinLens, request: RenderRequest) -> Tensor:
     raised = with_highlights(scene.layers, request.model, request.look)
     seen = with_near_and_far(raised, float(lens.focus), request.look)
-    return render_layers(seen, lens, request.model, cells_of(seen, lens, request.model), coverage=scene.coverage)
+    return render_layers(seen, lens, request.model.build(), coverage=scene.coverage)
 
 
 def _survey(footage: Footage, request: RenderRequest, aperture: Aperture) -> tuple[Ramp[float], tuple[float, ...]]:

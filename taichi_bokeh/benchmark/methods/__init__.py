@@ -11,10 +11,10 @@ from taichi_bokeh.benchmark.methods.classical import Classical
 from taichi_bokeh.benchmark.methods.external import External
 from taichi_bokeh.benchmark.methods.mpi import MultiplaneImage
 from taichi_bokeh.benchmark.methods.rays import Rays
-from taichi_bokeh.benchmark.methods.scatter import Scatter
+from taichi_bokeh.benchmark.methods.rendered import Rendered
 from taichi_bokeh.benchmark.methods.scatter_no_occlusion import ScatterNoOcclusion
 from taichi_bokeh.benchmark.methods.sterefo import SteReFo
-from taichi_bokeh.benchmark.methods.subaperture import SubAperture
+from taichi_bokeh.models import OfficialScatter, Scatter, SubAperture
 from taichi_bokeh.synthetic.scene import Scene
 
 
@@ -43,13 +43,16 @@ _FIXED: dict[str, Method] = {
         Classical(),
         SteReFo(),
         MultiplaneImage(),
-        Scatter("scatter-official", "Dr.Bokeh, released code's model", "scatter-official"),
+        Rendered("scatter-official", OfficialScatter()),
         ScatterNoOcclusion(),
-        Scatter("scatter-soft", "Scatter, soft profile", "scatter", "soft"),
-        Scatter("scatter-disc", "Scatter, disc profile", "scatter", "disc"),
+        Rendered("scatter-soft", Scatter("soft")),
+        Rendered("scatter-disc", Scatter("disc")),
     )
 }
-_COUNTED: dict[str, Callable[[int], Method]] = {"subaperture": SubAperture, "rays": Rays}
+_COUNTED: dict[str, Callable[[int], Method]] = {
+    "subaperture": lambda cells: Rendered(f"subaperture-{cells}", SubAperture(cells)),
+    "rays": Rays,
+}
 
 #: What is compared unless something else is asked for, in the order of the tables.
 DEFAULT: tuple[str, ...] = (*_FIXED, "subaperture-4", "subaperture-16", "subaperture-64", "rays-64", "rays-256")

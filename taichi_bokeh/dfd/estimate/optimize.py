@@ -34,11 +34,12 @@ from taichi_bokeh.dfd.estimate.plane_sweep import (
 )
 from taichi_bokeh.dfd.estimate.snap_to_edges import snap_to_edges
 from taichi_bokeh.dfd.estimate.variables import OneLayer, Variables, require_two, split_estimate
-from taichi_bokeh.dfd.layers.base import DefocusLayer, ScatterDefocus
+from taichi_bokeh.dfd.layers.base import DefocusLayer, RenderedDefocus
 from taichi_bokeh.dfd.layers.splat import SplatDefocus
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.observation import Observation
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.models import Scatter
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 _LAST_SPEED = 1 / 100
@@ -140,7 +141,7 @@ class Optimization:
     ) -> None:
         self.observation = observation
         self.settings = settings = settings or OptimizeSettings()
-        self.layer = layer or (SplatDefocus() if settings.layers == 2 else ScatterDefocus())
+        self.layer = layer or (SplatDefocus() if settings.layers == 2 else RenderedDefocus(Scatter()))
         if settings.layers == 2:
             require_two(self.layer)
         self._require_focus_in_range()

@@ -160,7 +160,7 @@ class TwoLayers(Variables):
 def require_two(layer: DefocusLayer) -> SplatDefocus:
     """The layer; ValueError unless it blurs several surfaces."""
     if not isinstance(layer, SplatDefocus):
-        raise ValueError(f"layer is {type(layer).__name__}; expected a SplatDefocus, which blurs two layers")
+        raise ValueError(f"layer is {layer.title}; expected a SplatDefocus, which blurs two layers")
     return layer
 
 

@@ -19,7 +19,7 @@ from taichi_bokeh.benchmark.metrics import measure
 from taichi_bokeh.dfd.data.scenes import weak_texture
 from taichi_bokeh.dfd.layers.base import single_layer
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.optics.thin_lens import ThinLens, value_of
 
 JUMP_PX = 1.0  #: a larger step of the circle of confusion between neighbours is an edge of depth
 EDGE_PX = 4  #: width of the edge band, on either side of such a step
@@ -137,7 +137,7 @@ def measure_depth(estimate: Tensor, truth: Tensor, lens: ThinLens, all_in_focus:
     found, true, picture = (tensor.detach().double().cpu() for tensor in (estimate, truth, all_in_focus))
     require_values({"estimate": Bounded(found), "truth": Bounded(true), "all_in_focus": Bounded(picture, at_least=0.0)})
     found, true = found[0], true[0]
-    blur, focus = _number("blur", lens.blur), _number("focus", lens.focus)
+    blur, focus = _number("blur", value_of(lens.blur)), _number("focus", value_of(lens.focus))
     error_px, radius_px = blur * (found - true).abs(), blur * (true - focus)
     where = regions(radius_px, picture)
     has_depth = float(true.min()) * DEEPEST > float(true.max()) > 0

@@ -5,15 +5,14 @@ optimisation, the training and the comparison take any of them.
 """
 
 from abc import ABC, abstractmethod
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_float_tensor, require_shape
-from taichi_bokeh._render import render
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.models import Model
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 
@@ -60,40 +59,18 @@ def single_layer(all_in_focus: Tensor, disparity: Tensor) -> Layers:
     return Layers(all_in_focus[:, None], torch.ones_like(disparity)[:, None], disparity[:, None])
 
 
-class ScatterDefocus(DefocusLayer):
-    """The scatter model (`taichi_bokeh.render`).
+class RenderedDefocus(DefocusLayer):
+    """The picture as a single layer, rendered by a model: it has the occlusion inside it that the model has.
 
     Args:
-        profile: "disc", exact, or "soft", the paper's.
-        occlusion: with the term for sharp edges before a blurred background, or without (the paper's ablation).
+        model: such as `Scatter()`, or `SubAperture(4)`, which has none.
     """
 
-    def __init__(self, profile: Literal["disc", "soft"] = "disc", occlusion: bool = True) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
-        self.profile, self.occlusion = profile, occlusion
-        self.title = f"Scatter, {profile} profile" + ("" if occlusion else ", no occlusion")
+        self.model, self.title = model, model.title
 
     @in_full_precision
     def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
         """See `DefocusLayer`."""
-        # Other openings than the disc have one profile, which is named by leaving it out.
-        profile = None if self.profile == "disc" else self.profile
-        return render(single_layer(all_in_focus, disparity), lens, profile=profile, occlusion=self.occlusion)
-
-
-class SubapertureDefocus(DefocusLayer):
-    """The sub-aperture model (`taichi_bokeh.render`): of a single layer, the blur without the occlusion inside it.
-
-    Args:
-        cells: into how many the aperture is divided.
-    """
-
-    def __init__(self, cells: int = 4) -> None:
-        super().__init__()
-        self.cells = cells
-        self.title = f"Sub-aperture, {cells} cell{'s' * (cells > 1)}"
-
-    @in_full_precision
-    def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
-        """See `DefocusLayer`."""
-        return render(single_layer(all_in_focus, disparity), lens, model="subaperture", cells=self.cells)
+        return self.model.render(single_layer(all_in_focus, disparity), lens)

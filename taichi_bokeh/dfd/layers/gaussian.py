@@ -4,9 +4,9 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
-from taichi_bokeh._render import refuse_forward_mode
+from taichi_bokeh._checks import refuse_forward_mode
 from taichi_bokeh.dfd.layers.base import DefocusLayer, single_layer
-from taichi_bokeh.models.scatter import blur_radius
+from taichi_bokeh.models.base import blur_radius
 from taichi_bokeh.ops.dfd.gaussian_psf import gaussian_psf
 from taichi_bokeh.optics.thin_lens import ThinLens
 

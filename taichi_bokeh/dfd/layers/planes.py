@@ -21,10 +21,16 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
-from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_values
-from taichi_bokeh._render import refuse_forward_mode
+from taichi_bokeh._checks import (
+    Bounded,
+    refuse_forward_mode,
+    require_float_tensor,
+    require_number,
+    require_shape,
+    require_values,
+)
 from taichi_bokeh.dfd.layers.base import DefocusLayer, single_layer
-from taichi_bokeh.models.scatter import blur_radius
+from taichi_bokeh.models.base import blur_radius
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.psf import divide, kernel_reach
 from taichi_bokeh.optics.thin_lens import ThinLens

@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from taichi_bokeh.dfd.layers.base import DefocusLayer, ScatterDefocus, SubapertureDefocus
+from taichi_bokeh.dfd.layers.base import DefocusLayer, RenderedDefocus
 from taichi_bokeh.dfd.layers.gaussian import GaussPSF
 from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
 from taichi_bokeh.dfd.layers.splat import SplatDefocus
+from taichi_bokeh.models import Scatter, SubAperture
 
 #: What makes each layer, with its default settings.
 LAYERS: Mapping[str, Callable[[], DefocusLayer]] = MappingProxyType(
@@ -14,12 +15,12 @@ LAYERS: Mapping[str, Callable[[], DefocusLayer]] = MappingProxyType(
         "gaussian": lambda: GaussPSF(calibrated=True),
         "gausspsf": GaussPSF,
         "planes": CompositionalPlanes,
-        "scatter": ScatterDefocus,
-        "scatter-no-occlusion": lambda: ScatterDefocus(occlusion=False),
-        "scatter-soft": lambda: ScatterDefocus("soft"),
-        "scatter-soft-no-occlusion": lambda: ScatterDefocus("soft", occlusion=False),
+        "scatter": lambda: RenderedDefocus(Scatter()),
+        "scatter-no-occlusion": lambda: RenderedDefocus(Scatter(occlusion=False)),
+        "scatter-soft": lambda: RenderedDefocus(Scatter("soft")),
+        "scatter-soft-no-occlusion": lambda: RenderedDefocus(Scatter("soft", occlusion=False)),
         "splat": SplatDefocus,
-        "subaperture": SubapertureDefocus,
+        "subaperture": lambda: RenderedDefocus(SubAperture(4)),
     }
 )
 

@@ -4,11 +4,10 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
-from taichi_bokeh._checks import require_integer, require_number
-from taichi_bokeh._render import refuse_forward_mode
+from taichi_bokeh._checks import refuse_forward_mode, require_integer, require_number
 from taichi_bokeh.dfd.layers.base import DefocusLayer, single_layer
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.models.scatter import blur_radius
+from taichi_bokeh.models.base import blur_radius
 from taichi_bokeh.ops.dfd.splat import splat
 from taichi_bokeh.optics.thin_lens import ThinLens
 

@@ -28,6 +28,7 @@ from taichi_bokeh.dfd.training.log import Report, TrainLog
 from taichi_bokeh.dfd.training.losses import disparity_loss, error_px, plane_loss
 from taichi_bokeh.dfd.training.network import PlaneNetwork
 from taichi_bokeh.dfd.training.settings import TrainSettings, Work, count_samples
+from taichi_bokeh.models import Model
 from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 from taichi_bokeh.storage.resumable import Checkpoint
 
@@ -321,7 +322,7 @@ def _layer_text(layer: DefocusLayer | None) -> str:
         for name, value in vars(layer).items()
         if not name.startswith("_")
         and name not in ("training", "title")
-        and isinstance(value, bool | int | float | str | tuple)
+        and isinstance(value, bool | int | float | str | tuple | Model)
     ]
     return ", ".join([f"{type(layer).__qualname__} ({layer.title})", *settings])
 

@@ -14,10 +14,11 @@ from taichi_bokeh.apps.dfd import optimize as optimize_photos
 from taichi_bokeh.dfd.estimate.lens_search import observe
 from taichi_bokeh.dfd.estimate.optimize import Optimization, Optimized, OptimizeSettings, optimize
 from taichi_bokeh.dfd.estimate.photo_pair import read_photographs
-from taichi_bokeh.dfd.layers.base import SubapertureDefocus
+from taichi_bokeh.dfd.layers.base import RenderedDefocus
 from taichi_bokeh.dfd.layers.registry import layer_named
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.io import read_disparity, read_image
+from taichi_bokeh.models import SubAperture
 from taichi_bokeh.storage.resumable import Checkpoint
 from tests.storage.damage import one_bit_other
 
@@ -34,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
     pictures = {"sharp": picture, "small": picture[..., 1:], "black": 0 * picture, "nan": picture / 0 * 0}
     pictures["white"] = torch.where(torch.arange(SIZE) < 4, 1.0, picture)
     for name, focus in zip("01", FOCI, strict=True):
-        pictures[name] = SubapertureDefocus(1)(picture, disparity, tb.ThinLens(BLUR, focus))
+        pictures[name] = RenderedDefocus(SubAperture(1))(picture, disparity, tb.ThinLens(BLUR, focus))
     for name, values in pictures.items():
         np.save(tmp_path / f"{name}.npy", values[0].permute(1, 2, 0).numpy())
     return tmp_path
@@ -255,7 +256,7 @@ def test_stacks_that_cannot_be(folder, capsys):
         ({"near": "near"}, "'near' is neither a disparity nor a distance"),
         ({"near": "0"}, "--far is 0; expected less than --near, 0"),
         ({"layer": "magic"}, "layer is 'magic'; expected one of"),
-        ({"layer": "scatter", "layers": 2}, "layer is ScatterDefocus; expected a SplatDefocus"),
+        ({"layer": "scatter", "layers": 2}, "layer is Scatter, disc profile; expected a SplatDefocus"),
         ({"layer": "gausspsf", "squeeze": 2}, "aperture.squeeze makes another opening than the disc"),
         ({"cat-eye": 0.5}, "aperture.cat_eye is 0.5; expected 0"),
         ({"objective": "l2"}, "name is 'l2'; expected one of"),

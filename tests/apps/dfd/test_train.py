@@ -17,12 +17,13 @@ from taichi_bokeh.dfd.data.augment import Noise
 from taichi_bokeh.dfd.data.dataset import DefocusDataset
 from taichi_bokeh.dfd.data.scenes import DefocusSceneSettings
 from taichi_bokeh.dfd.estimate.plane_sweep import sweep
-from taichi_bokeh.dfd.layers.base import ScatterDefocus
+from taichi_bokeh.dfd.layers.base import RenderedDefocus
 from taichi_bokeh.dfd.layers.registry import LAYERS, layer_named
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.observation import collate
 from taichi_bokeh.dfd.training import train as library
 from taichi_bokeh.dfd.training.settings import TrainSettings, Work
+from taichi_bokeh.models import Scatter
 from taichi_bokeh.optics.aperture import Aperture
 from tests.dfd.pairs import tiny
 
@@ -86,7 +87,7 @@ def test_the_training_is_that_of_the_library(data, tmp_path, capsys):
         border_px=2,
         seed=3,
     )
-    assert losses(tmp_path / "run") == library.train(settings, tiny(), DefocusDataset(data), ScatterDefocus())
+    assert losses(tmp_path / "run") == library.train(settings, tiny(), DefocusDataset(data), RenderedDefocus(Scatter()))
 
 
 def test_it_goes_on_to_the_same_numbers(data, trained, tmp_path, monkeypatch):
@@ -152,7 +153,7 @@ def test_noise_and_opening_are_those_of_the_library(data, tmp_path):
     pentagon = Aperture(blades=5, roundness=0.0)
     noise = Noise(0.02, 500.0)
     settings = TrainSettings(steps=4, batch=2, crop_px=24, flips=False, noise=noise, border_px=2, aperture=pentagon)
-    assert losses(tmp_path / "run") == library.train(settings, tiny(), DefocusDataset(data), ScatterDefocus())
+    assert losses(tmp_path / "run") == library.train(settings, tiny(), DefocusDataset(data), RenderedDefocus(Scatter()))
 
 
 def test_the_opening_counts_in_an_evaluation(data, tmp_path):

@@ -65,17 +65,6 @@ def test_one_layer_is_traced_as_it_is_scattered(name):
     assert (_build(name).render(scene, 1) - truth).square().mean().sqrt() < 0.01
 
 
-def test_models_are_those_of_the_public_interface():
-    scene = make_scene([6.0, -3.0])
-    lens = tb.ThinLens(BLUR * 0.8, scene.focus)
-    for name, options in [
-        ("scatter-official", {"model": "scatter-official"}),
-        ("scatter-soft", {"model": "scatter", "profile": "soft"}),
-        ("scatter-disc", {"model": "scatter", "profile": "disc"}),
-    ]:
-        assert torch.equal(_build(name).render(scene, 0.8), tb.render(scene.layers, lens, **options)[0])
-
-
 def test_rays_do_not_repeat_those_of_the_truth():
     scene = make_scene([6.0, -3.0])
     picture = Rays(16).render(scene, 1)

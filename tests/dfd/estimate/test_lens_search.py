@@ -6,7 +6,8 @@ import torch
 import taichi_bokeh as tb
 from taichi_bokeh.dfd.estimate.lens_search import Radii, find_radii, is_point_mirror, observe, settle
 from taichi_bokeh.dfd.estimate.photo_pair import Photographs
-from taichi_bokeh.dfd.layers.base import SubapertureDefocus
+from taichi_bokeh.dfd.layers.base import RenderedDefocus
+from taichi_bokeh.models import SubAperture
 
 SIZE = 64
 DISC = tb.Aperture()
@@ -27,7 +28,7 @@ def texture() -> torch.Tensor:
 def photographs(blur: float, focuses: tuple[float, ...], aperture: tb.Aperture = DISC) -> Photographs:
     picture = texture()
     disparity = torch.where(torch.arange(SIZE) < SIZE // 2, NEAR, FAR).expand(1, 1, SIZE, SIZE).contiguous()
-    layer = SubapertureDefocus(1)
+    layer = RenderedDefocus(SubAperture(1))
     blurred = [layer(picture, disparity, tb.ThinLens(blur, focus, aperture)) for focus in focuses]
     return Photographs(picture[0], torch.cat(blurred), 0.0)
 

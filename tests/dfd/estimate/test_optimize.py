@@ -6,9 +6,10 @@ import torch
 import taichi_bokeh as tb
 from taichi_bokeh.dfd.estimate.optimize import Optimization, OptimizeSettings, optimize
 from taichi_bokeh.dfd.estimate.plane_sweep import Estimate, plane_disparities
-from taichi_bokeh.dfd.layers.base import ScatterDefocus
+from taichi_bokeh.dfd.layers.base import RenderedDefocus
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.observation import Observation
+from taichi_bokeh.models import Scatter
 
 SIZE = 40
 FAR, NEAR = 0.1, 0.9
@@ -98,8 +99,8 @@ def test_no_pixel_crosses_the_focus():
 
 def test_bad_arguments_are_refused_by_name():
     seen, _ = observe()
-    with pytest.raises(ValueError, match=r"layer is ScatterDefocus; expected a SplatDefocus"):
-        Optimization(seen, ScatterDefocus(), OptimizeSettings(layers=2))
+    with pytest.raises(ValueError, match=r"layer is Scatter, disc profile; expected a SplatDefocus"):
+        Optimization(seen, RenderedDefocus(Scatter()), OptimizeSettings(layers=2))
     with pytest.raises(ValueError, match=r"focus is 3 to 3; expected within the range of disparities, 0 to 1"):
         Optimization(Observation(seen.all_in_focus, seen.blurred, seen.blur, seen.focus + 3, 1.0, 0.0))
     with pytest.raises(ValueError, match=r"layers is 3; expected 1 or 2"):

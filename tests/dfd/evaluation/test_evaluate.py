@@ -14,7 +14,8 @@ import taichi_bokeh as tb
 from taichi_bokeh.dfd.evaluation.evaluate import METRICS, Reblur, evaluate
 from taichi_bokeh.dfd.evaluation.files import COLUMNS, heat, markdown, write_evaluations, write_picture
 from taichi_bokeh.dfd.evaluation.metrics import measure_depth
-from taichi_bokeh.dfd.layers.base import DefocusLayer, SubapertureDefocus
+from taichi_bokeh.dfd.layers.base import DefocusLayer, RenderedDefocus
+from taichi_bokeh.models import SubAperture
 from tests.dfd.pairs import Pairs, tiny
 
 DATA = Pairs(2)
@@ -37,7 +38,7 @@ class Knowing:
 
 @pytest.fixture(scope="module")
 def evaluations():
-    reblur = Reblur(SubapertureDefocus(1), rays=64)
+    reblur = Reblur(RenderedDefocus(SubAperture(1)), rays=64)
     return [evaluate(Knowing(), DATA, "truth", reblur), evaluate(middle, DATA, "middle | guess", reblur)]
 
 
@@ -62,12 +63,14 @@ def test_the_truth_is_best(evaluations):
 
 def test_of_a_stack_the_largest_blur_tells_the_error():
     data = Pairs(1, count=3)
-    found = evaluate(middle, data, "middle", Reblur(SubapertureDefocus(1))).results[0].metrics
+    found = evaluate(middle, data, "middle", Reblur(RenderedDefocus(SubAperture(1)))).results[0].metrics
     assert found["mae_px"] == pytest.approx(float(6.0 * (data[0].disparity - 0.5).abs().mean()), rel=1e-6)
     alone = []
     for k in range(3):
         one = {name: getattr(data[0], name)[k : k + 1] for name in ("blurred", "blur", "focus")}
-        alone.append(evaluate(middle, [replace(data[0], **one)], "middle", Reblur(SubapertureDefocus(1))).results[0].metrics)
+        alone.append(
+            evaluate(middle, [replace(data[0], **one)], "middle", Reblur(RenderedDefocus(SubAperture(1)))).results[0].metrics
+        )
     assert found["mae_px"] == alone[2]["mae_px"]
     assert found["own_psnr_db"] == pytest.approx(sum(one["own_psnr_db"] for one in alone) / 3)
 

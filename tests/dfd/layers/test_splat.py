@@ -8,8 +8,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.layers.base import ScatterDefocus
+from taichi_bokeh.dfd.layers.base import RenderedDefocus
 from taichi_bokeh.dfd.layers.splat import SplatDefocus
+from taichi_bokeh.models import Scatter
 
 SIZE, MARGIN = 64, 8
 LENS = {"near in focus": tb.ThinLens(6.0, 1.0), "far in focus": tb.ThinLens(6.0, 0.0), "between": tb.ThinLens(6.0, 0.5)}
@@ -62,7 +63,7 @@ def test_a_sharp_edge_before_a_blurred_wall_is_nearer_to_the_ray_tracer_than_wit
     truth, picture = tb.trace(layers, lens, rays=256), all_in_focus(layers)
     ours = psnr_db(SplatDefocus(points=64).eval()(*picture, lens), truth)
     assert ours > 36
-    assert ours > psnr_db(ScatterDefocus()(*picture, lens), truth)
+    assert ours > psnr_db(RenderedDefocus(Scatter())(*picture, lens), truth)
 
 
 def test_highlights_show_the_opening_as_the_ray_tracer_shows_them():

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Subset
 
-from taichi_bokeh.dfd.layers.base import DefocusLayer, ScatterDefocus, SubapertureDefocus
+from taichi_bokeh.dfd.layers.base import DefocusLayer, RenderedDefocus
 from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
 from taichi_bokeh.dfd.layers.registry import layer_named
 from taichi_bokeh.dfd.losses import Objective, to_gamma
@@ -25,6 +25,7 @@ from taichi_bokeh.dfd.training.losses import plane_loss
 from taichi_bokeh.dfd.training.network import DepthUNet
 from taichi_bokeh.dfd.training.settings import TrainSettings, Work
 from taichi_bokeh.dfd.training.train import train, validation_rmse
+from taichi_bokeh.models import Scatter, SubAperture
 from tests.dfd.pairs import Pairs, Tiny, make_pair, tiny
 
 SETTINGS = TrainSettings(steps=7, batch=2, crop_px=24, learning_rate=1e-2, border_px=4)
@@ -59,7 +60,7 @@ class Counting(DefocusLayer):
 
     def forward(self, all_in_focus, disparity, lens):
         self.calls += 1
-        return SubapertureDefocus(1)(all_in_focus, disparity * (1 - 0.01 * int(self.calls)), lens)
+        return RenderedDefocus(SubAperture(1))(all_in_focus, disparity * (1 - 0.01 * int(self.calls)), lens)
 
 
 def test_a_network_learns_from_depth():
@@ -80,7 +81,7 @@ def test_a_network_learns_by_blurring_again(count):
     network = DepthUNet(planes=6, channels=(8, 12))
     before = validation_rmse(network, Pairs(4, count=count), SETTINGS)
     settings = TrainSettings(steps=20, batch=2, crop_px=None, learning_rate=1e-2, border_px=4)
-    losses = train(settings, network, data, ScatterDefocus())
+    losses = train(settings, network, data, RenderedDefocus(Scatter()))
     assert sum(losses[-5:]) < 0.85 * sum(losses[:5])
     assert validation_rmse(network, Pairs(4, count=count), SETTINGS) < 0.9 * before
 
@@ -348,15 +349,15 @@ def test_tensorboard_that_is_not_there(tmp_path, monkeypatch):
 def test_half_precision_is_for_the_network_only():
     seen = []
 
-    class Watched(SubapertureDefocus):
+    class Watched(RenderedDefocus):
         def forward(self, all_in_focus: Tensor, disparity: Tensor, lens):
             seen.append(disparity.dtype)
             return super().forward(all_in_focus, disparity, lens)
 
     settings = TrainSettings(steps=2, batch=2, crop_px=24, border_px=4, precision="bfloat16")
-    losses = train(settings, tiny(), DATA, Watched(1))
+    losses = train(settings, tiny(), DATA, Watched(SubAperture(1)))
     assert seen == [torch.float32] * 2
-    whole = train(TrainSettings(steps=2, batch=2, crop_px=24, border_px=4), tiny(), DATA, Watched(1))
+    whole = train(TrainSettings(steps=2, batch=2, crop_px=24, border_px=4), tiny(), DATA, Watched(SubAperture(1)))
     assert losses != whole
     assert losses == pytest.approx(whole, rel=0.05)
 
@@ -378,7 +379,7 @@ class Broken(Tiny):
         return super().forward(seen) * math.nan
 
 
-@pytest.mark.parametrize("layer", [None, SubapertureDefocus(1)], ids=["supervised", "reblur"])
+@pytest.mark.parametrize("layer", [None, RenderedDefocus(SubAperture(1))], ids=["supervised", "reblur"])
 def test_a_loss_that_is_no_number_names_the_samples(layer):
     with pytest.raises(ValueError, match=r"the loss of step 1 is nan; the samples were 00\d, 00\d"):
         train(SETTINGS, Broken(), DATA, layer)
@@ -404,7 +405,10 @@ def test_checkpoints_of_other_trainings(tmp_path):
             r"another training.*: objective is Objective\(.*=0.01.* there, and Objective\(.*0.5.* here",
         ),
         ((SETTINGS, tiny(9), DATA), r"network is .*Tiny of the structure .* there, and "),
-        ((SETTINGS, tiny(), DATA, SubapertureDefocus(2)), r"layer is none, supervised there, and .*, cells 2 here"),
+        (
+            (SETTINGS, tiny(), DATA, RenderedDefocus(SubAperture(2))),
+            r"layer is none, supervised there, and .*, model SubAperture\(cells=2, .* here",
+        ),
         ((SETTINGS, tiny(), Pairs(5)), "samples is 6 there, and 5 here"),
     ):
         with pytest.raises(ValueError, match=message):
@@ -451,7 +455,7 @@ class Flat(Tiny):
         ),
         ({"settings": TrainSettings(precision="float16")}, ValueError, "precision is 'float16' on cpu"),
         (
-            {"settings": TrainSettings(crop_px=None, border_px=16), "layer": SubapertureDefocus(1)},
+            {"settings": TrainSettings(crop_px=None, border_px=16), "layer": RenderedDefocus(SubAperture(1))},
             ValueError,
             "border_px is 16; expected less than half of the pictures' size, 32×32 px",
         ),

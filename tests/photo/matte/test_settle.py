@@ -1,5 +1,6 @@
 """The layers' composite, front to back, is the picture to rounding, whatever the mattes and colours are made by."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -134,9 +135,9 @@ def test_a_matte_that_is_to_stay_stays():
 
 
 RENDERERS: dict[str, Any] = {
-    "scatter": lambda layers, lens: tb.render(layers, lens),
-    "draft": lambda layers, lens: tb.render(layers, lens, quality="draft"),
-    "blades": lambda layers, lens: tb.render(layers, tb.ThinLens(lens.blur, lens.focus, tb.Aperture(blades=5, roundness=0))),
+    "scatter": lambda layers, lens: tb.render(layers, lens, "scatter"),
+    "draft": lambda layers, lens: tb.render(layers, lens, "scatter", quality="draft"),
+    "blades": lambda layers, lens: tb.render(layers, replace(lens, aperture=tb.Aperture(blades=5, roundness=0)), "scatter"),
     "subaperture": lambda layers, lens: tb.render(layers, lens, model="subaperture"),
     "trace": lambda layers, lens: tb.trace(layers, lens, rays=8),
 }

@@ -10,7 +10,7 @@ from tests.scenes import flat_layers
 
 
 def reference(layers: tb.Layers, blur: float, focus: float = 0.0, **settings: object) -> torch.Tensor:
-    return tb.render(layers, tb.ThinLens(blur, focus), algorithm="reference", **settings)
+    return tb.render(layers, tb.ThinLens(blur, focus), **{"model": "scatter", "algorithm": "reference", **settings})
 
 
 @pytest.mark.parametrize("disparity", [0.6, -0.6])
