@@ -14,6 +14,7 @@ from taichi_bokeh._render import render
 from taichi_bokeh.apps import cli
 from taichi_bokeh.apps.photo import scene as photo_scene
 from taichi_bokeh.io import read_image, srgb_decode, srgb_encode, write_image
+from taichi_bokeh.models import Scatter
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo import to_layers
@@ -75,7 +76,7 @@ def test_how_it_is_computed_is_said_when_asked_for(scene, capsys):
     assert _render(scene, "--model", "scatter", output="a.png") == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert _render(scene, "--model", "scatter", "--explain", output="b.png") == 0
-    assert "model scatter, algorithm auto\nlayer 0, up to 0.0 px: " in capsys.readouterr().out
+    assert f"{Scatter()}\nlayer 0, up to 0.0 px: " in capsys.readouterr().out
     assert _render(scene, "--explain", "--frames", "2", output="c_%d.png", focus="0:1") == 2
     assert "--explain is for one image" in capsys.readouterr().err
 

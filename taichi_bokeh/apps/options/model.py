@@ -28,13 +28,9 @@ class ModelRequest:
         Raises:
             ValueError: the model has no such option, or not with this value; in one line.
         """
-        given = {
-            name: getattr(self, name)
-            for name in ("cells", "profile", "algorithm", "max_radius")
-            if getattr(self, name) is not None
-        }
-        if self.draft:
-            given["quality"] = "draft"
+        options = vars(self) | {"quality": "draft" if self.draft else None}
+        names = {name for fields in FIELDS.values() for name in fields}
+        given = {name: options[name] for name in names if options.get(name) is not None}
         for name in given.keys() - set(FIELDS[self.model]):
             owners = " or ".join(model for model, fields in FIELDS.items() if name in fields)
             raise ValueError(f"{_option(name)} is for --model {owners}: {self.model} has no such option")
