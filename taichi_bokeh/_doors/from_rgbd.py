@@ -33,7 +33,7 @@ def layers_of_light(name: str, light: Tensor, disparity: Tensor, layers: Count) 
             raise ValueError(
                 f"{argument} requires a gradient; expected one without, as splitting into layers has none (layers='one' has)"
             )
-    from taichi_bokeh.photo.picture import to_layers  # photo brings scipy, which importing the package does not wait for
+    from taichi_bokeh.photo.layering import to_layers  # photo brings scipy, which importing the package does not wait for
 
     count: int | Literal["auto"] = "auto" if isinstance(layers, str) else layers
     split = [

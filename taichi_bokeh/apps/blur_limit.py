@@ -1,12 +1,12 @@
-"""A blur that is too large for the memory or for the picture is refused before any work, with the largest that is not.
+"""A blur that is too large for the memory or for the image is refused before any work, with the largest that is not.
 
 The tables and the borders of the renderers grow with the radius r. Bytes for each, as measured at radii of 60 to 1400 px with
 float32, in the worst part of the work:
 
     subaperture      40·M·(2r)²            the kernels of M cells, or 200·(w + 2r)·(h + 2r) for the sources of a tile w × h
-    scatter          2000·r²               lists of row ends; of other openings than the disc 20000·r²
+    scatter          2000·r²               lists of row ends; of other apertures than the disc 20000·r²
     … tap by tap     400·r²                a table of the disc, and 60·n·(W + 2r)·(H + 2r) for n layers at a time
-    … other opening  1400·r³               a list of all weights for every radius
+    … other aperture 1400·r³               a list of all weights for every radius
 """
 
 import math
@@ -22,7 +22,7 @@ from taichi_bokeh.apps.options.model import ModelRequest
 from taichi_bokeh.models import Model, OfficialScatter, Scatter, SubAperture
 from taichi_bokeh.optics.aperture import Aperture
 
-_FARTHEST = 4  # a radius may be so many times the longer side of the picture …
+_FARTHEST = 4  # a radius may be so many times the longer side of the image …
 _ALWAYS_PX = 1024.0  # … and this in any case
 _MOST_PADDED_PX = 1 << 15  # width + height + 4·radius, by which the kernels count
 _MOST_WEIGHTS = 1 << 27  # of all cells
@@ -97,7 +97,7 @@ class Work(NamedTuple):
 
 
 def check_blur(lens: LensRequest, work: Work, blur: float, span: float) -> None:
-    """Refuse a blur that is too large for a picture.
+    """Refuse a blur that is too large for an image.
 
     Args:
         lens: that was asked for.
@@ -116,7 +116,7 @@ def check_blur(lens: LensRequest, work: Work, blur: float, span: float) -> None:
         return
     fits_px = _largest(work, most)
     how = "trace" if work.model is None else f"--model {work.model.name}"
-    too_much = f"{how} has for a picture of {work.width}×{work.height} px"
+    too_much = f"{how} has for an image of {work.width}×{work.height} px"
     if math.isfinite(needed):
         too_much = f"fits into memory: it takes some {needed / 2**30:.1f} GiB, and {(free or 0) / 2**30:.1f} GiB are free"
     raise ValueError(

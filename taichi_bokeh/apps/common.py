@@ -34,15 +34,15 @@ def largest_radius_px(layers: Layers, blur: float, focus: float) -> float:
     return blur * float((visible - focus).abs().max())
 
 
-def to_picture(image: Tensor) -> NDArray[np.float32]:
+def to_array(image: Tensor) -> NDArray[np.float32]:
     """[1, 3, H, W] → [H, W, 3]."""
     array: NDArray[np.float32] = image[0].permute(1, 2, 0).cpu().numpy()
     return array
 
 
 def to_image(image: Tensor) -> Image:
-    """[1, 3, H, W], or [1, 4, H, W] of premultiplied colours and coverage, as pictures are written: straight."""
-    rgb = to_picture(image[:, :3])
+    """[1, 3, H, W], or [1, 4, H, W] of premultiplied colours and coverage, as images are written: straight."""
+    rgb = to_array(image[:, :3])
     if image.shape[1] == 3:
         return Image(rgb, None)
     alpha = image[0, 3].clamp(0, 1).cpu().numpy()
@@ -51,7 +51,7 @@ def to_image(image: Tensor) -> Image:
 
 
 def layer_files(folder: Path, count: int) -> list[tuple[Path, Path]]:
-    """The names of the files of each layer: RGBA picture, disparity."""
+    """The names of the files of each layer: RGBA image, disparity."""
     return [(folder / f"layer_{i}.png", folder / f"layer_{i}_disparity.npy") for i in range(count)]
 
 
@@ -71,9 +71,9 @@ def check_folder(folder: Path, files: Sequence[Path], overwrite: bool) -> None:
 
 def write_layers(layers: Layers, folder: Path, overwrite: bool) -> None:
     """Write the first scene's layers into an existing folder."""
-    for i, (picture, disparity) in enumerate(layer_files(folder, layers.count)):
+    for i, (image, disparity) in enumerate(layer_files(folder, layers.count)):
         rgb = layers.rgb[0, i].permute(1, 2, 0).cpu().numpy()
-        write_image(picture, rgb, layers.alpha[0, i, 0].cpu().numpy(), overwrite=overwrite)
+        write_image(image, rgb, layers.alpha[0, i, 0].cpu().numpy(), overwrite=overwrite)
         buffer = io.BytesIO()
         np.save(buffer, layers.disparity[0, i, 0].cpu().numpy())
         write_atomically(disparity, buffer.getvalue(), overwrite)

@@ -21,7 +21,7 @@ def one_line(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError):
         return missing(error.name) if error.name else str(error)
     if is_out_of_memory(error):
-        return "not enough memory for a picture of this size, or for so large a blur"
+        return "not enough memory for an image of this size, or for so large a blur"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"{os.fspath(error.filename)}: {error.strerror}"
     text = " ".join(str(error).split())

@@ -113,7 +113,7 @@ def _frame_size(scene: Scene, scale: float) -> tuple[int, int]:
     return max(1, round(width * factor)), max(1, round(height * factor)) + bar_height_px(scale)
 
 
-# ---- where pictures come from and how they are saved
+# ---- where images come from and how they are saved
 
 
 class PhotoSource:
@@ -137,7 +137,7 @@ class PhotoSource:
 
 
 class DemoSource:
-    """The demo's photograph: saving it writes its files as well, beside the picture, so that the command line has them.
+    """The demo's photograph: saving it writes its files as well, beside the image, so that the command line has them.
 
     Args:
         rgb, disparity: [H, W, 3], linear light, and [H, W], NaN at the holes.

@@ -5,10 +5,10 @@ from taichi_bokeh.photo.cut_out import CutOut, render_cut_out, split_cut_out
 from taichi_bokeh.photo.fill.holes import fill_holes
 from taichi_bokeh.photo.fill.inpaint import inpainter, patch_match
 from taichi_bokeh.photo.fill.push_pull import push_pull
+from taichi_bokeh.photo.layering import to_layers
 from taichi_bokeh.photo.matte.outline import outline_matte, separate_colours
 from taichi_bokeh.photo.matte.refine import colours_ml, refine_matte
 from taichi_bokeh.photo.models import load_model
-from taichi_bokeh.photo.picture import to_layers
 from taichi_bokeh.photo.resize import resize_disparity
 from taichi_bokeh.photo.split import choose_cuts
 from taichi_bokeh.photo.stages import Stages

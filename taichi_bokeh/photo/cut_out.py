@@ -1,6 +1,6 @@
 """Cut-outs: photographs that are transparent in places, by the alpha channel of their file, and stay so when blurred.
 
-How much there is of the photograph, its coverage q, is a picture as its colours are: it is split into the same layers, what
+How much there is of the photograph, its coverage q, is an image as its colours are: it is split into the same layers, what
 they hide is invented in the same way, and it is blurred alike. So with B the renderer, which is linear in the colours I of
 layers whose mattes are given,
 
@@ -24,8 +24,8 @@ from taichi_bokeh.layers import Layers
 from taichi_bokeh.models import DEFAULT, Model, model_of
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo.fill.push_pull import push_pull
+from taichi_bokeh.photo.layering import split_image
 from taichi_bokeh.photo.matte.settle import ROUNDING, STIFFNESS, Settle, mix_to, settle, settle_colours
-from taichi_bokeh.photo.picture import split_picture
 from taichi_bokeh.photo.stages import Stages
 
 Array = NDArray[np.float32]
@@ -56,7 +56,7 @@ def split_cut_out(
     layers: int | Literal["auto"] = "auto",
     stages: Stages = _USUAL,
 ) -> CutOut:
-    """Split a picture that is transparent in places into layers, see `to_layers`.
+    """Split an image that is transparent in places into layers, see `to_layers`.
 
     Args:
         rgb: [H, W, 3], linear light, not negative, straight (not premultiplied).
@@ -75,12 +75,12 @@ def split_cut_out(
     rgb = require_light("rgb", rgb)
     coverage = require_coverage("coverage", coverage, rgb)
     if not coverage.any():
-        raise ValueError("coverage is 0 everywhere; expected a picture that is not transparent throughout")
+        raise ValueError("coverage is 0 everywhere; expected an image that is not transparent throughout")
     found = _Found(stages)
     filled = push_pull(rgb, coverage > 0)
-    colours = split_picture(filled, disparity, matte, layers, found.recorded(), found.settled)
+    colours = split_image(filled, disparity, matte, layers, found.recorded(), found.settled)
     grey = np.repeat(coverage[..., None], 3, axis=2)
-    repeated = split_picture(grey, disparity, matte, layers, found.replayed(), found.settled_again())
+    repeated = split_image(grey, disparity, matte, layers, found.replayed(), found.settled_again())
     shares = repeated.rgb[:, :, :1].clamp(0, 1).contiguous()
     _mix_premultiplied(filled, coverage, colours, shares)
     return CutOut(colours, shares)
@@ -94,7 +94,7 @@ def render_cut_out(
     progress: ProgressCallback | None = None,
     **fields: Any,
 ) -> Tensor:
-    """The picture of a cut-out, [1, 4, H, W]: premultiplied colours and coverage.
+    """The image of a cut-out, [1, 4, H, W]: premultiplied colours and coverage.
 
     Args:
         cut_out: its layers.
@@ -118,7 +118,7 @@ def _part(progress: ProgressCallback, part: int) -> ProgressCallback:
 
 
 def _mix_premultiplied(rgb: Array, coverage: Array, layers: Layers, shares: Tensor) -> None:
-    """Change the layers' colours, in place, so that multiplied by their coverages they mix to the picture's times its own."""
+    """Change the layers' colours, in place, so that multiplied by their coverages they mix to the image's times its own."""
     alpha, colour, share = layers.alpha[0], layers.rgb[0], shares[0]  # [L, C, H, W]
     target = torch.from_numpy(coverage[..., None] * rgb).permute(2, 0, 1)
     mixed, seen = torch.zeros_like(target), torch.ones_like(target[:1])

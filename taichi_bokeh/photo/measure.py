@@ -1,4 +1,4 @@
-"""The disparity of what lies at a place of a photograph."""
+"""The disparity of what lies at a pixel or in a box of a photograph."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -173,7 +173,7 @@ def _plane(network: Callable[..., Any], name: str, rgb: Array) -> Array:
     result = _result(name, network, _shown(rgb))
     plane = result.reshape(result.shape[-2:]) if result.ndim >= 2 and result.size == rgb.shape[0] * rgb.shape[1] else result
     if plane.shape != rgb.shape[:2]:
-        raise ValueError(f"{name} returned shape {result.shape}; expected {rgb.shape[:2]}, the size of the picture")
+        raise ValueError(f"{name} returned shape {result.shape}; expected {rgb.shape[:2]}, the size of the image")
     return plane
 
 

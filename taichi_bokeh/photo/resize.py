@@ -1,4 +1,4 @@
-"""Bring a disparity map to the size of its picture, with the edges where the picture has them."""
+"""Bring a disparity map to the size of its image, with the edges where the image has them."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,9 @@ Array = NDArray[np.float32]
 def resize_disparity(disparity: Array, rgb: Array) -> Array:
     """Resample a disparity map of another resolution.
 
-    To a larger picture: bilinear on a surface. Where the four samples round a pixel belong to two surfaces, or one of them is
+    To a larger image: bilinear on a surface. Where the four samples round a pixel belong to two surfaces, or one of them is
     a hole, the pixel takes the sample whose colour is most like its own: nothing between two surfaces is made up. To a
-    smaller picture: the nearest sample.
+    smaller image: the nearest sample.
 
     Args:
         disparity: [h, w], any unit, larger is nearer; NaN marks a hole.
@@ -54,7 +54,7 @@ def resize_disparity(disparity: Array, rgb: Array) -> Array:
 
 
 def same_aspect(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-    """Whether two pictures [H, W, ...] have one aspect ratio, to within a pixel of the smaller."""
+    """Whether two images [H, W, ...] have one aspect ratio, to within a pixel of the smaller."""
     return abs(a[0] * b[1] - a[1] * b[0]) <= max(*a[:2], *b[:2])
 
 
@@ -64,7 +64,7 @@ def _positions(length: int, small: int) -> NDArray[np.float64]:
 
 
 def _sampled(colour: Array, height: int, width: int) -> Array:
-    """The picture's mean colour round each pixel of a smaller one, [height, width, 3]."""
+    """The image's mean colour round each pixel of a smaller one, [height, width, 3]."""
     reach = [max(1, round(side / small)) for side, small in zip(colour.shape, (height, width), strict=False)]
     smooth = ndimage.uniform_filter(colour, size=(*reach, 1), mode="nearest")
     rows, columns = (_positions(small, side) for small, side in zip((height, width), colour.shape, strict=False))

@@ -34,7 +34,7 @@ class Stages:
     Attributes:
         clean: fills the holes of the disparity and makes its blurred edges steps; called once.
         split: chooses where to cut; called once.
-        matte: finds the coverage of the layer that a cut lifts off; called for each cut, nearest first, with the picture
+        matte: finds the coverage of the layer that a cut lifts off; called for each cut, nearest first, with the image
             that the layers before have left. Not called for a matte that is given.
         colours: tells the colours of that layer from those behind it, where a pixel mixes both; called for each layer but
             the last.

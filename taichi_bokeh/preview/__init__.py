@@ -23,18 +23,18 @@ def preview(
 ) -> tuple[Layers, ThinLens, dict[str, Any]]:
     """Tune the lens blur of layers in a window, until it is closed: click to focus, h shows the keys.
 
-    Where no window can be opened, a notebook shows the picture of the lens at first instead. A process has one window in its
-    life; in a notebook, later calls show such pictures.
+    Where no window can be opened, a notebook shows the image of the lens at first instead. A process has one window in its
+    life; in a notebook, later calls show such images.
 
     Args:
         layers: one scene (B = 1).
         blur: at first, in px per unit of disparity; default: a fiftieth of the width between nearest and farthest.
-        focus: at first; default: the disparity in the middle of the picture.
-        size: (width, height) of the window in px; default: it follows the picture.
+        focus: at first; default: the disparity in the middle of the image.
+        size: (width, height) of the window in px; default: it follows the image.
         save_as: the file that "save" writes; an existing one is kept, and the new one numbered.
 
     Returns:
-        Layers, lens and options for which ``tb.render(layers, lens, **options)`` is the picture that was seen last. The layers
+        Layers, lens and options for which ``tb.render(layers, lens, **options)`` is the image that was seen last. The layers
         have its look, which no lens makes: raised highlights, and near and far blur. Without one they are those given.
 
     Raises:
@@ -71,14 +71,14 @@ def preview(
 
 
 def _in_notebook() -> bool:
-    """Whether IPython runs this, and can show pictures."""
+    """Whether IPython runs this, and can show images."""
     module = sys.modules.get("IPython")
     shell = None if module is None else module.get_ipython()
     return shell is not None and hasattr(shell, "kernel")
 
 
 def _show(session: "Session") -> None:
-    """The picture in full quality, in the notebook."""
+    """The image in full quality, in the notebook."""
     from IPython.display import display
     from PIL import Image
 

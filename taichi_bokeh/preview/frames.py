@@ -1,4 +1,4 @@
-"""What the screen shows: the picture or another view in its place, and words round it."""
+"""What the screen shows: the image or another view in its place, and words round it."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,23 +17,23 @@ from taichi_bokeh.preview.state import State
 Bytes = NDArray[np.uint8]
 Box = tuple[int, int, int, int]
 
-_BEYOND = (18, 18, 20)  # colour of the frame beside the picture
+_BEYOND = (18, 18, 20)  # colour of the frame beside the image
 _CHECK_PX = 8
 _LINE_PX = 2
 
 
 @dataclass(frozen=True, eq=False)
 class Rendered:
-    """A picture of the state's lens.
+    """An image of the state's lens.
 
     Attributes:
-        picture: [3, H, W], linear light.
+        image: [3, H, W], linear light.
         label: what it is, for the status.
         seconds: what it took.
         rays: a pixel, where it is traced.
     """
 
-    picture: Tensor
+    image: Tensor
     label: str
     seconds: float
     rays: int = 0
@@ -52,12 +52,12 @@ class Layout(NamedTuple):
     margin_px: int
     scale: float
 
-    def box(self, picture: Size, status: bool) -> Box:
-        """Left, top, width and height of a picture of this size: as large as fits beside the panel and above the status."""
+    def box(self, image: Size, status: bool) -> Box:
+        """Left, top, width and height of an image of this size: as large as fits beside the panel and above the status."""
         strip = overlay.bar_height_px(self.scale) if status else 0
         room = max(1, self.size[0] - self.margin_px), max(1, self.size[1] - strip)
-        scale = min(have / side for have, side in zip(room, picture, strict=True))
-        width, height = (max(1, min(have, round(side * scale))) for have, side in zip(room, picture, strict=True))
+        scale = min(have / side for have, side in zip(room, image, strict=True))
+        width, height = (max(1, min(have, round(side * scale))) for have, side in zip(room, image, strict=True))
         return self.margin_px + (room[0] - width) // 2, (room[1] - height) // 2, width, height
 
 
@@ -80,11 +80,11 @@ class Composer:
         """[H, W, 3], sRGB.
 
         Args:
-            scene: in the size in which it is shown, or smaller where that is larger than the picture.
+            scene: in the size in which it is shown, or smaller where that is larger than the image.
             state: the controls.
-            lens: of the whole picture.
+            lens: of the whole image.
             layout: of the frame.
-            box: the picture's, of `layout`, for the size of the whole picture.
+            box: the image's, of `layout`, for the size of the whole image.
             rendered: what the lens sees, for the views that show it; None while there is nothing.
             notes: for the status.
         """
@@ -111,7 +111,7 @@ class Composer:
             return _resized(views.layer_view(scene, state, max(4, round(_CHECK_PX * scale))), size)
         if rendered is None:
             return self._before(scene, state, size)
-        after = _resized(views.screen(rendered.picture, state.exposure), size)
+        after = _resized(views.screen(rendered.image, state.exposure), size)
         if state.view != "wipe":
             return after
         return views.wiped(self._before(scene, state, size), after, state.wipe, max(1, round(_LINE_PX * scale)))
@@ -125,7 +125,7 @@ class Composer:
 
 
 def shows_lens(view: str) -> bool:
-    """Whether a view shows a picture that is rendered."""
+    """Whether a view shows an image that is rendered."""
     return view in ("result", "wipe", "truth")
 
 
@@ -145,10 +145,10 @@ def _status(scene: Scene, state: State, lens: ThinLens, rendered: Rendered | Non
     return first, "  ·  ".join(parts)
 
 
-def _resized(picture: Bytes, size: Size) -> Bytes:
-    if picture.shape[1::-1] == size:
-        return picture
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.BILINEAR))
+def _resized(image: Bytes, size: Size) -> Bytes:
+    if image.shape[1::-1] == size:
+        return image
+    return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
 
 
 def _seconds(value: float) -> str:

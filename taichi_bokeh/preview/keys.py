@@ -38,7 +38,7 @@ TABLE = (
     (", ".join(_VIEWS), "views " + ", ".join(_VIEWS.values())),
     ("l, k", "in view layers: one farther, nearer"),
     ("z, y, r", "undo, redo, reset"),
-    ("s", "save the picture in full size, and show its command line"),
+    ("s", "save the image in full size, and show its command line"),
     ("c", "show the command line"),
     ("h, i", "this help, the lines of numbers"),
     ("q, Escape", "close"),

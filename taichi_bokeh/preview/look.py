@@ -44,7 +44,7 @@ class Look:
         self._gains: dict[Size, Tensor] = {}
 
     def exact(self, shown: Size, size: Size, focus: float, state: State) -> Layers:
-        """The layers of a picture in this size, for a frame that shows it in size `shown`.
+        """The layers of an image in this size, for a frame that shows it in size `shown`.
 
         Between two bands of the full size it looks in, as a launch does.
         """

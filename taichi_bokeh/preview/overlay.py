@@ -1,4 +1,4 @@
-"""Words on the frame: the line of numbers below the picture, the table of keys over it. Drawn by Pillow's own font."""
+"""Words on the frame: the line of numbers below the image, the table of keys over it. Drawn by Pillow's own font."""
 
 from collections.abc import Sequence
 from functools import lru_cache

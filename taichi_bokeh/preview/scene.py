@@ -14,7 +14,7 @@ from taichi_bokeh.preview.state import Camera, Control, State, controls
 Array = NDArray[np.float32]
 Size = tuple[int, int]
 
-_LARGEST_RADIUS = 0.1  # of the picture's width, at the blur control's end
+_LARGEST_RADIUS = 0.1  # of the image's width, at the blur control's end
 _FIRST_RADIUS = 0.02  # and at first
 _SIZES_KEPT = 6
 
@@ -50,7 +50,7 @@ class Scene:
 
     @classmethod
     def of_layers(cls, layers: Layers, camera: Camera | None = None) -> "Scene":
-        """A scene whose sharp picture and disparity are those of its composited layers."""
+        """A scene whose sharp image and disparity are those of its composited layers."""
         layers = layers.detach()
         if layers.batch != 1:
             raise ValueError(f"layers holds {layers.batch} scenes; expected 1")
@@ -69,23 +69,23 @@ class Scene:
         return self.layers.width, self.layers.height
 
     def disparity_at(self, x: float, y: float) -> float:
-        """Median disparity of the 5×5 pixels round a place, in parts of the width and height from the top left corner.
+        """Median disparity of the 5×5 pixels round a point, in parts of the width and height from the top left corner.
 
         Raises:
-            ValueError: it lies outside the picture.
+            ValueError: it lies outside the image.
         """
         column, row = self.pixel_at(x, y)
         around = self.disparity[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3]
         return float(np.median(around))
 
     def pixel_at(self, x: float, y: float) -> tuple[int, int]:
-        """Column and row of such a place; its far edges belong to the last pixels.
+        """Column and row of such a point; its far edges belong to the last pixels.
 
         Raises:
-            ValueError: it lies outside the picture.
+            ValueError: it lies outside the image.
         """
         if not (0 <= x <= 1 and 0 <= y <= 1):
-            raise ValueError(f"place is ({x:g}, {y:g}); expected numbers from 0 to 1, as parts of the width and height")
+            raise ValueError(f"point is ({x:g}, {y:g}); expected numbers from 0 to 1, as parts of the width and height")
         width, height = self.size
         return min(width - 1, int(x * width)), min(height - 1, int(y * height))
 
@@ -98,7 +98,7 @@ class Scene:
         return controls((low, high), largest_blur, self.layers.count, self.camera)
 
     def initial_state(self) -> State:
-        """In focus: what is in the middle of the picture. The blur: a fiftieth of the width between the two ends, or f/2."""
+        """In focus: what is in the middle of the image. The blur: a fiftieth of the width between the two ends, or f/2."""
         among = self.controls()
         focus = among["focus"]
         blur = _FIRST_RADIUS * self.size[0] / (focus.high - focus.low)

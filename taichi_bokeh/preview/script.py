@@ -2,14 +2,14 @@
 
 A script is a JSON list. Each entry is an object of one of these:
 
-    {"click": [X, Y]}      at parts of the picture's width and height from its top left corner
+    {"click": [X, Y]}      at parts of the image's width and height from its top left corner
     {"drag": [X, Y]}       on from there, the button held
     {"release": true}      let go
     {"set": {"blur": 30}}  one or several controls, by their names
     {"key": "v"}           a key of the window; but for s, c and q, which have actions of their own
     {"resize": [W, H]}     the frame, in px
     {"wait": N}            until nothing more is to come; in view "truth", until N rays are in
-    {"save": "out.png"}    the picture in full size
+    {"save": "out.png"}    the image in full size
 """
 
 import io
@@ -92,7 +92,7 @@ def frame_path(folder: Path, number: int) -> Path:
 
 
 def check_frames(folder: Path, steps: Sequence[Step], overwrite: bool) -> None:
-    """Refuse a folder whose files would be replaced, or that cannot be one, and pictures that exist.
+    """Refuse a folder whose files would be replaced, or that cannot be one, and images that exist.
 
     Raises:
         OSError: which.
@@ -122,7 +122,7 @@ def run_script(
 ) -> None:
     """Do the steps; write a frame before the first and after each, and the state that they lead to.
 
-    ``state.json`` holds the state, what makes its picture again, and of each frame what it shows and how long it took.
+    ``state.json`` holds the state, what makes its image again, and of each frame what it shows and how long it took.
 
     Args:
         session: acted on.

@@ -1,8 +1,8 @@
 """The preview without its window: actions in, frames out, and the work in between in pieces that stop when asked.
 
 Everything runs on the caller's thread, as Taichi has one runtime and one lock: `advance` does the next piece of work, a draft
-first, then better and better pictures. While it works it calls `watch` before every launch of a kernel, a few hundredths of a
-second apart. A window takes its input there and shows the last frame; when an action makes the picture under way worthless, the
+first, then better and better images. While it works it calls `watch` before every launch of a kernel, a few hundredths of a
+second apart. A window takes its input there and shows the last frame; when an action makes the image under way worthless, the
 work ends at that point, and the next `advance` is a draft of the new state.
 """
 
@@ -34,11 +34,11 @@ _FRAME_S = 1 / 20  # with a draft; what the window adds keeps it under 1/15
 DRAFT = Scatter(algorithm="fast", occlusion=False)
 _DRAFT_RAYS = 32  # at a draft's size a blur disc has hardly more pixels
 _TRUTH_PIECE = 1 << 21  # rays of all pixels together in a piece of work
-_HALF_FROM_PX = 1 << 17  # a picture of more pixels is rendered at half its size first
+_HALF_FROM_PX = 1 << 17  # an image of more pixels is rendered at half its size first
 
 
 class _StoppedError(Exception):
-    """An action has made the picture under way worthless."""
+    """An action has made the image under way worthless."""
 
 
 class Session:
@@ -90,7 +90,7 @@ class Session:
 
     @property
     def lens(self) -> ThinLens:
-        """The lens of the whole picture.
+        """The lens of the whole image.
 
         Raises:
             ValueError: the camera cannot focus there.
@@ -99,7 +99,7 @@ class Session:
 
     @property
     def box(self) -> Box:
-        """Left, top, width and height of the picture in the frame, in px."""
+        """Left, top, width and height of the image in the frame, in px."""
         return self._layout.box(self.scene.size, self.state.status)
 
     @property
@@ -108,7 +108,7 @@ class Session:
 
     @property
     def shown_size(self) -> Size:
-        """(width, height) at which the picture is rendered for the frame: as it is shown, but no larger than it is."""
+        """(width, height) at which the image is rendered for the frame: as it is shown, but no larger than it is."""
         return fitted(self.scene.size, max(self.box[2:]))
 
     def change(self, change: Change) -> None:
@@ -123,12 +123,12 @@ class Session:
         self._touched()
 
     def point(self, x: float, y: float) -> None:
-        """A click, or a drag, at a place of the picture, in parts of its width and height from the top left corner.
+        """A click, or a drag, at a point of the image, in parts of its width and height from the top left corner.
 
         It moves the wipe in that view, and the focus in every other.
 
         Raises:
-            ValueError: the place is outside the picture, or nothing can be in focus there.
+            ValueError: the point is outside the image, or nothing can be in focus there.
         """
         if self.state.view == "wipe":
             self.change(Change("set", "wipe", x))
@@ -202,12 +202,12 @@ class Session:
     # ---- work
 
     def _key(self) -> Any:
-        """What the rendered picture depends on."""
+        """What the rendered image depends on."""
         return self.state.tuned, self.state.view == "truth", self.shown_size
 
     @property
     def is_stale(self) -> bool:
-        """Whether the picture that is shown is not of the state."""
+        """Whether the image that is shown is not of the state."""
         return self._renders and self._rendered_key != self._key()
 
     @property
@@ -227,22 +227,22 @@ class Session:
 
     @property
     def rendered(self) -> Rendered | None:
-        """The last picture of the lens."""
+        """The last image of the lens."""
         return self._rendered
 
     @property
     def _renders(self) -> bool:
-        """Whether the view shows a picture of the lens."""
+        """Whether the view shows an image of the lens."""
         return shows_lens(self.state.view)
 
     def advance(self, watch: Watch | None = None) -> bool:
-        """Do the next piece of work: a draft where the picture is stale, else a better picture.
+        """Do the next piece of work: a draft where the image is stale, else a better image.
 
         Args:
-            watch: called before every launch of a kernel of a better picture; it may act on the session.
+            watch: called before every launch of a kernel of a better image; it may act on the session.
 
         Returns:
-            Whether there is another picture to be shown.
+            Whether there is another image to be shown.
         """
         if self.is_idle:
             return False
@@ -280,12 +280,12 @@ class Session:
             self._draft.of_another_kind()
         layers, lens = self._look.draft(largest, size, float(self.lens.focus), state), self._lens_at(size)
         if is_disc:
-            picture = DRAFT.render(layers, lens)[0]
-        else:  # whose tables take a second to make, for every place of a slider
+            image = DRAFT.render(layers, lens)[0]
+        else:  # whose tables take a second to make, for every position of a slider
             rays = round(_DRAFT_RAYS * (1 + 3 * state.cat_eye))  # some have to pass in the corners, too
-            picture = trace(layers, lens, rays=rays)[0]
+            image = trace(layers, lens, rays=rays)[0]
         seconds = time.perf_counter() - start
-        self._rendered = Rendered(picture, f"draft {_px(size)}", seconds)
+        self._rendered = Rendered(image, f"draft {_px(size)}", seconds)
         self._rendered_key, self._work, self._finished = self._key(), None, False
         self._frame = None
         self.frame()
@@ -304,8 +304,8 @@ class Session:
     @torch.no_grad()
     def _full(self, size: Size, label: str) -> Rendered:
         start = time.perf_counter()
-        picture = render(self._layers_at(size), self._lens_at(size), **model_options(self.state))[0]
-        return Rendered(picture, label, time.perf_counter() - start)
+        image = render(self._layers_at(size), self._lens_at(size), **model_options(self.state))[0]
+        return Rendered(image, label, time.perf_counter() - start)
 
     def _traced(self, size: Size) -> Iterator[Rendered]:
         start = time.perf_counter()
@@ -326,7 +326,7 @@ class Session:
     # ---- frames
 
     def frame(self) -> Bytes:
-        """The frame [H, W, 3], sRGB: picture, status, help. The same array until something changes; not to be written to."""
+        """The frame [H, W, 3], sRGB: image, status, help. The same array until something changes; not to be written to."""
         if self._frame is None:
             scene = self.scene.scaled(self.shown_size)
             notes = Notes(self.message, self.latency_s)
@@ -342,7 +342,7 @@ class Session:
 
 @contextmanager
 def _watched(session: Session, watch: Watch | None) -> Iterator[None]:
-    """Let `watch` look in before every launch, and end the work when the picture has become stale by it."""
+    """Let `watch` look in before every launch, and end the work when the image has become stale by it."""
     if watch is None:
         yield
         return

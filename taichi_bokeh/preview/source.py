@@ -1,4 +1,4 @@
-"""Where a scene comes from: how its picture is saved in full size, and what to type to make it again."""
+"""Where a scene comes from: how its image is saved in full size, and what to type to make it again."""
 
 import shlex
 from pathlib import Path
@@ -16,7 +16,7 @@ from taichi_bokeh.preview.state import State
 
 
 class Job(Protocol):
-    """A picture that is being saved."""
+    """An image that is being saved."""
 
     def poll(self) -> str | None:
         """What became of it, in one line; None while it is under way."""
@@ -29,10 +29,10 @@ class Source(Protocol):
     """What a session saves by."""
 
     def text(self, state: State, lens: ThinLens, path: Path) -> str:
-        """What makes this picture again, in one line: a command, or Python."""
+        """What makes this image again, in one line: a command, or Python."""
 
     def save(self, state: State, lens: ThinLens, path: Path) -> Job:
-        """Begin to write the picture in full size.
+        """Begin to write the image in full size.
 
         Raises:
             ValueError, OSError: it cannot be; what exists is kept.
@@ -40,7 +40,7 @@ class Source(Protocol):
 
 
 class Done:
-    """A picture that was saved at once."""
+    """An image that was saved at once."""
 
     def __init__(self, message: str) -> None:
         self._message = message
@@ -73,8 +73,8 @@ class LayersSource:
         check_output(path)
         with torch.no_grad():
             layers = with_look(self._layers, float(lens.focus), state)
-            picture = render(layers, lens, **model_options(state))
-        write_image(path, picture[0].permute(1, 2, 0).cpu().numpy())
+            image = render(layers, lens, **model_options(state))
+        write_image(path, image[0].permute(1, 2, 0).cpu().numpy())
         return Done(f"saved: {path}")
 
 
@@ -84,7 +84,7 @@ def model_options(state: State) -> dict[str, Any]:
 
 
 def shape_options(state: State) -> dict[str, float]:
-    """The fields of the opening that are not those of the disc."""
+    """The fields of the aperture that are not those of the disc."""
     given: dict[str, float] = {"blades": state.blades, "roundness": state.roundness} if state.blades else {}
     if state.rotation and state.blades:
         given["rotation"] = state.rotation
@@ -117,7 +117,7 @@ def _layers_text(state: State, lens: ThinLens) -> str:
 
 
 def command_words(state: State, lens: ThinLens, scene: list[str], path: Path) -> list[str]:
-    """The words after ``taichi-bokeh`` that render this picture; `scene` are those that say what of.
+    """The words after ``taichi-bokeh`` that render this image; `scene` are those that say what of.
 
     Numbers are written so that they are read again to the last bit, and after an equals sign, as they may be negative.
     """

@@ -27,7 +27,7 @@ class Camera:
 
     Attributes:
         focal_length_mm: of the lens.
-        sensor_width_mm: the picture is as wide.
+        sensor_width_mm: the image is as wide.
     """
 
     focal_length_mm: float
@@ -44,14 +44,14 @@ class State:
 
     Attributes:
         focus: the disparity in focus.
-        blur: in px of the whole picture per unit of disparity; not read where an f-number says it.
+        blur: in px of the whole image per unit of disparity; not read where an f-number says it.
         f_number: with a `Camera` only, else None.
         model, cells: as of `render`.
         blades, rotation, roundness, squeeze, cat_eye, ring: as of `Aperture`.
         highlights, highlight_threshold: gain and threshold as of `boost_highlights`; a gain of 1 is off.
         near_blur, far_blur: factors of the blur before and behind the focus; 1 is off.
         view: one of `VIEWS`.
-        exposure: how much brighter the views are, in stops; no part of the picture that is saved.
+        exposure: how much brighter the views are, in stops; no part of the image that is saved.
         wipe: where before ends and after begins, as part of the width.
         layer: the one that is seen in view "layers".
         help, status: whether the keys and the line of numbers are shown.
@@ -81,7 +81,7 @@ class State:
 
     @property
     def aperture(self) -> Aperture:
-        """The opening."""
+        """The aperture."""
         return Aperture(**{name: getattr(self, name) for name in _SHAPE})
 
     @property
@@ -94,7 +94,7 @@ class State:
         return replace(self, **dict(zip(TUNED, values, strict=True)))
 
     def lens(self, camera: Camera | None, image_width: int) -> ThinLens:
-        """The lens, in px of a picture of this width, which is the whole one.
+        """The lens, in px of an image of this width, which is the whole one.
 
         Raises:
             ValueError: the camera cannot focus there.
@@ -110,7 +110,7 @@ class State:
 class Control(NamedTuple):
     """One control: a number from `low` to `high` that a key changes by `step`; one of `choices`; or, with neither, on or off.
 
-    Numbers are whole where the step is an int. `skip` are whole numbers that a step leaps over (an opening of two blades).
+    Numbers are whole where the step is an int. `skip` are whole numbers that a step leaps over (an aperture of two blades).
     """
 
     name: str

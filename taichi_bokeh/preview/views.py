@@ -1,4 +1,4 @@
-"""Views of a scene as pictures for the screen: uint8 [H, W, 3], coded as sRGB."""
+"""Views of a scene as images for the screen: uint8 [H, W, 3], coded as sRGB."""
 
 import numpy as np
 import torch
@@ -14,19 +14,19 @@ from taichi_bokeh.preview.state import State
 Array = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-_SHARP_PX = 1.0  # a blur radius in the whole picture up to which a pixel counts as in focus
+_SHARP_PX = 1.0  # a blur radius in the whole image up to which a pixel counts as in focus
 _SHARP_COLOUR = np.array([60, 230, 90], np.float32)
 _CHECKS = (72, 96)  # the greys behind a layer
 
 
-def screen(picture: Tensor, exposure: float) -> Bytes:
-    """A picture [3, H, W], linear light, so many stops brighter; what is brighter than white is white."""
-    linear = picture.permute(1, 2, 0).cpu().numpy() * np.float32(2.0**exposure)
+def screen(image: Tensor, exposure: float) -> Bytes:
+    """An image [3, H, W], linear light, so many stops brighter; what is brighter than white is white."""
+    linear = image.permute(1, 2, 0).cpu().numpy() * np.float32(2.0**exposure)
     return (srgb_encode(np.clip(linear, 0, 1)) * 255 + 0.5).astype(np.uint8)
 
 
 def wiped(before: Bytes, after: Bytes, share: float, line_px: int) -> Bytes:
-    """The left `share` of one picture, the rest of the other, and a line between them."""
+    """The left `share` of one image, the rest of the other, and a line between them."""
     width = before.shape[1]
     edge = round(share * width)
     result = after.copy()
@@ -43,12 +43,12 @@ def disparity_view(scene: Scene) -> Bytes:
 
 
 def focus_view(scene: Scene, state: State, blur: float) -> Bytes:
-    """The sharp picture in grey, and green where the lens has it in focus.
+    """The sharp image in grey, and green where the lens has it in focus.
 
     Args:
         scene: in the size of the view.
         state: focus, near and far blur, exposure.
-        blur: in px of the whole picture per unit of disparity, so that the size of the view does not change what is sharp.
+        blur: in px of the whole image per unit of disparity, so that the size of the view does not change what is sharp.
     """
     grey = screen(scene.sharp, state.exposure).astype(np.float32).mean(-1, keepdims=True)
     disparity = scale_near_and_far(torch.from_numpy(scene.disparity), state.focus, state.near_blur, state.far_blur).numpy()

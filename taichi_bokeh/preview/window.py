@@ -27,7 +27,7 @@ from taichi_bokeh.preview.source import Job, Source, free_name
 from taichi_bokeh.preview.state import Change, State
 
 PANEL_PX = 280  # the font of the panel has one size
-_LARGEST_PICTURE_PX = 1000
+_LARGEST_IMAGE_PX = 1000
 _LEAST_HEIGHT_PX = 600  # the panel's
 _FRAMES_A_SECOND = 30
 _STILL_S = 0.15  # a window whose size has not changed for so long has been resized
@@ -84,8 +84,8 @@ def run_window(
         scene: what is looked at.
         source: saves.
         state: at first; default: the scene's.
-        size: (width, height) of the window; default: it follows the picture.
-        save_to: the file of the first picture that is saved; further ones have numbers.
+        size: (width, height) of the window; default: it follows the image.
+        save_to: the file of the first image that is saved; further ones have numbers.
         say: called with a line when something has been saved, or a command line is asked for.
         title: of the window.
 
@@ -113,9 +113,9 @@ def run_window(
     return shell.session.state
 
 
-def usual_size(picture: Size) -> Size:
-    """(width, height) of the window for a picture of this size: as large, up to a limit, with room for panel and status."""
-    width, height = fitted(picture, _LARGEST_PICTURE_PX)
+def usual_size(image: Size) -> Size:
+    """(width, height) of the window for an image of this size: as large, up to a limit, with room for panel and status."""
+    width, height = fitted(image, _LARGEST_IMAGE_PX)
     return width + PANEL_PX, max(_LEAST_HEIGHT_PX, height + bar_height_px(1.0))
 
 
@@ -159,7 +159,7 @@ class _Shell:
             self._say(job.wait())
 
     def _look_in(self) -> None:
-        """Between two kernels of a picture: input and screen, as often as a screen can show it."""
+        """Between two kernels of an image: input and screen, as often as a screen can show it."""
         if time.perf_counter() - self._drawn_s >= 1 / _FRAMES_A_SECOND:
             self._turn()
 
@@ -200,7 +200,7 @@ class _Shell:
             self._dragging_at = cursor
 
     def _point(self, cursor: tuple[float, float], clipped: bool) -> bool:
-        """The cursor, in parts of the window from its bottom left corner, points at the picture; whether it does."""
+        """The cursor, in parts of the window from its bottom left corner, points at the image; whether it does."""
         left, top, width, height = self.session.box
         x = (cursor[0] * self._size[0] - left) / width
         y = ((1 - cursor[1]) * self._size[1] - top) / height

@@ -41,7 +41,7 @@ def test_the_picture_in_the_end_is_the_renderers_of_the_layers_with_their_look(v
         expected = next(iter(tb.trace_progressively(seen, made.lens, rays=1024, batch=16))).picture[0]
     else:
         expected = tb.render(seen, made.lens, model="scatter")[0]
-    torch.testing.assert_close(made.rendered.picture, expected, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(made.rendered.image, expected, rtol=1e-5, atol=1e-5)
 
 
 def lamp_in_the_dark() -> Scene:

@@ -51,7 +51,7 @@ def test_a_script_makes_a_frame_after_every_action_and_tells_the_state(tmp_path)
     made = {"tb": tb, "layers": session.scene.layers}
     picture = eval(told["command"], made)[0]
     session.finish()
-    np.testing.assert_allclose(picture.numpy(), session.rendered.picture.numpy(), atol=1e-5)
+    np.testing.assert_allclose(picture.numpy(), session.rendered.image.numpy(), atol=1e-5)
 
 
 @pytest.mark.parametrize("look", [{}, {"highlights": 5, "highlight_threshold": 0.2}, {"near_blur": 0.3}, {"far_blur": 2}])

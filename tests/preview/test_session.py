@@ -37,7 +37,7 @@ def test_the_picture_in_the_end_is_the_renderers(model):
     made.finish()
     options = {"cells": 16} if model == "subaperture" else {}
     expected = tb.render(made.scene.layers, made.lens, model=model, **options)[0]
-    torch.testing.assert_close(made.rendered.picture, expected, rtol=0, atol=0)
+    torch.testing.assert_close(made.rendered.image, expected, rtol=0, atol=0)
     np.testing.assert_array_equal(shown(made), views.screen(expected, 0.0))
 
 
@@ -55,7 +55,7 @@ def test_the_truth_is_ray_traced_and_gets_better_while_nothing_moves():
     expected = next(
         state for state in tb.trace_progressively(made.scene.layers, made.lens, rays=1024, batch=16) if state.done == 48
     )
-    torch.testing.assert_close(made.rendered.picture, expected.picture[0], rtol=0, atol=0)
+    torch.testing.assert_close(made.rendered.image, expected.picture[0], rtol=0, atol=0)
 
 
 def test_a_click_focuses_on_the_disparity_there():
@@ -64,7 +64,7 @@ def test_a_click_focuses_on_the_disparity_there():
     assert made.state.focus == pytest.approx(0.8)
     made.point(0.1, 1.0)
     assert made.state.focus == pytest.approx(0.4, abs=0.02)
-    with pytest.raises(ValueError, match=r"place is \(1.2, 0.5\); expected numbers from 0 to 1"):
+    with pytest.raises(ValueError, match=r"point is \(1.2, 0.5\); expected numbers from 0 to 1"):
         made.point(1.2, 0.5)
 
 
@@ -77,7 +77,7 @@ def test_in_view_wipe_a_click_moves_the_wipe_and_what_is_left_of_it_is_sharp():
     assert (made.state.wipe, made.state.focus) == (0.25, focus)
     picture = shown(made)
     np.testing.assert_array_equal(picture[:, :13], views.screen(made.scene.sharp, 0.0)[:, :13])
-    np.testing.assert_array_equal(picture[:, 17:], views.screen(made.rendered.picture, 0.0)[:, 17:])
+    np.testing.assert_array_equal(picture[:, 17:], views.screen(made.rendered.image, 0.0)[:, 17:])
     assert (picture[:, 15] == 255).all()
 
 
@@ -110,7 +110,7 @@ def test_a_draft_through_another_opening_than_the_disc_is_traced_and_needs_no_ta
     made.advance()
     assert made.label.startswith("draft")
     expected = tb.trace(made.scene.layers, made.lens, rays=80 if "cat_eye" in shape else 32)[0]
-    torch.testing.assert_close(made.rendered.picture, expected, rtol=0, atol=0)
+    torch.testing.assert_close(made.rendered.image, expected, rtol=0, atol=0)
 
 
 def test_the_tables_of_an_opening_stop_when_an_action_makes_them_worthless():
@@ -213,7 +213,7 @@ def test_drafts_of_a_large_picture_are_small_and_whole():
     for focus in (0.3, 0.4, 0.5, 0.6, 0.7):
         made.change(Change("set", "focus", focus))
         made.advance()
-    assert made.rendered.picture.shape == (3, 64, 96)
+    assert made.rendered.image.shape == (3, 64, 96)
     assert shown(made).shape == (400, 600, 3)
     made.shown()
     assert made.latency_s > 0

@@ -65,8 +65,8 @@ class _Start:
         if device == "cuda":
             names = visible_gpus(os.environ, _gpu_count)
             self._gpus = get_context("spawn").SimpleQueue()
-            for place in range(count):
-                self._gpus.put(names[place % len(names)])
+            for index in range(count):
+                self._gpus.put(names[index % len(names)])
 
     def __call__(self) -> Callable[[Any], Iterator[object]]:
         if self._gpus is not None:

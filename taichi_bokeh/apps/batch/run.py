@@ -38,7 +38,7 @@ def render_batch(request: BatchRequest) -> int:
     """Run the command; see ``taichi-bokeh render-batch --help``.
 
     Returns:
-        0 when every picture is there, 1 when some failed.
+        0 when every image is there, 1 when some failed.
 
     Raises:
         ValueError, OSError, ModuleNotFoundError: what is wrong with the arguments or the list, in one line.
@@ -67,7 +67,7 @@ def render_batch(request: BatchRequest) -> int:
             _run(jobs, request, outcomes)
         except KeyboardInterrupt:
             there = len([outcome for outcome in outcomes if outcome.status != "failed"])
-            message = f"{there} of {len(jobs)} pictures are in {request.out}; the same command goes on from there"
+            message = f"{there} of {len(jobs)} images are in {request.out}; the same command goes on from there"
             raise KeyboardInterrupt(message) from None
         _write_report(report, outcomes, len(jobs), time.perf_counter() - start)
     return _tell(outcomes, report, say)
@@ -85,14 +85,14 @@ def _at_work(folder: Path, shard: tuple[int, int], say: Say) -> Iterator[None]:
     path = lock_of_folder(records, shard)
     lock = acquire(path, wait=False)
     if lock is None:
-        say(f"another run ({holder(path)}) is at work in {folder}: its pictures are waited for, and not made twice")
+        say(f"another run ({holder(path)}) is at work in {folder}: its images are waited for, and not made twice")
     try:
         yield
     finally:
         if lock is not None:
             lock.release()
-        for place in (folder, records):
-            remove_left_over(place)  # of workers that died in this run, or of an earlier one
+        for one in (folder, records):
+            remove_left_over(one)  # of workers that died in this run, or of an earlier one
 
 
 def _run(jobs: Sequence[Job], request: BatchRequest, outcomes: list[Outcome]) -> None:

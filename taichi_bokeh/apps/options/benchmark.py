@@ -13,7 +13,7 @@ examples:
   taichi-bokeh benchmark --merge first second --out results
 
 Stopped at any time, the same command goes on from where it was; with more --scenes or other --methods it adds them. The
-results of a scene and method are in DIR/results, the tables and report.html in DIR. Pictures of another program are named
+results of a scene and method are in DIR/results, the tables and report.html in DIR. Images of another program are named
 after the scenes (000.png); its scenes are those in DIR/scenes. To have a method measured again, delete its results.
 """
 
@@ -41,11 +41,11 @@ def add_benchmark(commands: Any) -> None:
         "--hdr", action="store_true", default=None, help="put small lights on the backgrounds, 5 to 200 × white"
     )
     scenes.add_argument("--rays", metavar="N", type=whole, help="rays a pixel of the truth (2048)")
-    scenes.add_argument("--foregrounds", metavar="DIR", help="cut-outs: pictures with alpha, or folders of images and mattes")
-    scenes.add_argument("--backgrounds", metavar="DIR", help="pictures for the last layer (those that scikit-image brings)")
+    scenes.add_argument("--foregrounds", metavar="DIR", help="cut-outs: images with alpha, or folders of images and mattes")
+    scenes.add_argument("--backgrounds", metavar="DIR", help="images for the last layer (those that scikit-image brings)")
     methods = benchmark.add_argument_group("methods")
     methods.add_argument("--methods", metavar="A,B,…", help="their names (all that --list-methods prints)")
-    methods.add_argument("--external", metavar="NAME=DIR", action="append", help="pictures that another program made")
+    methods.add_argument("--external", metavar="NAME=DIR", action="append", help="images that another program made")
     work = benchmark.add_argument_group("work")
     work.add_argument("--shard", metavar="I/N", type=shard, help="do part I of N of the scenes only, I from 1")
     work.add_argument(

@@ -28,7 +28,7 @@ def add_demo(commands: Any) -> None:
         help="refocus a real photograph that comes with scikit-image",
         description="Refocus a real stereo photograph with measured disparity (Middlebury 2014, from scikit-image):\n"
         "fill the holes of the disparity, split the photograph into layers, render a near and a far focus.",
-        epilog="example: taichi-bokeh demo -o pictures --blur 45",
+        epilog="example: taichi-bokeh demo -o images --blur 45",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     demo.set_defaults(run="taichi_bokeh.apps.photo.demo:demo", request=partial(request_of, DemoRequest))

@@ -19,7 +19,7 @@ examples:
   taichi-bokeh preview photo.jpg --disparity metres.npy --depth --f-number 1.8 --focal-length 50 --sensor-width 36
   taichi-bokeh preview photo.jpg --disparity photo.png --offscreen --script actions.json -o frames
 
-Click to focus; h shows the keys. While a control moves, the picture is a draft, as large as leaves 15 frames a second; then it
+Click to focus; h shows the keys. While a control moves, the image is a draft, as large as leaves 15 frames a second; then it
 is rendered as it is saved, in the size of the window. s saves it in full size and prints the command line that makes the same
 file again. With a camera the f-number takes the place of the blur, and disparity must be in 1/m.
 

@@ -30,12 +30,12 @@ The lens is described either by --blur or by a camera. A pixel's blur radius is 
 1/depth, larger is nearer, in any unit, but in 1/m for a camera; 8- and 16-bit files are scaled to [0, 1]. Its holes (NaN,
 infinite values) are filled. Colours are blurred in linear light.
 
-A:B goes from A in the first picture to B in the last: of --focus and --focus-distance evenly in disparity, of --f-number in
-the width of the opening. PHOTO may also be a folder of pictures in the order of their names, or a video; --disparity and
+A:B goes from A in the first image to B in the last: of --focus and --focus-distance evenly in disparity, of --f-number in
+the width of the aperture. PHOTO may also be a folder of images in the order of their names, or a video; --disparity and
 --alpha are then folders with the same names, or videos as long. What lies at --focus-at or in --focus-box is looked up in the
-first picture (after the colon: in the last), and 8- and 16-bit disparities are scaled by their type alone.
+first image (after the colon: in the last), and 8- and 16-bit disparities are scaled by their type alone.
 
-Where the pictures of a folder are numbered as frames, all with as many digits (f_0101, f_0103) or without a gap (f_9, f_10),
+Where the images of a folder are numbered as frames, all with as many digits (f_0101, f_0103) or without a gap (f_9, f_10),
 -o out_%04d.png keeps their numbers; else it counts from 1. --frame-numbers keep or count says which.
 """
 
@@ -102,11 +102,11 @@ def add_render(commands: Any) -> None:
     add_look(render)
     add_model(render)
     frames = render.add_argument_group("focus pulls and sequences")
-    frames.add_argument("--frames", metavar="N", type=whole, help="how many pictures a pull has, from 2 up")
+    frames.add_argument("--frames", metavar="N", type=whole, help="how many images a pull has, from 2 up")
     frames.add_argument("--ease", choices=("linear", "smooth"), help="how it moves: evenly, or gently at its ends (smooth)")
     frames.add_argument("--fps", metavar="F", type=frame_rate, help="of a video: 25, 30000/1001 … (the input's, else 25)")
     frames.add_argument(
-        "--frame-numbers", choices=("keep", "count"), help="of pictures of a folder: their own, or from 1 (see below)"
+        "--frame-numbers", choices=("keep", "count"), help="of images of a folder: their own, or from 1 (see below)"
     )
     add_output(render)
     render.add_argument("--show-focus", metavar="FILE", type=Path, help="also write what is sharp, what nearer, what farther")

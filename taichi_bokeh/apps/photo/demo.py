@@ -12,7 +12,7 @@ from taichi_bokeh.apps.common import (
     largest_radius_px,
     layer_files,
     speaker,
-    to_picture,
+    to_array,
     write_layers,
 )
 from taichi_bokeh.apps.options.demo import DemoRequest
@@ -57,10 +57,10 @@ def demo(request: DemoRequest) -> None:
     folder.mkdir(exist_ok=True)
     write_layers(layers, folder, request.overwrite)
     shades = srgb_decode(np.repeat(disparity[..., None], 3, axis=2))  # so that the file's numbers are the disparity's
-    pictures = {"input": rgb, "disparity": shades, **images}
-    for name, picture in pictures.items():
-        write_image(folder / f"{name}.png", picture, overwrite=request.overwrite)
-    say(f"written to {folder.absolute()}: {', '.join(f'{name}.png' for name in pictures)}, {layers.count} layers")
+    images = {"input": rgb, "disparity": shades, **images}
+    for name, image in images.items():
+        write_image(folder / f"{name}.png", image, overwrite=request.overwrite)
+    say(f"written to {folder.absolute()}: {', '.join(f'{name}.png' for name in images)}, {layers.count} layers")
     say(f"{time.perf_counter() - start:.1f} s")
 
 
@@ -70,4 +70,4 @@ def _focused_at(layers: Layers, disparity: Array, xy: tuple[int, int], request: 
     speaker(request.quiet)(f"{name} focus: disparity {focus:.3f}, largest blur radius {radius_px:.1f} px")
     with progress_bar(f"{name} focus", request.quiet) as progress:
         lens = ThinLens(blur=request.blur, focus=focus)
-        return to_picture(render(layers, lens, DEFAULT, progress=progress))
+        return to_array(render(layers, lens, DEFAULT, progress=progress))

@@ -9,7 +9,7 @@ Array = NDArray[np.float32]
 
 
 def demo_photo() -> tuple[Array, Array]:
-    """The left picture, and its measured disparity, divided by its maximum so that the nearest point has disparity 1.
+    """The left image, and its measured disparity, divided by its maximum so that the nearest point has disparity 1.
 
     Returns:
         Linear light [H, W, 3], and [H, W], NaN where nothing was measured.

@@ -1,4 +1,4 @@
-"""A picture of what is sharp and what is not, for ``--show-focus``."""
+"""An image of what is sharp and what is not, for ``--show-focus``."""
 
 from pathlib import Path
 
@@ -53,8 +53,8 @@ def focus_map(rgb: Array, radius_px: Array) -> Array:
     depth = np.log(np.maximum(size, _SHARP_PX) / _SHARP_PX) / np.log(largest / _SHARP_PX)
     part = (_FAINTEST + (_STRONGEST - _FAINTEST) * depth)[..., None]
     tint = np.where(radius_px[..., None] > 0, _NEAR, _FAR) * (0.25 + 0.75 * grey)
-    picture = np.where(size[..., None] <= _SHARP_PX, colour, (1 - part) * 0.8 * grey + part * tint)
-    return srgb_decode(picture)
+    image = np.where(size[..., None] <= _SHARP_PX, colour, (1 - part) * 0.8 * grey + part * tint)
+    return srgb_decode(image)
 
 
 def write_focus_map(request: RenderRequest, path: Path, disparity: Array, lens: ThinLens) -> None:

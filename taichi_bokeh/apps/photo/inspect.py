@@ -1,4 +1,4 @@
-"""``taichi-bokeh inspect``: what a picture or depth file holds, and how it will be read."""
+"""``taichi-bokeh inspect``: what an image or depth file holds, and how it will be read."""
 
 import argparse
 from argparse import Namespace
@@ -27,8 +27,8 @@ def add_inspect(commands: Any) -> None:
     """Add the command to those of ``taichi-bokeh``."""
     parser = commands.add_parser(
         "inspect",
-        help="say what a picture or depth file holds, and how it will be read",
-        description="Say what picture or depth files hold, and how they will be read.",
+        help="say what an image or depth file holds, and how it will be read",
+        description="Say what image or depth files hold, and how they will be read.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -92,8 +92,8 @@ def _default(found: "DepthDescription") -> str:
     scaled = found.dtype in ("uint8", "uint16")
     if found.kind == "picture":
         if not scaled:
-            return "a picture in linear light"
-        return "a picture in sRGB" if found.profile is None else "a picture, brought from its colour profile to sRGB"
+            return "an image in linear light"
+        return "an image in sRGB" if found.profile is None else "an image, brought from its colour profile to sRGB"
     if "Z" in found.channel_names:
         return "refused, unless --depth is given, as Z is never disparity"
     if found.channels > 4 and not found.channel_names:

@@ -28,7 +28,7 @@ class Scene(NamedTuple):
     """A photograph in layers.
 
     Attributes:
-        layers: of one picture.
+        layers: of one image.
         disparity: that of the photograph, [H, W], its holes filled.
         coverage: that of the layers of a photograph that is partly transparent, [1, L, 1, H, W]; else None.
     """

@@ -51,8 +51,8 @@ def focus_of(request: LensRequest, disparity: NDArray[np.float32]) -> float:
     except ValueError as error:
         raise ValueError(f"{option} {error}") from None
     if lens.blur is None and there <= 0:
-        place = ",".join(map(str, where))
-        raise ValueError(f"{option} {place}: the disparity there is {there:g}/m, and must be above 0 to be in focus")
+        given = ",".join(map(str, where))
+        raise ValueError(f"{option} {given}: the disparity there is {there:g}/m, and must be above 0 to be in focus")
     return there
 
 
@@ -61,7 +61,7 @@ def lens_of(request: LensRequest, aperture: Aperture, focus: float, image_width:
 
     Args:
         request: the blur, or the camera.
-        aperture: its aperture.
+        aperture: its shape.
         focus: the disparity in focus; of a camera in 1/m.
         image_width: of the photograph, in pixels.
 

@@ -1,4 +1,4 @@
-"""What the commands for a photograph share: its files become layers, and the picture made of them a file."""
+"""What the commands for a photograph share: its files become layers, and the image made of them a file."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -144,7 +144,7 @@ def _cuts_in(cuts: tuple[float, ...], disparity: Array, _: int | None) -> list[f
 
 @cache
 def _model(spec: str, purpose: Purpose) -> Callable[..., Array]:
-    """A network, loaded once for all pictures of a sequence."""
+    """A network, loaded once for all images of a sequence."""
     return load_model(spec, purpose)
 
 
@@ -171,8 +171,8 @@ def _read(file: Path, rgb: Array, request: PhotoRequest) -> Array:
     return resize_disparity(disparity, rgb)
 
 
-def _size(picture: Array) -> str:
-    return f"{picture.shape[1]}×{picture.shape[0]}"
+def _size(image: Array) -> str:
+    return f"{image.shape[1]}×{image.shape[0]}"
 
 
 def write_result(layers: Layers, coverage: Tensor | None, image: Tensor, photo: Path, output: OutputRequest, say: Say) -> None:

@@ -49,7 +49,7 @@ def trace_photo(request: TraceRequest) -> None:
 
 
 def _trace(layers: Layers, lens: Lens, request: TraceRequest, say: Say) -> None:
-    """Trace, and write the picture. Whatever comes between, Ctrl-C or a full disk, the checkpoint has the rays so far."""
+    """Trace, and write the image. Whatever comes between, Ctrl-C or a full disk, the checkpoint has the rays so far."""
     rays, seed, pixels = request.rays, request.seed, layers.height * layers.width
     checkpoint = checkpoint_of(request.saving, "trace", partial(_record, layers, lens, request))
     saved = None if checkpoint is None else checkpoint.load()

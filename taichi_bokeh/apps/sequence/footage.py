@@ -18,7 +18,7 @@ from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
 from taichi_bokeh.io.candidates import is_candidate
 from taichi_bokeh.io.video import is_video, rate_of, read_video
 
-_PARTS = ("photo", "disparity", "alpha")  # the options that name a part of each picture
+_PARTS = ("photo", "disparity", "alpha")  # the options that name a part of each image
 _LAST_NUMBER = re.compile(r"(?P<before>.*?)(?P<number>[0-9]+)(?P<after>[^0-9]*)")
 
 
@@ -143,7 +143,7 @@ def _count(name: str, source: list[Path] | Path) -> int:
 
 
 def _files(name: str, source: list[Path] | Path, scratch: Path) -> Generator[Path]:
-    """The file of each picture; a frame of a video is one that lasts until the next is asked for."""
+    """The file of each image; a frame of a video is one that lasts until the next is asked for."""
     if isinstance(source, list):
         yield from source
         return

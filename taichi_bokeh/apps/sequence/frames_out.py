@@ -1,4 +1,4 @@
-"""Sequences out: a video, or numbered pictures."""
+"""Sequences out: a video, or numbered images."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ _NUMBER = re.compile(r"%(?:0\d)?d")
 
 
 def is_frames(output: Path) -> bool:
-    """Whether a name is that of a video or a pattern of numbered pictures."""
+    """Whether a name is that of a video or a pattern of numbered images."""
     return is_video(output) or _NUMBER.search(output.name) is not None
 
 
@@ -23,7 +23,7 @@ def check_frames(output: Path, numbers: Sequence[int], bits: int | None, overwri
 
     Args:
         output: a video, or a pattern.
-        numbers: of the pictures, which go into the pattern.
+        numbers: of the images, which go into the pattern.
         bits: a channel.
         overwrite: replace files.
 
@@ -35,12 +35,12 @@ def check_frames(output: Path, numbers: Sequence[int], bits: int | None, overwri
         if output.suffix.lower() not in VIDEO_SUFFIXES:
             raise ValueError(f"-o {output}: videos are written as {', '.join(VIDEO_SUFFIXES)}")
         if bits not in (None, 8):
-            raise ValueError(f"--bits {bits} is for pictures: a video has 8 bits")
+            raise ValueError(f"--bits {bits} is for images: a video has 8 bits")
         check_encoder()
         check_output(output, overwrite)
         return
     if len(_NUMBER.findall(output.name)) != 1:
-        raise ValueError(f"-o {output} is one picture, and must be a video (pull.mp4) or a pattern (frame_%04d.png)")
+        raise ValueError(f"-o {output} is one image, and must be a video (pull.mp4) or a pattern (frame_%04d.png)")
     for number in numbers:
         path = numbered(output, number)
         check_format(path, bits)
@@ -48,7 +48,7 @@ def check_frames(output: Path, numbers: Sequence[int], bits: int | None, overwri
 
 
 def numbered(pattern: Path, number: int) -> Path:
-    """The file of a picture: frame_%04d.png and 7 give frame_0007.png."""
+    """The file of an image: frame_%04d.png and 7 give frame_0007.png."""
     return pattern.with_name(_NUMBER.sub(lambda found: found[0] % number, pattern.name))
 
 
@@ -56,14 +56,14 @@ def numbered(pattern: Path, number: int) -> Path:
 def frame_writer(
     output: Path, numbers: Sequence[int], rate: Fraction, bits: int | None, overwrite: bool
 ) -> Iterator[Callable[[Image], None]]:
-    """Yield what writes the next picture, for a video an opaque one; a video appears when it is whole.
+    """Yield what writes the next image, for a video an opaque one; a video appears when it is whole.
 
     Raises:
         OSError: a file exists or cannot be written.
     """
     if is_video(output):
         with video_writer(output, rate, overwrite) as append:
-            yield lambda picture: append(picture.rgb)
+            yield lambda image: append(image.rgb)
         return
     left = iter(numbers)
-    yield lambda picture: write_image(numbered(output, next(left)), *picture, overwrite=overwrite, bits=bits)
+    yield lambda image: write_image(numbered(output, next(left)), *image, overwrite=overwrite, bits=bits)

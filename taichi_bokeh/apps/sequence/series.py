@@ -54,7 +54,7 @@ def render_series(request: RenderRequest, aperture: Aperture, say: Say) -> None:
     if is_footage(photo.photo):
         _render_footage(request, aperture, say)
     else:
-        _render_pull(request, aperture, say)
+        _render_focus_pull(request, aperture, say)
 
 
 def eased(part: float, ease: str | None) -> float:
@@ -67,7 +67,7 @@ def lens_at(lens: LensRequest, aperture: Aperture, focus: Ramp[float], image_wid
     return thin_lens_of(lens.at(t), aperture, focus.at(t), image_width)
 
 
-def _render_pull(request: RenderRequest, aperture: Aperture, say: Say) -> None:
+def _render_focus_pull(request: RenderRequest, aperture: Aperture, say: Say) -> None:
     ramps, count, output = request.lens.ramps, request.series.frames, request.output
     if request.series.frame_numbers is not None:
         raise ValueError(
@@ -76,7 +76,7 @@ def _render_pull(request: RenderRequest, aperture: Aperture, say: Say) -> None:
     if not ramps:
         raise ValueError(f"-o {output.output} is for several images, but nothing moves: give --focus A:B or the like")
     if count is None or count < 2:
-        raise ValueError(f"{ramps[0]} is a pull: give --frames N as well, the number of images, from 2 up")
+        raise ValueError(f"{ramps[0]} goes from A to B: give --frames N as well, the number of images, from 2 up")
     numbers = range(1, count + 1)
     check_frames(output.output, numbers, output.bits, output.overwrite)
     parts = [eased(index / (count - 1), request.series.ease) for index in range(count)]
@@ -130,7 +130,7 @@ def _render_footage(request: RenderRequest, aperture: Aperture, say: Say) -> Non
     if request.model.cells == "auto":
         raise ValueError("--cells auto is for one photograph: in a sequence it would change from image to image")
     if series.ease is not None and not request.lens.ramps:
-        raise ValueError("--ease is for a pull, but nothing moves: give --focus A:B or the like")
+        raise ValueError("--ease is for A:B, but nothing moves: give --focus A:B or the like")
     footage = footage_of(photo, series.frame_numbers)
     check_frames(output.output, footage.numbers, output.bits, output.overwrite)
     focus, cuts = _survey(footage, request, aperture)

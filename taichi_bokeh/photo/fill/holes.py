@@ -1,7 +1,7 @@
 """Fill the holes of a measured disparity.
 
 A stereo camera leaves a hole where one of its eyes sees a surface and the other does not: beside a nearer object, on
-the surface behind it. So a hole continues its farther side, up to the edge of the nearer object that the picture shows.
+the surface behind it. So a hole continues its farther side, up to the edge of the nearer object that the image shows.
 """
 
 import numpy as np
@@ -24,7 +24,7 @@ _COLOUR_SCALE = 0.08  # the step between two pixels' colours (square root of lin
 def fill_holes(disparity: Array, rgb: Array) -> Array:
     """Fill the NaN of a disparity map.
 
-    Every hole takes up the disparity of its farther side, smoothly, and follows the picture: pixels that have the
+    Every hole takes up the disparity of its farther side, smoothly, and follows the image: pixels that have the
     colour of the nearer side, and touch it, are given to it.
 
     Args:
@@ -56,7 +56,7 @@ def fill_holes(disparity: Array, rgb: Array) -> Array:
     near = _owned_by_the_nearer_side(disparity, colour, hole, middle)
     nearer_measured = ~hole & (disparity > ndimage.minimum_filter(middle, size=2 * _NEAR_REACH_PX + 1))
     result[near] = _nearest_value(disparity, nearer_measured)[near]
-    return _spread(result, colour, hole & ~near, middle, farthest)
+    return _filled(result, colour, hole & ~near, middle, farthest)
 
 
 def _sides(disparity: Array, hole: Mask) -> tuple[Array, Array, Array]:
@@ -129,7 +129,7 @@ def _nearest_value(values: Array, known: Mask) -> Array:
     return values[rows, columns]
 
 
-def _spread(disparity: Array, colour: Array, hole: Mask, middle: Array, farthest: Array) -> Array:
+def _filled(disparity: Array, colour: Array, hole: Mask, middle: Array, farthest: Array) -> Array:
     """Solve Σ_j w_ij (d_i − d_j) = 0 in the hole; w_ij falls with the colour step, and is 0 to the nearer side."""
     if not hole.any():
         return disparity

@@ -12,7 +12,7 @@ _TENT = np.array([1, 3, 3, 1], np.float32) / 8
 def push_pull(values: Array, weight: Array | Mask) -> Array:
     """Fill the pixels of low weight smoothly from those of high weight, near ones first.
 
-    Push: halve the picture again and again, each coarse pixel the weighted mean of the fine ones. Pull: go back up and
+    Push: halve the image again and again, each coarse pixel the weighted mean of the fine ones. Pull: go back up and
     let each fine pixel keep its own value in the proportion of its weight and take the rest from the coarser level.
 
     Args:
@@ -53,7 +53,7 @@ def _fill(premultiplied: Array, weight: Array) -> Array:
 
 
 def _halve(image: Array) -> Array:
-    """[H, W, ...] → [⌈H/2⌉, ⌈W/2⌉, ...] by the tent 1 3 3 1; nothing lies outside the picture."""
+    """[H, W, ...] → [⌈H/2⌉, ⌈W/2⌉, ...] by the tent 1 3 3 1; nothing lies outside the image."""
     for axis in (0, 1):
         size = image.shape[axis]
         pad = [(0, 0)] * image.ndim

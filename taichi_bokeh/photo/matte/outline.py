@@ -1,6 +1,6 @@
 """The antialiased edge between a layer and what lies behind it: coverage, and the colours of both sides.
 
-In the rim a pixel of the picture is the mixture  I = α·F + (1 − α)·B.  F is taken from inside the layer and B from well
+In the rim a pixel of the image is the mixture  I = α·F + (1 − α)·B.  F is taken from inside the layer and B from well
 outside the rim, α is the mixture that comes closest to I, and what remains is shared out so that the equation holds as
 far as it can without spoiling the plate.
 """
@@ -23,7 +23,7 @@ _DOUBT = 40.0  # how much more than noise a colour counts that is no mixture of 
 
 
 def outline_matte(rgb: Array, near: Mask, edge_px: Array) -> Array:
-    """Coverage of a layer whose outline is known to about a pixel: 1 inside, 0 outside, in the rim as the picture shows.
+    """Coverage of a layer whose outline is known to about a pixel: 1 inside, 0 outside, in the rim as the image shows.
 
     Args:
         rgb: [H, W, 3], linear light.
@@ -51,7 +51,7 @@ def separate_colours(rgb: Array, alpha: Array) -> tuple[Array, Array]:
         alpha: [H, W] in [0, 1], coverage of the front.
 
     Returns:
-        Front and back, float32 [H, W, 3] each, defined everywhere. ``alpha·front + (1 − alpha)·back`` is the picture, but
+        Front and back, float32 [H, W, 3] each, defined everywhere. ``alpha·front + (1 − alpha)·back`` is the image, but
         for single pixels of the edge.
     """
     rgb = require_light("rgb", rgb)
@@ -90,7 +90,7 @@ def _mixture(rgb: Array, front: Array, plate: Array, near: Mask, edge_px: Array)
 
 
 def _share_remainder(rgb: Array, alpha: Array, front: Array, plate: Array, where: Mask) -> tuple[Array, Array]:
-    """Add what α·F + (1 − α)·B lacks of the picture to F and B by the least change, the plate's counting for more.
+    """Add what α·F + (1 − α)·B lacks of the image to F and B by the least change, the plate's counting for more.
 
     An excess may stay that only a plate far too dark could take up: that would show, the rim being brighter does not.
     """

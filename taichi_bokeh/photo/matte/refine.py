@@ -24,7 +24,7 @@ from taichi_bokeh.io.require import require_coverage, require_light, require_mas
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-_BAND = 1 / 60  # half the unknown band's width, of the picture's short side
+_BAND = 1 / 60  # half the unknown band's width, of the image's short side
 _LEAST_BAND_PX = 3.0
 _ISLAND = 4.0  # islands and holes smaller than so many squares of half the band are no object's outline
 _TILE_PX = 1000  # at most, the side of what is solved at once
@@ -35,14 +35,14 @@ _COARSE = 1e-5  # relative residual at which the solver stops; pymatting's own i
 def refine_matte(rgb: Array, near: Mask, edge_px: Array, band_px: float | None = None) -> Array:
     """Coverage of a layer, found anew in a band round its outline by closed-form matting.
 
-    Specks of the outline (islands and holes smaller than the band) make no band of their own. Large pictures are solved in
+    Specks of the outline (islands and holes smaller than the band) make no band of their own. Large images are solved in
     tiles that overlap; where a tile shows one side of the band only, the outline stays as it was.
 
     Args:
         rgb: [H, W, 3], linear light.
         near: [H, W], the pixels of the layer.
         edge_px: [H, W], distance of each pixel to the outline, px; inf where there is none.
-        band_px: half the width of the band, px. Default: 1/60 of the picture's short side, at least 3.
+        band_px: half the width of the band, px. Default: 1/60 of the image's short side, at least 3.
 
     Returns:
         float32 [H, W] in [0, 1]; outside the band, 1 where near and 0 elsewhere.
@@ -79,7 +79,7 @@ def colours_ml(rgb: Array, alpha: Array) -> tuple[Array, Array]:
         alpha: [H, W] in [0, 1], coverage of the front.
 
     Returns:
-        Front and back, float32 [H, W, 3] each, defined everywhere; not negative, and no brighter than the picture.
+        Front and back, float32 [H, W, 3] each, defined everywhere; not negative, and no brighter than the image.
 
     Raises:
         ValueError: pymatting is missing.

@@ -54,9 +54,9 @@ def test_pictures_and_the_channel_z_are_told_as_what_they_are(tmp_path, capsys):
     write_map(tmp_path / "z.exr", np.ones((8, 8), np.float32), channel="Z")
     assert _inspect(tmp_path / "a.jpg", tmp_path / "a.exr", tmp_path / "z.exr") == 0
     jpeg, exr, depth = capsys.readouterr().out.split("\n\n")
-    assert "by default: a picture in sRGB" in jpeg
+    assert "by default: an image in sRGB" in jpeg
     assert "float32, 3 channels (B, G, R)" in exr
-    assert "by default: a picture in linear light" in exr
+    assert "by default: an image in linear light" in exr
     assert "its channel is Z: depth; give --depth\nby default: refused, unless --depth is given" in depth
 
 

@@ -1,4 +1,4 @@
-"""From one picture with its disparity to the layers that the renderer takes."""
+"""From one image with its disparity to the layers that the renderer takes."""
 
 from typing import Literal, NamedTuple
 
@@ -19,7 +19,7 @@ Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 _DEFAULT = Stages()
-_MOSTLY_HIDDEN = 0.9  # coverage from which on what lies behind is invented, and not read from the picture
+_MOSTLY_HIDDEN = 0.9  # coverage from which on what lies behind is invented, and not read from the image
 
 
 class _Flat(NamedTuple):
@@ -37,12 +37,12 @@ def to_layers(
     layers: int | Literal["auto"] = "auto",
     stages: Stages = _DEFAULT,
 ) -> Layers:
-    """Split a picture into layers, and invent what each of them hides.
+    """Split an image into layers, and invent what each of them hides.
 
     Without a matte the disparity map is cut where it jumps most. Each layer ends in an edge about a pixel wide; colour
     and disparity go on beyond it, and what it hides is inpainted from the farther layers. Where a cut has to cross a
-    surface that goes on, the layer fades out over it instead. The composite of the layers, front to back, is the picture to
-    rounding: in light, and in parts of the picture's, within 1e-6 for each layer. Where mattes and colours are estimated or
+    surface that goes on, the layer fades out over it instead. The composite of the layers, front to back, is the image to
+    rounding: in light, and in parts of the image's, within 1e-6 for each layer. Where mattes and colours are estimated or
     given such that it would not be, both are changed.
 
     Args:
@@ -62,10 +62,10 @@ def to_layers(
         ValueError: sizes do not fit, a value is out of range, there is not one disparity, ``layers`` is too small, or a
             stage returns what does not fit.
     """
-    return split_picture(rgb, disparity, matte, layers, stages, settle)
+    return split_image(rgb, disparity, matte, layers, stages, settle)
 
 
-def split_picture(
+def split_image(
     rgb: Array,
     disparity: Array,
     matte: Array | None,
@@ -73,7 +73,7 @@ def split_picture(
     stages: Stages,
     make_exact: Settle,
 ) -> Layers:
-    """What `to_layers` does, and raises, with ``make_exact`` to have each layer and what is behind it mix to the picture."""
+    """What `to_layers` does, and raises, with ``make_exact`` to have each layer and what is behind it mix to the image."""
     rgb, disparity, matte = _checked(rgb, disparity, matte)
     if layers != "auto":
         require_integer("layers", layers, at_least=1 if matte is None else 2)
@@ -137,9 +137,9 @@ def _take_matte(rgb: Array, disparity: Array, matte: Array, stages: Stages, make
 
 
 def _separate(rgb: Array, alpha: Array, kept: Mask, stages: Stages, make_exact: Settle) -> tuple[Array, Array, Array]:
-    """Coverage and colours of a layer, and colours of the plate behind it; they mix to the picture.
+    """Coverage and colours of a layer, and colours of the plate behind it; they mix to the image.
 
-    Of the ``kept`` pixels (a surface goes on) both have the picture's colour.
+    Of the ``kept`` pixels (a surface goes on) both have the image's colour.
     """
     front, back = (checked("colours", colours, rgb.shape, at_least=0) for colours in stages.colours(rgb, alpha))
     back = np.where(kept[..., None], rgb, back)
