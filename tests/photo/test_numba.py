@@ -8,7 +8,7 @@ from numba.core import caching
 for kind in (getattr(caching, "CacheImpl", None) or caching._CacheImpl)._locator_classes:
     if "UserProvided" not in kind.__name__:
         kind.from_function = classmethod(lambda cls, *arguments: None)
-from taichi_bokeh.photo import refine
+from taichi_bokeh.photo.matte import refine
 print(refine._pymatting().__name__)
 """
 
