@@ -99,7 +99,8 @@ def test_every_aperture_is_the_reference(aperture, algorithm, dtype, device):
     picture = run(layers, 9.0, 0.75, aperture, algorithm=algorithm)
     truth = run(layers.to("cpu", torch.float64), 9.0, 0.75, aperture, algorithm="reference")
     assert picture.device == layers.device
-    assert (picture.cpu() - truth).abs().max() < TOLERANCE[dtype].picture
+    tolerance = TOLERANCE[dtype].picture + (1e-6 if aperture.blades else 0)  # see PSF_TOLERANCE in tests/optics/test_psf.py
+    assert (picture.cpu() - truth).abs().max() < tolerance
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])

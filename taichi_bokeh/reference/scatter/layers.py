@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from taichi_bokeh.optics.aperture import Aperture
-from taichi_bokeh.optics.psf import SAMPLES, raster
-from taichi_bokeh.reference.scatter.profiles import disc_profile, logistic_profile, open_rim, shape_profiles
+from taichi_bokeh.reference.psf import shape_profiles
+from taichi_bokeh.reference.scatter.profiles import disc_profile, logistic_profile, open_rim
 
 #: As in the kernels: below this radius (px) a source is a mixture of a point and a disc of this radius.
 LEAST_RADIUS_PX = 1 / 16
@@ -58,7 +58,7 @@ def _shape_weights(radius: Tensor, aperture: Aperture, reach: int) -> Tensor:
     flat = radius.flatten()
     size = flat.abs().clamp(min=LEAST_RADIUS_PX)
     signed = torch.where(flat < 0, -size, size)
-    disc = shape_profiles(signed, raster(aperture, SAMPLES), aperture.extent, reach)
+    disc = shape_profiles(signed, aperture, reach)
     point = (1 - flat.abs() / LEAST_RADIUS_PX).clamp(min=0)[:, None, None]
     weights = (1 - point) * disc
     middle = torch.zeros_like(disc)

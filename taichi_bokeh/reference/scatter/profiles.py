@@ -4,8 +4,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from taichi_bokeh._autocast import product
-
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
@@ -51,27 +49,6 @@ def disc_profile(dx: Tensor, dy: Tensor, radius: Tensor) -> Tensor:
 def logistic_profile(distance: Tensor, radius: Tensor, floor: float = 0.0) -> Tensor:
     """1 / (1 + 10·exp(3(ρ − r))), Dr.Bokeh's softened disc; the released code adds a `floor` of 1e-6 to the denominator."""
     return 0.1 / (0.1 + torch.exp((3 * (distance - radius)).clamp(max=80)) + floor)
-
-
-def _tent_means(radius: Tensor, samples: int, reach: int) -> Tensor:
-    """Mean of the tent at δ − s over the s that each of the samples of [−radius, radius] covers, [P, 2·reach + 1, samples]."""
-    delta = torch.arange(-reach, reach + 1, dtype=radius.dtype, device=radius.device)[:, None]
-    ends = torch.arange(samples + 1, dtype=radius.dtype, device=radius.device)
-    edges = (2 * ends / samples - 1) * radius[:, None, None]
-    c = (edges - delta).clamp(-1, 1)
-    below = 0.5 + c - 0.5 * c * c.abs()
-    return (below[..., 1:] - below[..., :-1]) * samples / (2 * radius[:, None, None])
-
-
-def shape_profiles(radius: Tensor, raster: Tensor, extent: float, reach: int) -> Tensor:
-    """Pictures that points of light make through an opening, for signed radii [P] of at least 1e-3 px in size, [P, D, D].
-
-    raster: the opening on the square [−extent, extent]²; each picture sums to 1 and is convolved with the bilinear pixel tent.
-    A point of positive radius, nearer than the focus, shows the opening mirrored: at the offset o from it, u = −o/r.
-    """
-    spread = _tent_means(radius.abs() * extent, raster.shape[0], reach)
-    far = product(product(spread, raster.to(radius) / raster.sum()), spread.mT)
-    return torch.where(radius[:, None, None] < 0, far, far.flip(1, 2))
 
 
 def open_rim(offset: Tensor, radius: Tensor, field: Tensor) -> Tensor:

@@ -5,8 +5,7 @@ from torch import Tensor
 
 from taichi_bokeh._autocast import product
 from taichi_bokeh.optics.aperture import Aperture
-from taichi_bokeh.optics.psf import Cells, divide
-from taichi_bokeh.optics.radius_nodes import grid_cell_px, node_coordinate, nodes
+from taichi_bokeh.reference.psf import CellPSF, grid_cell_px, node_radii
 from taichi_bokeh.reference.scatter.layers import composite
 
 PRIOR = 1e-3
@@ -22,7 +21,7 @@ def _convolved(planes: Tensor, kernels: Tensor) -> Tensor:
     return torch.nn.functional.conv2d(padded[:, None], kernels[:, None].to(planes)).movedim(1, 0)
 
 
-def _convolved_on_a_grid(planes: Tensor, cells: Cells, radius_px: float) -> Tensor:
+def _convolved_on_a_grid(planes: Tensor, cells: CellPSF, radius_px: float) -> Tensor:
     """The same with the kernels of a node, on the grid of its radius: of means over its squares of pixels, and interpolated."""
     step = grid_cell_px(radius_px)
     kernels = cells.kernels(radius_px / step)
@@ -41,7 +40,7 @@ def _convolved_on_a_grid(planes: Tensor, cells: Cells, radius_px: float) -> Tens
     return product(product(tents[0], sums), tents[1].mT)
 
 
-def _sums(texture: Tensor, radius: Tensor, cells: Cells) -> Tensor:
+def _sums(texture: Tensor, radius: Tensor, cells: CellPSF) -> Tensor:
     """Texture and weight through every cell, [M, 5, H, W]; texture [4, H, W], radius [H, W]."""
     planes = torch.cat([texture, torch.ones_like(radius)[None]])
     low, high = (float(value) for value in radius.detach().aminmax())
@@ -50,10 +49,11 @@ def _sums(texture: Tensor, radius: Tensor, cells: Cells) -> Tensor:
         offsets = _convolved(planes * (radius - middle), cells.kernel_slopes(middle))
         return _convolved(planes, cells.kernels(middle)) + offsets
     total = planes.new_zeros(())
-    place, _ = node_coordinate(radius)
-    for node, radius_px in nodes(low, high):
-        tent = (1 - (place - node).abs()).clamp(min=0)
-        total = total + _convolved_on_a_grid(planes * tent, cells, radius_px)
+    radii = node_radii(max(-low, high))
+    for before, node, after in zip(radii, radii[1:], radii[2:], strict=False):
+        if before < high and low < after:
+            tent = torch.minimum((radius - before) / (node - before), (after - radius) / (after - node)).clamp(min=0)
+            total = total + _convolved_on_a_grid(planes * tent, cells, node)
     shares = cells.shares.to(radius)[:, None, None, None]
     return total + PRIOR * shares * total.sum(0)
 
@@ -69,10 +69,11 @@ def subaperture(rgb: Tensor, alpha: Tensor, radius: Tensor, aperture: Aperture, 
     """Picture [B, 3, H, W] of rgb [B, L, 3, H, W], alpha [B, L, 1, H, W] and signed radius [B, L, H, W] in px; no cat-eye."""
     if not bool(radius.isfinite().all()):
         raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
-    cells = divide(aperture, count)
-    groups = torch.tensor(cells.groups, dtype=torch.int64, device=rgb.device)
-    shares = cells.shares.to(rgb)
-    group_shares = shares.new_zeros(max(cells.groups) + 1).index_add(0, groups, shares)
+    cells = CellPSF.of(aperture, count)
+    groups, shares = cells.groups.to(rgb.device), cells.shares.to(rgb)
+    group_shares = shares.new_zeros(int(groups.max()) + 1).index_add(0, groups, shares)
+    ratio = len(shares) / len(group_shares)
+    gain = 1 / (ratio - 1) if ratio >= 3 else 0.0
     textures = torch.cat([alpha * rgb, alpha], 2)
     pictures = []
     for texture, plane in zip(textures, radius, strict=True):
@@ -80,6 +81,6 @@ def subaperture(rgb: Tensor, alpha: Tensor, radius: Tensor, aperture: Aperture, 
         fine = _cells_added(sums, shares)
         of_groups = sums.new_zeros(len(sums), len(group_shares), *sums.shape[2:]).index_add(1, groups, sums)
         coarse = _cells_added(of_groups, group_shares)
-        extrapolated = fine + cells.gain * (fine - coarse)
+        extrapolated = fine + gain * (fine - coarse)
         pictures.append(torch.maximum(extrapolated, fine / 2))
     return torch.stack(pictures)
