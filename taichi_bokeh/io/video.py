@@ -1,12 +1,13 @@
-"""Videos in and out, by PyAV (FFmpeg)."""
+"""Videos in, through imageio, and out, by PyAV (FFmpeg), whose quality and colours imageio cannot set."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
+import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
@@ -43,14 +44,10 @@ def read_video(path: Path, grey: bool = False) -> Iterator[NDArray[Any]]:
         raise FileNotFoundError(f"{path} does not exist")
     av = _import_av()
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise ValueError("it holds no pictures")
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            for frame in container.decode(stream):
-                pixels = _upright(frame.to_ndarray(format=_array_format(frame)), frame.rotation)
-                yield _single_channel(pixels) if grey else pixels
+        facts = _facts(path, av)
+        for frame in iio.imiter(path, plugin="pyav", format=facts.array_format, thread_type="FRAME"):
+            pixels = np.ascontiguousarray(np.rot90(frame, facts.quarter_turns))
+            yield _single_channel(pixels) if grey else pixels
     except (av.FFmpegError, ValueError) as error:
         what = error.strerror if isinstance(error, av.FFmpegError) else error
         raise ValueError(f"{path} cannot be read: {what}; expected a whole video that FFmpeg knows") from None
@@ -58,9 +55,37 @@ def read_video(path: Path, grey: bool = False) -> Iterator[NDArray[Any]]:
 
 def rate_of(path: Path) -> Fraction | None:
     """Frames a second of a video that can be read; None where it does not say."""
-    with _import_av().open(str(path)) as container:
-        rate = container.streams.video[0].average_rate
-        return None if rate is None else Fraction(rate)
+    return _facts(path, _import_av()).rate
+
+
+class _Facts(NamedTuple):
+    """What imageio does not tell of a video.
+
+    Attributes:
+        array_format: FFmpeg's name of the layout, of 8 or 16 bits a channel, in which its frames lose nothing.
+        quarter_turns: counter-clockwise, after which they are upright, as a camera that was held so has it noted.
+        rate: frames a second, or None.
+    """
+
+    array_format: str
+    quarter_turns: int
+    rate: Fraction | None
+
+
+def _facts(path: Path, av: ModuleType) -> _Facts:
+    with av.open(str(path)) as container:
+        if not container.streams.video:
+            raise ValueError("it holds no images")
+        stream = container.streams.video[0]
+        frame = next(container.decode(stream), None)
+        if frame is None:
+            raise ValueError("it holds no frame")
+        if frame.color_trc in _HDR:
+            raise ValueError(f"its colours are HDR ({_HDR[frame.color_trc]}); convert it to SDR, or to linear images, first")
+        bits = max(component.bits for component in frame.format.components)
+        names = ("gray", "gray16le") if frame.format.name.startswith("gray") else ("rgb24", "rgb48le")
+        rate = None if stream.average_rate is None else Fraction(stream.average_rate)
+        return _Facts(names[bits > 8], round(frame.rotation / 90), rate)
 
 
 @contextmanager
@@ -115,27 +140,12 @@ def _in_bt709(frame: Any) -> Any:
     return frame
 
 
-def _array_format(frame: Any) -> str:
-    """The layout, of 8 or 16 bits a component, in which a frame loses nothing."""
-    if frame.color_trc in _HDR:
-        raise ValueError(f"its colours are HDR ({_HDR[frame.color_trc]}); convert it to SDR, or to linear pictures, first")
-    bits = max(component.bits for component in frame.format.components)
-    if frame.format.name.startswith("gray"):
-        return "gray" if bits == 8 else "gray16le"
-    return "rgb24" if bits == 8 else "rgb48le"
-
-
 def _single_channel(pixels: NDArray[Any]) -> NDArray[Any]:
     if pixels.ndim == 2:
         return pixels
     if np.percentile(np.ptp(pixels, axis=2), 99) > _NEUTRAL * np.iinfo(pixels.dtype).max:
         raise ValueError("it has colours, and must have one number a pixel (grey)")
     return np.ascontiguousarray(pixels[..., 1])
-
-
-def _upright(pixels: NDArray[Any], degrees: int) -> NDArray[Any]:
-    """Turned counter-clockwise, as a camera that was held upright has it noted."""
-    return np.ascontiguousarray(np.rot90(pixels, round(degrees / 90)))
 
 
 def _even(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:

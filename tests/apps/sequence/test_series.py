@@ -179,23 +179,6 @@ def test_video_and_folder_give_nearly_the_same(sequence):
     assert video.rate_of(sequence / "out.mp4") == 10
 
 
-def test_grey_videos_of_16_bits_lose_nothing(tmp_path):
-    values = np.random.default_rng(0).integers(0, 65536, (HEIGHT, WIDTH)).astype(np.uint16)
-    with av.open(str(tmp_path / "grey.mkv"), "w") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "gray16le"
-        container.mux(stream.encode(av.VideoFrame.from_ndarray(values, format="gray16le")))
-        container.mux(stream.encode())
-    (found,) = read_video(tmp_path / "grey.mkv", grey=True)
-    np.testing.assert_array_equal(found, values)
-
-
-def test_a_turned_frame_is_turned_upright():
-    pixels = np.arange(6).reshape(2, 3)
-    np.testing.assert_array_equal(video._upright(pixels, 90), [[2, 5], [1, 4], [0, 3]])
-    np.testing.assert_array_equal(video._upright(pixels, -180), pixels[::-1, ::-1])
-
-
 def test_a_video_that_fails_leaves_nothing(tmp_path):
     with pytest.raises(ZeroDivisionError):
         _write_video(tmp_path / "out.mp4", (number / number * square_before_grid()[0] for number in (2, 1, 0)))
