@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Polygon
 
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens
-from taichi_bokeh.reference.trace.biconvex_ray import Rays, meet_sphere, on_plane, principal_plane, sensor_rays, through_lens
+from taichi_bokeh.optics.biconvex_ray import Rays, meet_sphere, on_plane, principal_plane, sensor_rays, through_lens
 
 MM = 1000
 LAYER = 105.0  # depth of the layer in front of the plane in focus

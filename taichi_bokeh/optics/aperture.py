@@ -9,6 +9,7 @@ from torch import Tensor
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import Bounded, require_integer, require_number, require_shape, require_values
 from taichi_bokeh.optics import lens_samples
+from taichi_bokeh.optics.psf import point_spread
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +134,31 @@ class Aperture:
             points = points / lens_samples.polygon_rim(points, self.blades, self.roundness)[..., None]
         inside = points.square().sum(-1) <= 1
         return torch.where(inside, lens_samples.ring_weights(points, self.ring), 0.0)
+
+    def psf(self, radius_px: float | Tensor, size: int | None = None, *, field: tuple[float, float] = (0.0, 0.0)) -> Tensor:
+        """Image of a point of light in the middle of a pixel: the point spread function, differentiable in the radius.
+
+            import taichi_bokeh as tb
+
+            psf = tb.Aperture(blades=6, roundness=0).psf(-12.0)  # a hexagon 12 px in radius, 27 × 27
+
+        It is the aperture at the scale of the radius, averaged over pixels and convolved with the tent of bilinear
+        interpolation, as `render` draws a point in a flat layer.
+
+        Args:
+            radius_px: signed radius of the circle of confusion, px: below 0, beyond the focus, the aperture as it is; above 0,
+                nearer than the focus, its point mirror. Number, or tensor [] of float32 or float64.
+            size: height and width, odd; by default what holds all of it.
+            field: place in the image from its centre over half the diagonal, x right and y down; matters with a `cat_eye`.
+
+        Returns:
+            [size, size], row 0 at the top, ≥ 0; of the dtype and device of the radius, float32 on the CPU for a number. The sum
+            is 1, less what falls outside.
+
+        Raises:
+            TypeError, ValueError: an argument is not what it must be; the message names it.
+        """
+        return point_spread(self, radius_px, size, field)
 
     def _placed(self, points: Tensor) -> Tensor:
         return lens_samples.squeeze(lens_samples.rotate(points, self.rotation), self.squeeze)

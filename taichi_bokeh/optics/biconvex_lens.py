@@ -14,11 +14,17 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Self
 
-from taichi_bokeh._checks import require_number
+import torch
+from torch import Tensor
+
+from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
 from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.optics.biconvex_ray import biconvex_rays
+from taichi_bokeh.optics.psf import require_odd_size, splat
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 _D_LINE_NM, _F_LINE_NM, _C_LINE_NM = 587.5618, 486.1327, 656.2725
+_PSF_RAYS = 1 << 16
 _RGB_NM = (610.0, 546.0, 465.0)  # near the centroids of the sRGB primaries' spectra in common displays and cameras
 
 
@@ -191,6 +197,59 @@ class BiconvexLens:
             self.pixel_pitch,
             *self.refractive_indices,
         )
+
+    def psf(self, disparity: float | Tensor, size: int = 65, channel: int | None = None) -> Tensor:
+        """Image of a point on the axis at this disparity, by rays through the glass; differentiable in the disparity.
+
+            import taichi_bokeh as tb
+            from taichi_bokeh.optics.biconvex_lens import from_abbe
+
+            glass = from_abbe(1.517, 64)
+            lens = tb.BiconvexLens.from_focal_length(0.05, 2.0, glass, 2.0, sensor_width=0.036, image_width=1920)
+            red, blue = lens.psf(1 / 8, channel=0), lens.psf(1 / 8, channel=2)
+
+        Args:
+            disparity: in 1/m, > 0; number, or tensor [] of float32 or float64.
+            size: height and width in px, odd.
+            channel: 0, 1 or 2, red, green or blue; None for their mean.
+
+        Returns:
+            [size, size], row 0 at the top; float32 on the CPU for a number. The sum is 1, less what falls outside: it is the
+            mean over the rays that pass the lens.
+
+        Raises:
+            TypeError, ValueError: an argument is not what it must be; the message names it.
+        """
+        if not isinstance(disparity, Tensor):
+            require_number("disparity", disparity, above=0.0)
+            disparity = torch.tensor(disparity, dtype=torch.float32, device="cpu")
+        require_float_tensor("disparity", disparity)
+        require_shape("disparity", disparity)
+        require_odd_size(size)
+        if channel is not None:
+            require_integer("channel", channel, at_least=0)
+            if channel > 2:
+                raise ValueError(f"channel is {channel}; expected 0, 1 or 2, red, green or blue, or None for their mean")
+        indices = self.refractive_indices if channel is None else (self.refractive_indices[channel],)
+        if not self.is_dispersive:
+            indices = indices[:1]
+        parts = [self._point_seen(index, disparity, size) for index in indices]
+        return torch.stack(parts).mean(0).to(disparity.dtype)
+
+    def _point_seen(self, index: float, disparity: Tensor, size: int) -> Tensor:
+        """Image of a point at the origin, [size, size], float64: where the pixels lie that see it, through each lens point.
+
+        A pixel x sees p(x) ≈ p(0) + J·x, so that x = −J⁻¹·p(0), and in so small an area as 1/|det J|.
+        """
+        points, weights = (value.to(disparity.device) for value in self.aperture.samples(_PSF_RAYS))
+        pixels = points.new_tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+        rays = biconvex_rays(self, pixels[:, None], (1, 1), points, index)
+        seen = rays.base + rays.slope * disparity.double()
+        alive = rays.alive.all(0)
+        seen, weights = seen[:, alive], weights[alive]
+        jacobian = torch.stack([seen[1] - seen[0], seen[2] - seen[0]], -1)
+        weights = weights / torch.linalg.det(jacobian).abs()
+        return splat(-torch.linalg.solve(jacobian, seen[0]), weights / weights.sum(), size)
 
     def thin_lens(self) -> ThinLens:
         """The ideal lens of the same opening, focal length and focus: this one without aberrations and thickness."""

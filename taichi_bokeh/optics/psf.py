@@ -11,17 +11,21 @@ the cell at the scale r, convolved with the tent: it sums to A_m, tends to a sin
 edges of an evenly lit cell.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
 from taichi_bokeh.optics.lens_samples import cat_eye_transmission
+
+if TYPE_CHECKING:
+    from taichi_bokeh.optics.aperture import Aperture
 
 Array = NDArray[np.float64]
 
@@ -116,12 +120,80 @@ class Cells:
         return result
 
 
+def point_spread(aperture: "Aperture", radius_px: float | Tensor, size: int | None, field: tuple[float, float]) -> Tensor:
+    """Do what `Aperture.psf` says, and raise what it raises."""
+    if isinstance(radius_px, Tensor):
+        require_float_tensor("radius_px", radius_px)
+        require_shape("radius_px", radius_px)
+    else:
+        require_number("radius_px", radius_px)
+        radius_px = torch.tensor(radius_px, dtype=torch.float32, device="cpu")
+    if size is None:
+        size = 2 * kernel_reach(float(radius_px.detach()), aperture.extent) + 1
+    require_odd_size(size)
+    cells = divide(aperture, 1)
+    return _point_spread(radius_px, cells.seen_from(field, aperture.cat_eye) if aperture.cat_eye else cells, size)
+
+
+def require_odd_size(size: object) -> None:
+    """TypeError or ValueError unless an image of a point may be so many pixels wide."""
+    require_integer("size", size, at_least=1)
+    if isinstance(size, int) and size % 2 == 0:
+        raise ValueError(f"size is {size}; expected an odd number, so that the point is in the middle of a pixel")
+
+
+def splat(position: Tensor, weight: Tensor, size: int) -> Tensor:
+    """Add weights [N] to pixels [size, size] as tents round positions [N, 2], x right and y down, in px from the middle.
+
+    What lies outside is left out. Differentiable in the positions.
+    """
+    corner = position.detach().floor()
+    total = position.new_zeros((size + 2) ** 2)
+    for down in (0, 1):
+        for right in (0, 1):
+            pixel = corner + corner.new_tensor([right, down])
+            share = (1 - (position - pixel).abs()).prod(-1)
+            column, row = (pixel + size // 2 + 1).clamp(0, size + 1).long().unbind(-1)
+            total = total.index_add(0, row * (size + 2) + column, weight * share)
+    return total.view(size + 2, size + 2)[1:-1, 1:-1]
+
+
+class _PointSpread(torch.autograd.Function):
+    """The image of a point, [size, size], as a function of the radius []."""
+
+    @staticmethod
+    def forward(ctx: Any, radius_px: Tensor, cells: Cells, size: int) -> Tensor:
+        ctx.save_for_backward(radius_px)
+        ctx.cells, ctx.size = cells, size
+        means = _tent_means(float(radius_px) * cells.extent, len(cells.transmission), size // 2)
+        return _whole_kernel(cells, means, means).to(radius_px)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (radius_px,) = ctx.saved_tensors
+        cells, scale = ctx.cells, float(radius_px) * ctx.cells.extent
+        means = _tent_means(scale, len(cells.transmission), ctx.size // 2)
+        slopes = cells.extent * _tent_mean_slopes(scale, len(cells.transmission), ctx.size // 2)
+        slope = _whole_kernel(cells, slopes, means) + _whole_kernel(cells, means, slopes)
+        return (grad * slope.to(grad)).sum(), None, None
+
+
+_point_spread: Callable[[Tensor, Cells, int], Tensor] = _PointSpread.apply
+
+
+def _whole_kernel(cells: Cells, down: Array, across: Array) -> Tensor:
+    """Σ_u t(u)·down(−δ_y, u_y)·across(−δ_x, u_x) / Σ_u t(u): a pixel at δ from a point sees it through −δ/r."""
+    kernel = _sums(across, _sums(down, cells.transmission.numpy()).T).T / float(cells._light)
+    return torch.from_numpy(kernel[::-1, ::-1].copy())
+
+
 def kernel_reach(radius_px: float, extent: float) -> int:
     """How many pixels from its middle a kernel of this radius may differ from 0."""
     return int(abs(radius_px) * extent) + 1
 
 
-def divide(aperture: Aperture, cells: int) -> Cells:
+def divide(aperture: "Aperture", cells: int) -> Cells:
     """Raster the opening, without its cat-eye, and divide it: each part again and again across its longer side.
 
     "Longer" is by the spread of the light, and a part that holds c cells is cut where its light divides as ⌊c/2⌋ : ⌈c/2⌉.
@@ -133,7 +205,7 @@ def divide(aperture: Aperture, cells: int) -> Cells:
 class _Key:
     """An aperture as the key of a cache; one with an image by the image's values."""
 
-    def __init__(self, aperture: Aperture) -> None:
+    def __init__(self, aperture: "Aperture") -> None:
         self.aperture = aperture
         image = aperture.image
         self._image = None if image is None else np.asarray(image).tobytes()
@@ -155,7 +227,7 @@ def _divided(key: _Key, cells: int) -> Cells:
         return Cells(transmission, key.aperture.extent, tuple(boxes), tuple(groups))
 
 
-def raster(aperture: Aperture, size: int) -> Tensor:
+def raster(aperture: "Aperture", size: int) -> Tensor:
     """Transmission of the opening, without its cat-eye, as means over size × size squares of [−extent, extent]²."""
     extent = aperture.extent
     corners = aperture.transmission(sample_points(size, extent, corners=True))

@@ -112,6 +112,36 @@ class ThinLens:
         pixel_m = sensor_width / image_width
         return cls(aperture_radius_m * sensor_distance_m / pixel_m, 1 / focus_distance, aperture)
 
+    def psf(self, disparity: float | Tensor, size: int = 65, channel: None = None) -> Tensor:
+        """Image of a point at this disparity, in the middle of the image; differentiable in blur, focus and disparity.
+
+            import taichi_bokeh as tb
+
+            lens = tb.ThinLens.from_camera(0.05, 1.8, focus_distance=2.0, sensor_width=0.036, image_width=1920)
+            psf = lens.psf(disparity=1 / 8)  # of a point 8 m away, 65 × 65
+
+        Args:
+            disparity: number, or tensor [] of float32 or float64.
+            size: height and width in px, odd.
+            channel: None, as this lens has no colour.
+
+        Returns:
+            [size, size] as of `Aperture.psf`; the sum is 1, less what falls outside.
+
+        Raises:
+            TypeError, ValueError: an argument is not what it must be, or blur or focus has one value for each scene.
+        """
+        if channel is not None:
+            raise ValueError(f"channel is {channel!r}; expected None, as a thin lens refracts all colours alike")
+        blur, focus = value_of(self.blur), value_of(self.focus)
+        for name, value in (("blur", blur), ("focus", focus), ("disparity", disparity)):
+            if isinstance(value, Tensor):
+                require_float_tensor(name, value)
+                require_shape(name, value)
+            else:
+                require_number(name, value)
+        return self.aperture.psf(blur * (disparity - focus), size)
+
     def per_picture(self, layers: Layers) -> tuple[Tensor, Tensor]:
         """Blur and focus for each picture of `layers`: two [B] tensors of its dtype and device, still in the graph.
 

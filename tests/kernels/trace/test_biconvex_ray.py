@@ -6,7 +6,7 @@ import torch
 from taichi_bokeh._runtime import launch, ti
 from taichi_bokeh.kernels.trace.biconvex_ray import PARAMETERS, biconvex_ray
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens, from_abbe
-from taichi_bokeh.reference.trace.biconvex_ray import biconvex_rays
+from taichi_bokeh.optics.biconvex_ray import biconvex_rays
 
 WIDTH, HEIGHT = 96, 64
 RAYS = 2000

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens, from_abbe
-from taichi_bokeh.reference.trace.biconvex_ray import (
+from taichi_bokeh.optics.biconvex_ray import (
     Rays,
     biconvex_rays,
     on_plane,

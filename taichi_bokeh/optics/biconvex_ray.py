@@ -1,4 +1,4 @@
-"""The ray trace through a biconvex lens from the definitions: spheres as |q − centre| = R_c, Snell's law as vectors.
+"""Trace rays through a biconvex lens by the definitions: spheres as |q − centre| = R_c, Snell's law as vectors.
 
 Lengths in metres. The origin is the centre of the lens, z runs along the axis towards the scene, x to the right and y down
 in the picture. The two caps are the sphere round (0, 0, +a), which faces the sensor, and the one round (0, 0, −a), with
@@ -13,12 +13,13 @@ stays even, whatever is blocked.
 """
 
 from math import sqrt
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 
-from taichi_bokeh.optics.biconvex_lens import BiconvexLens
+if TYPE_CHECKING:
+    from taichi_bokeh.optics.biconvex_lens import BiconvexLens
 
 _RIM_TOLERANCE = 1e-6  # of R_a: the rim itself belongs to the opening, whatever the rounding
 
@@ -73,7 +74,7 @@ def meet_sphere(rays: Rays, centre_z: float, radius: float, leaving: bool) -> tu
     return rays.origin + along[..., None] * rays.direction, discriminant >= 0
 
 
-def through_lens(lens: BiconvexLens, rays: Rays, refractive_index: float) -> Rays:
+def through_lens(lens: "BiconvexLens", rays: Rays, refractive_index: float) -> Rays:
     """The rays that leave the front surface, from rays that start behind the lens."""
     radius = lens.curvature_radius
     from_rim = sqrt(radius**2 - lens.aperture_radius**2)
@@ -90,12 +91,12 @@ def through_lens(lens: BiconvexLens, rays: Rays, refractive_index: float) -> Ray
     return Rays(exit_point, outside, alive)
 
 
-def principal_plane(lens: BiconvexLens) -> float:
+def principal_plane(lens: "BiconvexLens") -> float:
     """The z of the front principal plane; that of the back one is its negative."""
     return lens.thickness / 2 - lens.principal_plane_offset
 
 
-def sensor_rays(lens: BiconvexLens, pixel: Tensor, size: tuple[int, int], u: Tensor) -> Rays:
+def sensor_rays(lens: "BiconvexLens", pixel: Tensor, size: tuple[int, int], u: Tensor) -> Rays:
     """Rays from pixels towards lens points.
 
     Args:
@@ -120,7 +121,9 @@ def on_plane(rays: Rays, z: float) -> tuple[Tensor, Tensor]:
     return rays.origin[..., :2] + (z - rays.origin[..., 2:]) * tangent, tangent
 
 
-def biconvex_rays(lens: BiconvexLens, pixel: Tensor, size: tuple[int, int], u: Tensor, refractive_index: float) -> TextureRays:
+def biconvex_rays(
+    lens: "BiconvexLens", pixel: Tensor, size: tuple[int, int], u: Tensor, refractive_index: float
+) -> TextureRays:
     """Where the rays from pixels through lens points meet the scene; arguments as of `sensor_rays`.
 
     At depth z from the front principal plane, a ray that crosses this plane at X₀ with the slope m is at X₀ + m·z. The
