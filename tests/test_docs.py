@@ -64,6 +64,7 @@ def test_the_programs_of_the_five_minutes_run(piece, printed, tmp_path):
     assert (tmp_path / "bokeh.png").exists() == (piece == 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("piece", "printed"), [(0, r"2\.\d\d px"), (1, "epoch 0: 4 batches\nepoch 1: 4 batches")])
 def test_the_programs_of_the_page_on_training_run(piece, printed, tmp_path):
     program = tmp_path / "program.py"  # a file, as spawned workers read it again

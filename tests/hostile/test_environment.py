@@ -58,10 +58,15 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     "variables",
     [
         {},
-        {"HOME": ""},
         {"HOME": os.devnull},
-        {"HOME": os.devnull, "XDG_CACHE_HOME": "beside"},
-        {"HOME": os.devnull, "TI_OFFLINE_CACHE": "1"},
+        *(
+            pytest.param(variables, marks=pytest.mark.slow)
+            for variables in (
+                {"HOME": ""},
+                {"HOME": os.devnull, "XDG_CACHE_HOME": "beside"},
+                {"HOME": os.devnull, "TI_OFFLINE_CACHE": "1"},
+            )
+        ),
     ],
     ids=str,
 )
@@ -70,6 +75,7 @@ def test_without_a_home_it_runs_and_says_nothing(tmp_path, variables):
     assert [path.name for path in tmp_path.iterdir()] == ["script.py"]
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_made_or_is_a_file(tmp_path):
     (tmp_path / "file").write_text("precious")
     launched(tmp_path, {"TI_OFFLINE_CACHE_FILE_PATH": str(tmp_path / "file")})
@@ -112,8 +118,11 @@ def _wrong_length(index: bytes) -> bytes:
 
 @pytest.mark.parametrize(
     "damage",
-    [_wrong_length, lambda index: index[:-9], lambda index: b"\xff" * len(index)],
-    ids=["wrong length", "cut", "garbage"],
+    [
+        pytest.param(_wrong_length, id="wrong length"),
+        pytest.param(lambda index: index[:-9], id="cut", marks=pytest.mark.slow),
+        pytest.param(lambda index: b"\xff" * len(index), id="garbage", marks=pytest.mark.slow),
+    ],
 )
 def test_a_broken_index_is_made_anew(good, tmp_path, damage):
     folder = tmp_path / "folder"

@@ -55,7 +55,9 @@ def run(folder: Path, *commands: list[str], shell: str = 'exec "$@"', **environm
     return json.loads((folder / "codes.json").read_text(encoding="utf-8")), done
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "ascii:strict"])
+@pytest.mark.parametrize(
+    "encoding", [*(pytest.param(name, marks=pytest.mark.slow) for name in ("cp1252", "latin-1")), "ascii:strict"]
+)
 def test_all_text_can_be_printed_in_few_letters(folder, encoding):
     strange = "caf\udce9.png"  # not UTF-8: the byte e9
     os.rename(folder / "photo.png", folder / "写真.png")

@@ -36,7 +36,7 @@ def picture_and_gradients(layers: tb.Layers, blur: float, focus: float, **how: o
 @pytest.mark.parametrize("blur", [16.0, 25.0, 60.0])
 @pytest.mark.parametrize("profile", ["disc", "soft"])
 def test_fast_is_exact(profile, blur, dtype):
-    layers = random_layers(batch=2, height=40, width=70, dtype=dtype)
+    layers = random_layers(batch=2, height=18, width=70, dtype=dtype)
     fast, fast_gradients = picture_and_gradients(layers, blur, 0.51, profile=profile, algorithm="fast")
     exact, exact_gradients = picture_and_gradients(layers, blur, 0.51, profile=profile, algorithm="exact")
     assert (fast - exact).abs().max() < PICTURE[dtype]
@@ -52,10 +52,18 @@ SHAPES = {
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("aperture", SHAPES.values(), ids=SHAPES)
-def test_other_openings_are_fast_and_exact_as_well(aperture, dtype):
-    layers = random_layers(height=30, width=41, dtype=dtype)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("hexagon", torch.float64),
+        ("hexagon", torch.float32),
+        ("triangle", torch.float64),
+        ("squeezed", torch.float32),
+        ("image", torch.float64),
+    ],
+)
+def test_other_openings_are_fast_and_exact_as_well(name, dtype):
+    layers, aperture = random_layers(height=20, width=41, dtype=dtype), SHAPES[name]
     fast, fast_gradients = picture_and_gradients(layers, 24.0, 0.51, aperture=aperture, algorithm="fast")
     exact, exact_gradients = picture_and_gradients(layers, 24.0, 0.51, aperture=aperture, algorithm="exact")
     assert (fast - exact).abs().max() < PICTURE[dtype]
@@ -97,7 +105,7 @@ def test_a_corner_that_a_cat_eye_shuts_is_black_without_gradients(algorithm):
 
 @pytest.mark.parametrize(("profile", "aperture"), [("disc", {}), ("soft", {}), ("disc", {"blades": 5, "roundness": 0.0})])
 def test_gradcheck_of_the_fast_way_with_small_and_large_radii(profile, aperture):
-    layers = random_layers(count=2, height=3, width=4)
+    layers = random_layers(count=2, height=2, width=3)
     inputs = leaves(tb.Layers(layers.rgb + 0.1, 0.8 * layers.alpha + 0.1, layers.disparity))
     lens = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (22.0, 0.503)]
 
@@ -321,7 +329,10 @@ def test_a_radius_beyond_all_numbers_is_an_error_for_every_opening(aperture):
 # ---- draft
 
 
-@pytest.mark.parametrize(("profile", "aperture"), [("disc", {}), ("soft", {}), ("disc", {"blades": 6, "roundness": 0.0})])
+@pytest.mark.parametrize(
+    ("profile", "aperture"),
+    [("disc", {}), ("soft", {}), pytest.param("disc", {"blades": 6, "roundness": 0.0}, marks=pytest.mark.slow)],
+)
 def test_a_draft_is_close_and_differentiable_in_colour_and_alpha(profile, aperture):
     noise = random_layers(count=1, height=90, width=120, dtype=torch.float32)
     disparity = torch.nn.functional.avg_pool2d(noise.disparity[0], 31, 1, 15)[None]

@@ -207,11 +207,10 @@ def test_the_image_of_flat_layers_is_the_same_whatever_wants_a_gradient(algorith
         assert torch.equal(run(layers, learnt, 0.0, algorithm=algorithm).detach(), image)
 
 
-@pytest.mark.parametrize("algorithm", ["exact", "fast"])
-@pytest.mark.parametrize("blur", [0.9, 2.3, 12.0])
+@pytest.mark.parametrize(("blur", "algorithm"), [(0.9, "exact"), (2.3, "fast"), (12.0, "exact"), (12.0, "fast")])
 def test_gradcheck_of_flat_layers(blur, algorithm):
     """A step of a pixel's disparity makes its layer uneven: the image has no jump there."""
-    layers = flat_scene(4, 5)
+    layers = flat_scene(3, 4)
     inputs = leaves(tb.Layers(layers.rgb + 0.1, 0.8 * layers.alpha + 0.1, layers.disparity))
     lens = [torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (blur, 0.013)]
 
@@ -445,7 +444,7 @@ def test_a_slanted_layer_of_large_radii_is_that_which_rays_see():
     """From 40 to 68 px, on grids of 2 and 4 pixels."""
     x = torch.linspace(0.6, 1, 96, dtype=torch.float64).expand(1, 1, 1, 96, 96).contiguous()
     layers = tb.Layers(smooth_picture(96), torch.ones_like(x), x)
-    picture, truth = run(layers, 67.0, 0.0), tb.trace(layers, tb.ThinLens(67.0, 0.0), rays=4096)
+    picture, truth = run(layers, 67.0, 0.0), tb.trace(layers, tb.ThinLens(67.0, 0.0), rays=1024)
     inside = (..., slice(20, -20), slice(20, -20))
     assert psnr(picture[inside], truth[inside]) > 50
 

@@ -77,6 +77,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not _runtime.has_vulkan(), reason="there is no Vulkan driver")
 def test_a_gpu_launches_other_kernels_and_computes_the_same(monkeypatch, tmp_path):
     tables, table_of = {}, _rows.disc_table_of

@@ -199,6 +199,7 @@ def test_each_process_gets_a_gpu_of_its_own(monkeypatch):
     assert seen == ["4", "7", "4"]
 
 
+@pytest.mark.slow
 def test_two_dask_workers_make_the_same_files(folder):
     (folder / "in" / "p1.png").write_bytes(b"no picture")
     assert _batch(folder, out="whole") == 1

@@ -204,7 +204,7 @@ def plain() -> torch.nn.Module:
     return DepthUNet(planes=4, channels=(4, 8))
 
 
-@pytest.mark.parametrize("layer", [None, "planes"], ids=["supervised", "planes"])
+@pytest.mark.parametrize("layer", [pytest.param(None, id="supervised", marks=pytest.mark.slow), "planes"])
 def test_two_processes_train_as_one_does(tmp_path, layer):
     script, folder = tmp_path / "script.py", tmp_path / "run"
     script.write_text(_TWO_PROCESSES)
