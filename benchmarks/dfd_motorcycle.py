@@ -21,12 +21,13 @@ import taichi_bokeh as tb
 from taichi_bokeh.dfd.estimate.optimize import OptimizeSettings, optimize
 from taichi_bokeh.dfd.estimate.plane_sweep import sweep
 from taichi_bokeh.dfd.estimate.snap_to_edges import snap_to_edges
-from taichi_bokeh.dfd.evaluation.files import ERROR_RANGE_PX, heat
+from taichi_bokeh.dfd.evaluation.files import ERROR_RANGE_PX
 from taichi_bokeh.dfd.evaluation.metrics import regions
 from taichi_bokeh.dfd.layers.registry import layer_named
 from taichi_bokeh.dfd.observation import Observation
 from taichi_bokeh.io import srgb_decode, write_image
 from taichi_bokeh.photo import fill_holes, to_layers
+from taichi_bokeh.report.pictures import heat
 
 WIDTH, HEIGHT = 370, 250
 FAR, NEAR = 0.1, 1.0  # disparity over its maximum

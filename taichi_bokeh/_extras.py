@@ -7,6 +7,8 @@ EXTRAS = {
     "dask": "dask",
     "distributed": "dask",
     "imagecodecs": "photo",
+    "jinja2": "report",
+    "matplotlib": "report",
     "patchmatch": "patchmatch",
     "pymatting": "photo",
     "skimage": "photo",

@@ -80,7 +80,7 @@ def test_what_is_missing_is_told_with_the_extra_that_brings_it():
     groups = _requirements()
     brought = {
         _MODULES.get(name, name): extra
-        for extra in ("photo", "patchmatch", "models", "dask", "train")
+        for extra in ("photo", "patchmatch", "models", "dask", "report", "train")
         for name in (re.match(r"[\w-]+", one)[0] for one in groups[extra])
     }
     assert brought | {"distributed": "dask"} == EXTRAS

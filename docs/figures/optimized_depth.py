@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from taichi_bokeh.dfd.evaluation.files import heat
 from taichi_bokeh.io import read_disparity, read_image, srgb_encode
+from taichi_bokeh.report.pictures import heat
 
 BLUR = 8.0
 GAP = 6

@@ -11,6 +11,7 @@ from taichi_bokeh.apps.terminal import console_of, print_result
 from taichi_bokeh.benchmark import methods, report, runner, tables
 from taichi_bokeh.benchmark.results import Summary, load_all, summarise
 from taichi_bokeh.benchmark.runner import Benchmark
+from taichi_bokeh.report.page import require_report
 from taichi_bokeh.synthetic.scenes import SceneSettings
 
 _OF_A_RUN = ("scenes", "seed", "size", "hdr", "rays", "foregrounds", "backgrounds", "methods", "external", "shard", "workers")
@@ -34,6 +35,7 @@ def benchmark(arguments: Namespace) -> None:
         return
     if arguments.out is None:
         raise ValueError("--out DIR is missing: the folder of the results")
+    require_report()
     folder = Path(arguments.out)
     if arguments.merge:
         runner.merge([Path(part) for part in arguments.merge], folder)

@@ -3,18 +3,15 @@
 The accuracy of two runs with equal settings is equal to the last digit, so their files are too; times are never.
 """
 
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from taichi_bokeh.benchmark.results import Aggregate, Record, Summary, summarise
 from taichi_bokeh.io import write_atomically
-
-NONE = "–"  # of a method that is not searched, or not timed
+from taichi_bokeh.report.tables import csv_text, markdown_text, number
 
 
 @dataclass(frozen=True)
@@ -38,11 +35,6 @@ class Column:
     def text(self, summary: Summary) -> str:
         """The cell of a method."""
         return number(self.value(summary), self.format)
-
-
-def number(value: float | None, form: str) -> str:
-    """A number as tables show it."""
-    return NONE if value is None else format(value, form)
 
 
 def _true(metric: str, of: str = "mean") -> Callable[[Summary], float | None]:
@@ -93,9 +85,9 @@ def write_tables(folder: Path, records: Sequence[Record]) -> None:
     """
     summaries = summarise(records)
     files = {
-        "accuracy.csv": accuracycsv_text(records),
-        "timing.csv": timingcsv_text(records),
-        "summary.csv": summarycsv_text(summaries, (*ACCURACY, TIMING[0])),
+        "accuracy.csv": accuracy_csv(records),
+        "timing.csv": timing_csv(records),
+        "summary.csv": summary_csv(summaries, (*ACCURACY, TIMING[0])),
     }
     for name, columns in (("accuracy", ACCURACY), ("timing", TIMING), ("summary", (*ACCURACY, TIMING[0]))):
         files[f"{name}.md"] = markdown(summaries, columns)
@@ -104,7 +96,7 @@ def write_tables(folder: Path, records: Sequence[Record]) -> None:
         write_atomically(folder / file, text.encode(), overwrite=True)
 
 
-def accuracycsv_text(records: Sequence[Record]) -> str:
+def accuracy_csv(records: Sequence[Record]) -> str:
     """One row a scene and method, with all metrics at the true and at the best blur, to the last digit."""
     names = sorted({name for record in records for name in record.at_true})
     head = ["scene", "method", "focal_plane", "largest_radius_px", "band_share", "scale_best", "evaluations"]
@@ -116,12 +108,12 @@ def accuracycsv_text(records: Sequence[Record]) -> str:
     return csv_text([*head, *(f"{at}.{name}" for at in ("true", "best") for name in names)], rows)
 
 
-def timingcsv_text(records: Sequence[Record]) -> str:
+def timing_csv(records: Sequence[Record]) -> str:
     """One row a scene and method."""
     return csv_text(["scene", "method", "wall_s", "cpu_s"], [[r.scene, r.method, r.wall_s, r.cpu_s] for r in records])
 
 
-def summarycsv_text(summaries: Sequence[Summary], columns: Sequence[Column]) -> str:
+def summary_csv(summaries: Sequence[Summary], columns: Sequence[Column]) -> str:
     """One row a method, to the last digit."""
     head = ["method", "title", "scenes", *(column.title for column in columns)]
     return csv_text(head, [[s.method, s.title, s.scenes, *(column.value(s) for column in columns)] for s in summaries])
@@ -130,9 +122,7 @@ def summarycsv_text(summaries: Sequence[Summary], columns: Sequence[Column]) -> 
 def markdown(summaries: Sequence[Summary], columns: Sequence[Column]) -> str:
     """One row a method."""
     head = ["method", "scenes", *(column.title for column in columns)]
-    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
-    lines += [[s.title, str(s.scenes), *(column.text(s) for column in columns)] for s in summaries]
-    return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines)
+    return markdown_text(head, [[s.title, str(s.scenes), *(column.text(s) for column in columns)] for s in summaries])
 
 
 def _json(summaries: Sequence[Summary], part: str) -> str:
@@ -145,12 +135,3 @@ def _json(summaries: Sequence[Summary], part: str) -> str:
             values = {key: value for key, value in values.items() if key not in times}
         rows.append(values if keep is None else {key: values[key] for key in keep})
     return json.dumps(rows, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
-
-
-def csv_text(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A table as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    return text.getvalue()

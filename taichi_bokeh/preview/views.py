@@ -5,11 +5,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taichi_bokeh.dfd.evaluation.files import heat
 from taichi_bokeh.io import srgb_encode
 from taichi_bokeh.photo.near_far import scale_near_and_far
 from taichi_bokeh.preview.scene import Scene
 from taichi_bokeh.preview.state import State
+from taichi_bokeh.report.pictures import heat
 
 Array = NDArray[np.float32]
 Bytes = NDArray[np.uint8]

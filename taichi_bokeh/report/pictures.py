@@ -8,6 +8,7 @@ import base64
 import io
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +45,7 @@ def save_picture(folder: Path, method: str, scene: str, picture: Tensor, truth: 
     path.parent.mkdir(parents=True, exist_ok=True)
     write_image(path, picture.permute(1, 2, 0).numpy(), overwrite=True)
     error = (picture - truth).abs().amax(0).clamp(max=1).sqrt().numpy()
-    buffer = io.BytesIO()
-    Image.fromarray((error * 255 + 0.5).astype(np.uint8)).save(buffer, "PNG")
-    write_atomically(error_path(folder, method, scene), buffer.getvalue(), overwrite=True)
+    write_atomically(error_path(folder, method, scene), png_bytes((error * 255 + 0.5).astype(np.uint8)), overwrite=True)
 
 
 def load_picture(path: Path) -> Bytes:
@@ -74,8 +73,13 @@ def heat_map(error: Array) -> Bytes:
     """Errors [H, W] → colours [H, W, 3], evenly spaced over the logarithms of `HEAT_RANGE`."""
     low, high = (math.log10(end) for end in HEAT_RANGE)
     logarithm = np.log10(np.maximum(error, HEAT_RANGE[0]))
-    place = np.clip((logarithm - low) / (high - low), 0, 1) * (len(HEAT) - 1)
-    channels = [np.interp(place, np.arange(len(HEAT)), [colour[c] for colour in HEAT]) for c in range(3)]
+    return heat((logarithm - low) / (high - low))
+
+
+def heat(values: NDArray[np.floating[Any]]) -> Bytes:
+    """Values [H, W] from 0 to 1, beyond which they are clipped, as colours [H, W, 3]."""
+    node = np.clip(values, 0, 1) * (len(HEAT) - 1)
+    channels = [np.interp(node, np.arange(len(HEAT)), [colour[c] for colour in HEAT]) for c in range(3)]
     return (np.stack(channels, -1) + 0.5).astype(np.uint8)
 
 
@@ -88,6 +92,13 @@ def worst_window(error: Array, size: int = WINDOW_PX) -> tuple[slice, slice]:
     inside = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns] + sums[:-rows, :-columns]
     top, left = np.unravel_index(int(inside.argmax()), inside.shape)
     return slice(int(top), int(top) + rows), slice(int(left), int(left) + columns)
+
+
+def png_bytes(picture: Bytes) -> bytes:
+    """A PNG file of [H, W] or [H, W, 3]."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def jpeg_url(picture: Bytes, largest_px: int = SHOWN_PX) -> str:

@@ -24,7 +24,6 @@ from taichi_bokeh.dfd.estimate.optimize import Optimization, Optimized, Optimize
 from taichi_bokeh.dfd.estimate.photo_pair import Photographs, read_photographs
 from taichi_bokeh.dfd.estimate.plane_sweep import Estimate, ProgressCallback
 from taichi_bokeh.dfd.estimate.variables import require_two
-from taichi_bokeh.dfd.evaluation.files import heat
 from taichi_bokeh.dfd.evaluation.metrics import SIGNED_PX
 from taichi_bokeh.dfd.layers.base import DefocusLayer
 from taichi_bokeh.dfd.layers.planes import require_one_shape
@@ -35,6 +34,7 @@ from taichi_bokeh.io import check_map_format, check_output, srgb_decode, write_i
 from taichi_bokeh.io.images import check_format
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
+from taichi_bokeh.report.pictures import heat
 from taichi_bokeh.storage.fingerprint import file_digest
 from taichi_bokeh.storage.resumable import Checkpoint
 

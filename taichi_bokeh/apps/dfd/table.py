@@ -88,6 +88,7 @@ def table_command(arguments: Namespace) -> None:
     """
     from taichi_bokeh.apps.common import check_folder, speaker
     from taichi_bokeh.dfd.evaluation.comparison import METHODS, CompareSettings, methods_named, open_folder
+    from taichi_bokeh.report.page import require_report
     from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 
     if arguments.list_methods:
@@ -95,6 +96,7 @@ def table_command(arguments: Namespace) -> None:
         return
     if arguments.out is None:
         raise ValueError("--out is missing; give the folder of the comparison")
+    require_report()
     say, folder = speaker(arguments.quiet), Path(arguments.out)
     methods = methods_named(None if arguments.methods is None else [n for n in arguments.methods.split(",") if n])
     given = {"steps": arguments.steps, "rays": arguments.retrace_rays}

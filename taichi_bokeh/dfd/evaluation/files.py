@@ -6,23 +6,20 @@
 ``pictures/NAME.png``              all-in-focus, blurred, true disparity; then for each estimator its disparity and its error
 """
 
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from taichi_bokeh.benchmark.tables import NONE, csv_text
 from taichi_bokeh.dfd.evaluation.evaluate import METRICS, Evaluation
 from taichi_bokeh.dfd.evaluation.metrics import Spread
 from taichi_bokeh.dfd.observation import Sample
 from taichi_bokeh.io import srgb_encode, write_atomically
-from taichi_bokeh.report.pictures import HEAT
+from taichi_bokeh.report.pictures import heat, png_bytes
+from taichi_bokeh.report.tables import NONE, csv_text, markdown_text
 
 Bytes = NDArray[np.uint8]
 
@@ -99,50 +96,52 @@ def write_evaluations(folder: Path, evaluations: Sequence[Evaluation]) -> None:
 
 
 def markdown(evaluations: Sequence[Evaluation]) -> str:
-    """A row for each estimator; columns that all of them lack are left out."""
+    """Write a row for each estimator; columns that all of them lack are left out."""
+    columns = shown_columns(evaluations)
+    rows = []
+    for each in evaluations:
+        summary, samples = each.summary(), len(each.results)
+        rows.append([each.title, str(samples), *(column.text(summary[column.metric], samples) for column in columns)])
+    return markdown_text(["estimator", "samples", *(column.title for column in columns)], rows)
+
+
+def shown_columns(evaluations: Sequence[Evaluation]) -> list[Column]:
+    """The columns that not all estimators lack."""
     summaries = [each.summary() for each in evaluations]
-    columns = [column for column in COLUMNS if any(summary[column.metric] is not None for summary in summaries)]
-    lines = [["estimator", "samples", *(column.title for column in columns)], ["---", *["---:"] * (len(columns) + 1)]]
-    for each, summary in zip(evaluations, summaries, strict=True):
-        cells = [column.text(summary[column.metric], len(each.results)) for column in columns]
-        lines.append([each.title.replace("|", "\\|"), str(len(each.results)), *cells])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return [column for column in COLUMNS if any(summary[column.metric] is not None for summary in summaries)]
 
 
 def write_picture(folder: Path, sample: Sample, evaluations: Sequence[Evaluation], number: int) -> None:
-    """Write the picture of a sample, whose results are at `number` of each evaluation.
+    """Write the images of a sample side by side; see `images_of`."""
+    shown = [image for _, image in images_of(sample, evaluations, number)]
+    gap = np.full((shown[0].shape[0], _GAP_PX, 3), 255, np.uint8)
+    strip = np.concatenate([part for image in shown for part in (image, gap)][:-1], 1)
+    (Path(folder) / PICTURES).mkdir(parents=True, exist_ok=True)
+    write_atomically(picture_of(folder, sample.name), png_bytes(strip), overwrite=True)
+
+
+def images_of(sample: Sample, evaluations: Sequence[Evaluation], number: int) -> list[tuple[str, Bytes]]:
+    """The images of a sample with their captions; its results are at `number` of each evaluation.
 
     Disparities have the colours of their range, from dark (far) to light (near), and errors those of 0 to 3 px.
     """
-    shown = [displayed(sample.all_in_focus.numpy()), displayed(sample.blurred[0].numpy())]
-    blur = float(sample.blur.max())
+    blur, span = float(sample.blur.max()), sample.near - sample.far
+    shown = [("all in focus", displayed(sample.all_in_focus.numpy())), ("observed", displayed(sample.blurred[0].numpy()))]
     truth = None if sample.disparity is None else sample.disparity[0].numpy()
-    span = sample.near - sample.far
     if truth is not None:
-        shown.append(heat((truth - sample.far) / span))
+        shown.append(("true disparity", heat((truth - sample.far) / span)))
     for each in evaluations:
         found = each.results[number].disparity[0].numpy()
-        shown.append(heat((found - sample.far) / span))
+        shown.append((each.title, heat((found - sample.far) / span)))
         if truth is not None:
-            shown.append(heat(blur * np.abs(found - truth) / ERROR_RANGE_PX))
-    gap = np.full((shown[0].shape[0], _GAP_PX, 3), 255, np.uint8)
-    strip = np.concatenate([part for picture in shown for part in (picture, gap)][:-1], 1)
-    buffer = io.BytesIO()
-    Image.fromarray(strip).save(buffer, "PNG")
-    (Path(folder) / PICTURES).mkdir(parents=True, exist_ok=True)
-    write_atomically(picture_of(folder, sample.name), buffer.getvalue(), overwrite=True)
+            error = heat(blur * np.abs(found - truth) / ERROR_RANGE_PX)
+            shown.append((f"its error, 0 to {ERROR_RANGE_PX:g} px", error))
+    return shown
 
 
 def picture_of(folder: Path, name: str) -> Path:
     """The file of a sample's picture."""
     return Path(folder) / PICTURES / f"{name}.png"
-
-
-def heat(values: NDArray[np.floating[Any]]) -> Bytes:
-    """Values [H, W] from 0 to 1, beyond which they are clipped, as colours [H, W, 3]."""
-    place = np.clip(values, 0, 1) * (len(HEAT) - 1)
-    channels = [np.interp(place, np.arange(len(HEAT)), [colour[c] for colour in HEAT]) for c in range(3)]
-    return (np.stack(channels, -1) + 0.5).astype(np.uint8)
 
 
 def displayed(picture: NDArray[np.float32]) -> Bytes:

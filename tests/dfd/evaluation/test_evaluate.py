@@ -12,10 +12,11 @@ from torch.utils.data import Subset
 
 import taichi_bokeh as tb
 from taichi_bokeh.dfd.evaluation.evaluate import METRICS, Reblur, evaluate
-from taichi_bokeh.dfd.evaluation.files import COLUMNS, heat, markdown, write_evaluations, write_picture
+from taichi_bokeh.dfd.evaluation.files import COLUMNS, markdown, write_evaluations, write_picture
 from taichi_bokeh.dfd.evaluation.metrics import measure_depth
 from taichi_bokeh.dfd.layers.base import DefocusLayer, RenderedDefocus
 from taichi_bokeh.models import SubAperture
+from taichi_bokeh.report.pictures import heat
 from tests.dfd.pairs import Pairs, tiny
 
 DATA = Pairs(2)
