@@ -12,14 +12,13 @@ A script is a JSON list. Each entry is an object of one of these:
     {"save": "out.png"}    the image in full size
 """
 
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import Image
+import imageio.v3 as iio
 
 from taichi_bokeh._checks import require_integer, require_number
 from taichi_bokeh.io import check_output, write_atomically
@@ -148,10 +147,8 @@ def run_script(
             session.advance()
         session.frame()
         session.shown()
-        buffer = io.BytesIO()
-        Image.fromarray(session.frame()).save(buffer, "PNG")
         path = frame_path(folder, number)
-        write_atomically(path, buffer.getvalue(), overwrite)
+        write_atomically(path, iio.imwrite("<bytes>", session.frame(), extension=".png"), overwrite)
         shown.append({"frame": path.name, "shows": session.label or session.state.view, "latency_s": session.latency_s})
         if progress is not None:
             progress(number, len(steps))

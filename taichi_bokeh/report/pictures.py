@@ -5,11 +5,11 @@ longer show where the method is good; the error file's values are square roots, 
 """
 
 import base64
-import io
 import math
 from pathlib import Path
 from typing import Any
 
+import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -54,8 +54,7 @@ def load_picture(path: Path) -> Bytes:
     Raises:
         OSError: it is not there, or is no picture.
     """
-    with Image.open(path) as image:
-        return np.asarray(image.convert("RGB"))
+    return iio.imread(path, plugin="pillow", mode="RGB")
 
 
 def load_error(path: Path) -> Array:
@@ -64,9 +63,7 @@ def load_error(path: Path) -> Array:
     Raises:
         OSError: it is not there, or is no picture.
     """
-    with Image.open(path) as image:
-        root = np.asarray(image.convert("L"), np.float32) / np.float32(255)
-    return np.square(root)
+    return np.square(iio.imread(path, plugin="pillow", mode="L") / np.float32(255))
 
 
 def heat_map(error: Array) -> Bytes:
@@ -96,31 +93,23 @@ def worst_window(error: Array, size: int = WINDOW_PX) -> tuple[slice, slice]:
 
 def png_bytes(picture: Bytes) -> bytes:
     """A PNG file of [H, W] or [H, W, 3]."""
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, "PNG")
-    return buffer.getvalue()
+    return iio.imwrite("<bytes>", picture, extension=".png")
 
 
 def jpeg_url(picture: Bytes, largest_px: int = SHOWN_PX) -> str:
     """A data URL of the picture, made smaller where its longer side is more than `largest_px`."""
-    return _url(_smaller(picture, largest_px), "JPEG", quality=80, subsampling=2, optimize=True)
+    factor = largest_px / max(picture.shape[:2])
+    if factor < 1:
+        height, width = (max(1, round(factor * side)) for side in picture.shape[:2])
+        picture = np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.LANCZOS))
+    return _url(picture, "jpeg", quality=80, subsampling=2)
 
 
 def png_url(picture: Bytes) -> str:
     """A data URL that keeps every pixel."""
-    return _url(Image.fromarray(np.ascontiguousarray(picture)), "PNG", optimize=True)
+    return _url(picture, "png")
 
 
-def _smaller(picture: Bytes, largest_px: int) -> Image.Image:
-    image = Image.fromarray(picture)
-    factor = largest_px / max(image.size)
-    if factor >= 1:
-        return image
-    width, height = (max(1, round(factor * side)) for side in image.size)
-    return image.resize((width, height), Image.Resampling.LANCZOS)
-
-
-def _url(image: Image.Image, kind: str, **options: int | bool) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)
-    return f"data:image/{kind.lower()};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+def _url(picture: Bytes, kind: str, **options: Any) -> str:
+    content = iio.imwrite("<bytes>", picture, extension=f".{kind}", optimize=True, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

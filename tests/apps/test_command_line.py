@@ -5,10 +5,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
-from PIL import Image as PillowImage
 
 from taichi_bokeh._render import render
 from taichi_bokeh.apps import cli
@@ -115,7 +115,7 @@ def test_without_blur_the_file_written_is_the_photograph(cables, tmp_path, model
     words = ["render", str(cables / photo), "--disparity", str(cables / "disparity.npy"), "--blur", "0", "--focus", "0.3"]
     words += ["--model", model, "--quiet", "-o", str(out), *(option.format(cables) for option in options)]
     assert cli.main(words) == 0
-    before, after = (np.asarray(PillowImage.open(file)).astype(int) for file in (cables / photo, out))
+    before, after = (iio.imread(file).astype(int) for file in (cables / photo, out))
     seen = before[..., -1:] >= 128 if before.shape[2] == 4 else True  # what is nearly transparent has coarse colours
     assert (abs(after - before) * seen).max() <= 1
 

@@ -1,5 +1,6 @@
 """How ``taichi-bokeh render`` has its files read and written: units of depth, white that is far, bits, EXIF."""
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,9 +19,9 @@ def folder(tmp_path, monkeypatch):
     metres = np.where(np.arange(SIZE) < SIZE // 2, 1.0, 4.0).astype(np.float32) * np.ones((SIZE, 1), np.float32)
     np.save("metres.npy", metres)
     np.save("disparity.npy", 1 / metres)
-    Image.fromarray((metres * 1000).astype(np.uint16)).save("millimetres.png")
-    Image.fromarray((255 - 255 / metres).astype(np.uint8)).save("far_is_white.png")
-    Image.fromarray((255 / metres).astype(np.uint8)).save("near_is_white.png")
+    iio.imwrite("millimetres.png", (metres * 1000).astype(np.uint16))
+    iio.imwrite("far_is_white.png", (255 - 255 / metres).astype(np.uint8))
+    iio.imwrite("near_is_white.png", (255 / metres).astype(np.uint8))
     return tmp_path
 
 

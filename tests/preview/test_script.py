@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
-from PIL import Image
 
 import taichi_bokeh as tb
 from taichi_bokeh.io import read_image, write_image
@@ -41,7 +41,7 @@ def test_a_script_makes_a_frame_after_every_action_and_tells_the_state(tmp_path)
         {"release": True},
     ]
     session = run(tmp_path, actions)
-    frames = [np.asarray(Image.open(tmp_path / "frames" / f"{number:04d}.png")) for number in range(len(actions) + 1)]
+    frames = [iio.imread(tmp_path / "frames" / f"{number:04d}.png") for number in range(len(actions) + 1)]
     assert [frame.shape for frame in frames] == 4 * [(160, 200, 3)] + 4 * [(100, 120, 3)]
     np.testing.assert_array_equal(frames[-1], session.frame())
     told = json.loads((tmp_path / "frames" / "state.json").read_text(encoding="utf-8"))

@@ -2,9 +2,9 @@
 
 import socket
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
-from PIL import Image
 
 from taichi_bokeh.io import write_image
 from taichi_bokeh.synthetic.cutouts import Cutout, fit_to_frame, resize
@@ -25,7 +25,7 @@ def disc(size, centre, radius, ramp_px=1.0):
 
 
 def write_grey(path, plane):
-    Image.fromarray((plane * 255 + 0.5).astype(np.uint8)).save(path)
+    iio.imwrite(path, (plane * 255 + 0.5).astype(np.uint8))
 
 
 def plain(size, colour):

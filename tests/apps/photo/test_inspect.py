@@ -1,8 +1,8 @@
 """The command says what files hold and how they are read, one after the other, and refuses the rest in one line."""
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
-from PIL import Image as PillowImage
 
 from taichi_bokeh.apps import cli
 from taichi_bokeh.io import write_image, write_map
@@ -15,7 +15,7 @@ def _inspect(*files: object) -> int:
 def test_depth_in_millimetres_is_told_with_its_options(tmp_path, capsys):
     depth = np.linspace(9650, 312, 24 * 32).reshape(24, 32).astype(np.uint16)
     depth[:6] = 0
-    PillowImage.fromarray(depth).save(tmp_path / "a.png")
+    iio.imwrite(tmp_path / "a.png", depth)
     assert _inspect(tmp_path / "a.png") == 0
     printed, errors = capsys.readouterr()
     lines = printed.splitlines()
@@ -62,8 +62,8 @@ def test_pictures_and_the_channel_z_are_told_as_what_they_are(tmp_path, capsys):
 
 def test_what_may_be_far_white_is_hinted_at(tmp_path, capsys):
     grey = np.repeat(np.linspace(255, 0, 30).astype(np.uint8)[:, None], 20, axis=1)
-    PillowImage.fromarray(grey).save(tmp_path / "far_white.png")
-    PillowImage.fromarray(grey[::-1].copy()).save(tmp_path / "near_white.png")
+    iio.imwrite(tmp_path / "far_white.png", grey)
+    iio.imwrite(tmp_path / "near_white.png", grey[::-1].copy())
     assert _inspect(tmp_path / "far_white.png", tmp_path / "near_white.png") == 0
     far_white, near_white = capsys.readouterr().out.split("\n\n")
     assert "give --invert-disparity, or if it is depth, --depth" in far_white

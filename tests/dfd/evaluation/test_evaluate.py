@@ -4,10 +4,10 @@ import csv
 import json
 from dataclasses import replace
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch.utils.data import Subset
 
 import taichi_bokeh as tb
@@ -167,7 +167,7 @@ def test_evaluations_that_cannot_be_compared(tmp_path, evaluations):
 
 def test_pictures(tmp_path, evaluations):
     write_picture(tmp_path, DATA[0], evaluations, 0)
-    strip = np.asarray(Image.open(tmp_path / "pictures" / "000.png"))
+    strip = iio.imread(tmp_path / "pictures" / "000.png")
     assert strip.shape == (32, 7 * 32 + 6 * 4, 3)
     parts = [strip[:, k * 36 : k * 36 + 32] for k in range(7)]
     truth = DATA[0].disparity[0].numpy()
