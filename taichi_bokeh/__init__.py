@@ -1,6 +1,10 @@
 """Lens blur from layered pictures, rendered and differentiated. See README.md; conventions in docs/conventions.md."""
 
+from typing import TYPE_CHECKING
+
+from taichi_bokeh._checks import checks
 from taichi_bokeh._doors.blur import blur
+from taichi_bokeh._doors.lazy import lazily
 from taichi_bokeh._doors.refocus import refocus
 from taichi_bokeh._render import explain, render
 from taichi_bokeh._trace import TraceState, trace, trace_progressively
@@ -12,6 +16,11 @@ from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.preview import preview
+
+if TYPE_CHECKING:
+    from taichi_bokeh import dfd as dfd
+    from taichi_bokeh import io as io
+    from taichi_bokeh import photo as photo
 
 __all__ = [
     "Aperture",
@@ -27,6 +36,7 @@ __all__ = [
     "TraceState",
     "__version__",
     "blur",
+    "checks",
     "explain",
     "preview",
     "refocus",
@@ -34,3 +44,11 @@ __all__ = [
     "trace",
     "trace_progressively",
 ]
+
+_ROOMS = ("dfd", "io", "photo")  # loaded on first use, so that importing the package stays fast
+
+__getattr__ = lazily(__name__, {name: f"{__name__}.{name}" for name in _ROOMS}, {})
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_ROOMS})

@@ -9,7 +9,49 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
 
+_reads_values = True  # of the whole process: a backward pass may run on a thread of its own
 _FLOATS = (torch.float32, torch.float64)
+
+
+class checks:
+    """Turn the checks that read values on or off, for the process, or for a `with` block.
+
+    Looking for NaN and for values out of range waits for the device at every call. Off, a NaN in a disparity makes NaN pixels,
+    other bad values make images that mean nothing, and light or an alpha that rounding put out of range stays there. Types,
+    shapes, dtypes and devices are checked either way.
+
+        import torch
+        import taichi_bokeh as tb
+
+        rgb, plane = torch.rand(1, 1, 3, 48, 64), torch.ones(1, 1, 1, 48, 64)
+        with tb.checks(False):
+            image = tb.render(tb.Layers(rgb, plane, plane), tb.ThinLens(8.0, 0.5))
+
+    Args:
+        enabled: whether values are read.
+
+    Raises:
+        TypeError: it is not a bool.
+    """
+
+    def __init__(self, enabled: bool) -> None:
+        global _reads_values
+        if not isinstance(enabled, bool):
+            raise TypeError(f"enabled is of type {type(enabled).__name__}; expected a bool")
+        self._before, _reads_values = _reads_values, enabled
+
+    def __enter__(self) -> None:
+        """Nothing: the constructor has done it."""
+
+    def __exit__(self, *exception: object) -> None:
+        """Return to what held before."""
+        global _reads_values
+        _reads_values = self._before
+
+
+def values_are_read() -> bool:
+    """Whether values are looked at: not with `checks(False)`, and not under torch.compile, which knows none."""
+    return _reads_values and not torch.compiler.is_compiling()
 
 
 class Bounded(NamedTuple):
@@ -50,14 +92,14 @@ def require_values(arguments: Mapping[str, Bounded]) -> dict[str, Tensor]:
     """ValueError unless every tensor is finite and within its bounds; all are on one device, which is synced once.
 
     Nothing is read, so nothing is refused, where the values are not there to be read: meta and fake tensors, and
-    code that torch.compile is tracing.
+    code that torch.compile is tracing; nor with `checks(False)`.
 
     Returns:
         The tensors; one that is out of bounds by rounding is a copy with the values put on the bound. Its gradient is that of
         the identity, so that a value that is trained finds its way back.
     """
     tensors = {name: bounded.tensor for name, bounded in arguments.items()}
-    if torch.compiler.is_compiling() or any(_has_no_values(tensor) for tensor in tensors.values()):
+    if not values_are_read() or any(_has_no_values(tensor) for tensor in tensors.values()):
         return tensors
     ends = [end for bounded in arguments.values() for end in torch.aminmax(bounded.tensor.detach())]
     found = torch.stack(ends).tolist()
@@ -75,11 +117,11 @@ def require_values(arguments: Mapping[str, Bounded]) -> dict[str, Tensor]:
 
 
 def spoilt(image: Tensor, disparity: Tensor) -> Tensor:
-    """The image [B, 3, H, W], NaN at pixels where the disparity [B, L, 1, H, W] of a layer is not finite, under torch.compile.
+    """The image [B, 3, H, W], NaN where the disparity [B, L, 1, H, W] of a layer is not finite, if values are not read.
 
-    Kernels lose a NaN, as what they compile to takes numbers to be finite. Outside torch.compile such values have been refused.
+    Kernels lose a NaN, as what they compile to takes numbers to be finite. Where values are read such ones have been refused.
     """
-    if not torch.compiler.is_compiling():
+    if values_are_read():
         return image
     return image + (0 * disparity.detach()).sum(1)
 

@@ -20,8 +20,9 @@ def write_pages(app: Any) -> None:
     packages = [import_module(f"{ROOT}.{name}") for name in PACKAGES]
     for package in (import_module(ROOT), *packages):
         for name in getattr(package, "__all__", ()):
-            if hasattr(package.__dict__[name], "__module__"):
-                package.__dict__[name].__module__ = package.__name__
+            thing = getattr(package, name)  # some are imported on first use
+            if hasattr(thing, "__module__"):
+                thing.__module__ = package.__name__
     written = {_write(folder, ROOT, [])}
     for package in packages:
         modules = list(_modules(package))

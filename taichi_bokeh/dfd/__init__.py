@@ -1,1 +1,222 @@
-"""Depth from defocus: a disparity map from an all-in-focus picture and one or more blurred ones."""
+"""Depth from defocus: a disparity map from an all-in-focus image and one or more blurred ones. Loaded on first use."""
+
+from typing import TYPE_CHECKING
+
+from taichi_bokeh._doors.lazy import lazily
+
+if TYPE_CHECKING:
+    from taichi_bokeh.dfd.data.augment import Augmentation, Noise
+    from taichi_bokeh.dfd.data.cameras import NormalisedCamera, StackCamera, camera_named
+    from taichi_bokeh.dfd.data.dataset import DefocusDataset, split_names
+    from taichi_bokeh.dfd.data.generate import GenerateSettings, generate
+    from taichi_bokeh.dfd.data.light_field import LightFieldDataset, read_light_field
+    from taichi_bokeh.dfd.data.scenes import DefocusScene, DefocusSceneSettings, make_scene
+    from taichi_bokeh.dfd.estimate.optimize import Optimization, Optimized, OptimizeSettings, optimize
+    from taichi_bokeh.dfd.estimate.photo_pair import read_photographs
+    from taichi_bokeh.dfd.estimate.plane_sweep import Estimate, SweepSettings, sweep
+    from taichi_bokeh.dfd.estimate.snap_to_edges import Snapped, snap_to_edges
+    from taichi_bokeh.dfd.evaluation.comparison import CompareSettings, compare
+    from taichi_bokeh.dfd.evaluation.evaluate import Evaluation, Reblur, evaluate
+    from taichi_bokeh.dfd.evaluation.metrics import DepthMetrics, measure_depth
+    from taichi_bokeh.dfd.layers.base import DefocusLayer, RenderedDefocus
+    from taichi_bokeh.dfd.layers.gaussian import GaussPSF
+    from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
+    from taichi_bokeh.dfd.layers.registry import LAYERS, layer_named
+    from taichi_bokeh.dfd.layers.splat import SplatDefocus
+    from taichi_bokeh.dfd.losses import Objective, ssim
+    from taichi_bokeh.dfd.observation import Observation, Sample, collate
+    from taichi_bokeh.dfd.training.batches import Batch, load_batches
+    from taichi_bokeh.dfd.training.checkpoint import load_checkpoint, load_weights
+    from taichi_bokeh.dfd.training.losses import disparity_loss
+    from taichi_bokeh.dfd.training.network import DepthNetwork, DepthUNet, load_network
+    from taichi_bokeh.dfd.training.settings import TrainSettings
+    from taichi_bokeh.dfd.training.train import train
+
+__all__ = [
+    "LAYERS",
+    "Augmentation",
+    "Batch",
+    "CompareSettings",
+    "CompositionalPlanes",
+    "DefocusDataset",
+    "DefocusLayer",
+    "DefocusScene",
+    "DefocusSceneSettings",
+    "DepthMetrics",
+    "DepthNetwork",
+    "DepthUNet",
+    "Estimate",
+    "Evaluation",
+    "GaussPSF",
+    "GenerateSettings",
+    "LightFieldDataset",
+    "Noise",
+    "NormalisedCamera",
+    "Objective",
+    "Observation",
+    "Optimization",
+    "OptimizeSettings",
+    "Optimized",
+    "Reblur",
+    "RenderedDefocus",
+    "Sample",
+    "Snapped",
+    "SplatDefocus",
+    "StackCamera",
+    "SweepSettings",
+    "TrainSettings",
+    "camera_named",
+    "collate",
+    "compare",
+    "disparity_loss",
+    "evaluate",
+    "generate",
+    "layer_named",
+    "load_batches",
+    "load_checkpoint",
+    "load_network",
+    "load_weights",
+    "make_scene",
+    "measure_depth",
+    "optimize",
+    "read_light_field",
+    "read_photographs",
+    "snap_to_edges",
+    "split_names",
+    "ssim",
+    "sweep",
+    "train",
+]
+
+_HOMES = {
+    "data.augment": (
+        "Augmentation",
+        "Noise",
+    ),
+    "data.cameras": (
+        "NormalisedCamera",
+        "StackCamera",
+        "camera_named",
+    ),
+    "data.dataset": (
+        "DefocusDataset",
+        "split_names",
+    ),
+    "data.generate": (
+        "GenerateSettings",
+        "generate",
+    ),
+    "data.light_field": (
+        "LightFieldDataset",
+        "read_light_field",
+    ),
+    "data.scenes": (
+        "DefocusScene",
+        "DefocusSceneSettings",
+        "make_scene",
+    ),
+    "estimate.optimize": (
+        "Optimization",
+        "OptimizeSettings",
+        "Optimized",
+        "optimize",
+    ),
+    "estimate.photo_pair": ("read_photographs",),
+    "estimate.plane_sweep": (
+        "Estimate",
+        "SweepSettings",
+        "sweep",
+    ),
+    "estimate.snap_to_edges": (
+        "Snapped",
+        "snap_to_edges",
+    ),
+    "evaluation.comparison": (
+        "CompareSettings",
+        "compare",
+    ),
+    "evaluation.evaluate": (
+        "Evaluation",
+        "Reblur",
+        "evaluate",
+    ),
+    "evaluation.metrics": (
+        "DepthMetrics",
+        "measure_depth",
+    ),
+    "layers.base": (
+        "DefocusLayer",
+        "RenderedDefocus",
+    ),
+    "layers.gaussian": ("GaussPSF",),
+    "layers.planes": ("CompositionalPlanes",),
+    "layers.registry": (
+        "LAYERS",
+        "layer_named",
+    ),
+    "layers.splat": ("SplatDefocus",),
+    "losses": (
+        "Objective",
+        "ssim",
+    ),
+    "observation": (
+        "Observation",
+        "Sample",
+        "collate",
+    ),
+    "training.batches": (
+        "Batch",
+        "load_batches",
+    ),
+    "training.checkpoint": (
+        "load_checkpoint",
+        "load_weights",
+    ),
+    "training.losses": ("disparity_loss",),
+    "training.network": (
+        "DepthNetwork",
+        "DepthUNet",
+        "load_network",
+    ),
+    "training.settings": ("TrainSettings",),
+    "training.train": ("train",),
+}
+_MOVED = {  # modules before there were rooms
+    "augment": "taichi_bokeh.dfd.data.augment",
+    "batches": "taichi_bokeh.dfd.training.batches",
+    "cameras": "taichi_bokeh.dfd.data.cameras",
+    "checkpoint": "taichi_bokeh.dfd.training.checkpoint",
+    "comparison": "taichi_bokeh.dfd.evaluation.comparison",
+    "comparison_page": "taichi_bokeh.dfd.evaluation.comparison_page",
+    "dataset": "taichi_bokeh.dfd.data.dataset",
+    "defocus": "taichi_bokeh.dfd.layers.base",
+    "distributed": "taichi_bokeh.dfd.training.distributed",
+    "edges": "taichi_bokeh.dfd.estimate.snap_to_edges",
+    "evaluation_files": "taichi_bokeh.dfd.evaluation.files",
+    "gaussian": "taichi_bokeh.dfd.layers.gaussian",
+    "lens_search": "taichi_bokeh.dfd.estimate.lens_search",
+    "light_field": "taichi_bokeh.dfd.data.light_field",
+    "metrics": "taichi_bokeh.dfd.evaluation.metrics",
+    "named_layers": "taichi_bokeh.dfd.layers.registry",
+    "network": "taichi_bokeh.dfd.training.network",
+    "outlines": "taichi_bokeh.dfd.data.outlines",
+    "photo_pair": "taichi_bokeh.dfd.estimate.photo_pair",
+    "planes": "taichi_bokeh.dfd.layers.planes",
+    "samples": "taichi_bokeh.dfd.data.samples",
+    "scenes": "taichi_bokeh.dfd.data.scenes",
+    "splat": "taichi_bokeh.dfd.layers.splat",
+    "train_log": "taichi_bokeh.dfd.training.log",
+    "train_losses": "taichi_bokeh.dfd.training.losses",
+    "train_settings": "taichi_bokeh.dfd.training.settings",
+    "variables": "taichi_bokeh.dfd.estimate.variables",
+}
+
+__getattr__ = lazily(
+    __name__,
+    {name: f"{__name__}.{module}" for module, names in _HOMES.items() for name in names},
+    _MOVED,
+)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -156,7 +156,7 @@ def scatter(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> 
         return spoilt(_whole(layers, blur, focus, settings, levels), layers.disparity)
     row_bytes = layers.width * layers.batch * layers.count * _FLOATS_A_PIXEL * layers.rgb.element_size()
     if row_bytes * layers.height <= _STRIP_BYTES:
-        return _whole(layers, blur, focus, settings, levels)
+        return spoilt(_whole(layers, blur, focus, settings, levels), layers.disparity)
     return _by_strips(layers, blur, focus, settings, levels, max(64, _STRIP_BYTES // row_bytes))
 
 

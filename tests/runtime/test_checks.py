@@ -1,0 +1,63 @@
+"""With checks off no value is read by a check; types and shapes are checked as ever."""
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+import taichi_bokeh as tb
+
+
+def scene(size=12, **changes):
+    generator = torch.Generator().manual_seed(0)
+    rgb, disparity = (torch.rand(1, 1, channels, size, size, generator=generator) for channels in (3, 1))
+    return {"rgb": rgb, "alpha": torch.ones_like(disparity), "disparity": disparity, **changes}
+
+
+class Reads(TorchDispatchMode):
+    """Counts what waits for the device: numbers made of tensors, and copies to the host."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.aten._local_scalar_dense.default:
+            self.names.append(str(function))
+        return function(*args, **(kwargs or {}))
+
+
+def test_values_are_refused_again_after_the_block():
+    bad = scene(disparity=torch.full((1, 1, 1, 12, 12), torch.nan))
+    with tb.checks(False):
+        layers = tb.Layers(**bad)
+        assert tb.render(layers, tb.ThinLens(2.0, 0.5), model="scatter").isnan().all()
+    with pytest.raises(ValueError, match="disparity holds NaN"):
+        tb.Layers(**bad)
+
+
+def test_they_can_be_turned_off_for_good_and_on_again():
+    tb.checks(False)
+    try:
+        tb.ThinLens(torch.tensor(-1.0), 0.5)
+    finally:
+        tb.checks(True)
+    with pytest.raises(ValueError, match=r"blur has values from -1\.0"):
+        tb.ThinLens(torch.tensor(-1.0), 0.5)
+
+
+def test_types_and_shapes_are_checked_all_the_same():
+    with tb.checks(False):
+        with pytest.raises(TypeError, match=r"rgb has dtype torch\.int64"):
+            tb.Layers(**scene(rgb=torch.ones(1, 1, 3, 12, 12, dtype=torch.int64)))
+        with pytest.raises(ValueError, match="alpha has shape"):
+            tb.Layers(**scene(alpha=torch.ones(1, 1, 1, 12, 11)))
+    with pytest.raises(TypeError, match="enabled is of type int"):
+        tb.checks(0)
+
+
+def test_layers_and_lens_read_nothing():
+    numbers = [torch.tensor(value) for value in (3.0, 0.5)]
+    for enabled, reads in ((True, True), (False, False)):
+        with tb.checks(enabled), Reads() as counted:
+            tb.ThinLens(*numbers).per_picture(tb.Layers(**scene()))
+        assert bool(counted.names) == reads
