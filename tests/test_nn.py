@@ -28,12 +28,6 @@ def test_the_subaperture_model_takes_cells_and_any_aperture():
     assert "Aperture(blades=5" in shown
 
 
-@pytest.mark.parametrize("settings", [{"model": "scatter", "profile": "soft"}, {"model": "scatter-official"}])
-def test_what_renders_the_disc_only_refuses_other_openings_at_once(settings):
-    with pytest.raises(ValueError, match="squeeze is 2"):
-        tb.BokehRenderer(3.0, 0.4, aperture=tb.Aperture(squeeze=2.0), **settings)
-
-
 def test_parameters_are_learned_and_tensors_move_with_the_module():
     module = tb.BokehRenderer(blur=torch.nn.Parameter(torch.tensor(6.0)), focus=torch.tensor(0.4))
     assert [name for name, _ in module.named_parameters()] == ["blur"]

@@ -57,14 +57,6 @@ def test_near_and_far_bokeh_of_a_triangle_are_mirrored():
     assert (near - far).abs().max() > 1
 
 
-def test_a_half_plane_becomes_the_cumulative_integral_of_the_disc():
-    rgb = torch.zeros(3, 3, 61, dtype=torch.float64)
-    rgb[:, :, 31:] = 1
-    row = tb.trace(flat_layers(rgb, 1.0), tb.ThinLens(12.0, 0.0), rays=8192)[0, 0, 1]
-    t = ((torch.arange(61, dtype=torch.float64) - 30.5) / 12).clamp(-1, 1)
-    torch.testing.assert_close(row, 0.5 + (t * (1 - t**2).sqrt() + t.asin()) / math.pi, atol=3e-3, rtol=0)
-
-
 def test_an_in_focus_opaque_layer_is_returned_exactly():
     layers = random_layers(count=2)
     opaque = tb.Layers(layers.rgb, torch.ones_like(layers.alpha), torch.full_like(layers.disparity, 0.5))
@@ -231,15 +223,6 @@ def test_the_adjoint_is_the_transpose_of_the_jacobian():
             run(*(value + sign * step * v for value, v in zip(values, directions, strict=True))) for sign in (1, -1)
         )
     assert ((ahead - behind) / (2 * step)).item() == pytest.approx(pulled.item(), rel=1e-4)
-
-
-def test_a_batch_is_a_loop_over_its_scenes():
-    layers = random_layers(batch=2, dtype=torch.float32)
-    blur, focus = torch.tensor([3.0, 6.0]), torch.tensor([0.2, 0.7])
-    together = tb.trace(layers, tb.ThinLens(blur, focus), rays=20)
-    for b in range(2):
-        one = tb.Layers(*(t[b : b + 1] for t in (layers.rgb, layers.alpha, layers.disparity)))
-        assert torch.equal(together[b : b + 1], tb.trace(one, tb.ThinLens(blur[b], focus[b]), rays=20))
 
 
 class _WholePictures(TorchDispatchMode):
