@@ -18,9 +18,18 @@ def rand(*shape: int, seed: int = 0, low: float = 0.0, high: float = 1.0) -> tor
 #: Blur and focus of the two pictures, for which the scatter is planned.
 PLAN = (torch.full((2,), 40.0, dtype=torch.float64), torch.full((2,), 0.5, dtype=torch.float64))
 
+PLAN_OF_ONE = tuple(value[:1] for value in PLAN)
+
 DISC, HEXAGON, LEMON = (
     shape_of(aperture) for aperture in (tb.Aperture(), tb.Aperture(blades=6, roundness=0.0), tb.Aperture(cat_eye=0.5))
 )
+
+
+def close(least_spread: float) -> tuple[torch.Tensor, ...]:
+    """Planes, spread, disparity and in-focus weight of one small image, close to the focus."""
+    n, h, w = 1, 3, 4
+    spread = rand(n, h, w, low=least_spread, high=2.5, seed=2)
+    return rand(n, 5, h, w), spread, rand(n, h, w, low=0.46, high=0.54, seed=3), rand(n, h, w, seed=4)
 
 
 def cases() -> list:
@@ -46,15 +55,12 @@ def cases() -> list:
             )
         )
         if profile != "official":
-            close = (rand(n, 5, h, w), spread, rand(n, h, w, low=0.46, high=0.54, seed=3), rand(n, h, w, seed=4))
             for keep in (True, False):
-                settings = (*PLAN, profile, 0.0, border, "fast", None, DISC, keep)
-                made.append(pytest.param(ops.scatter_sums, (*close, *settings), id=f"rows-{profile}{'-kept' * keep}"))
-    signed = rand(n, h, w, low=-2.5, high=2.5, seed=2)
-    close = (rand(n, 5, h, w), signed, rand(n, h, w, low=0.46, high=0.54, seed=3), rand(n, h, w, seed=4))
+                settings = (*PLAN_OF_ONE, profile, 0.0, border, "fast", None, DISC, keep)
+                made.append(pytest.param(ops.scatter_sums, (*close(0.1), *settings), id=f"rows-{profile}{'-kept' * keep}"))
     for name, algorithm, shape in (("hexagon", "fast", HEXAGON), ("hexagon", "exact", HEXAGON), ("lemon", "exact", LEMON)):
-        settings = (*PLAN, "shape", 0.0, "replicate", algorithm, None, shape, algorithm == "fast")
-        made.append(pytest.param(ops.scatter_sums, (*close, *settings), id=f"{name}-{algorithm}"))
+        settings = (*PLAN_OF_ONE, "shape", 0.0, "replicate", algorithm, None, shape, algorithm == "fast")
+        made.append(pytest.param(ops.scatter_sums, (*close(-2.5), *settings), id=f"{name}-{algorithm}"))
     for profile in ("disc", "soft"):
         small = rand(n, h, w, low=-0.05, high=0.05, seed=5)
         inputs = (rand(n, 5, h, w, low=0.5), rand(n, 3, h, w), rand(n, h, w), small, profile)
