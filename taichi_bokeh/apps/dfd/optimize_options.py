@@ -5,10 +5,11 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from taichi_bokeh.apps.options.aperture import add_aperture
+from taichi_bokeh.apps.options.aperture import ApertureRequest
 from taichi_bokeh.apps.options.arguments import BLUR_HELP, positive, whole
-from taichi_bokeh.apps.options.checkpoint import add_checkpoint
+from taichi_bokeh.apps.options.checkpoint import CheckpointRequest
 from taichi_bokeh.apps.options.device import add_device
+from taichi_bokeh.apps.options.requests import add_options
 
 _EXAMPLES = """\
 examples:
@@ -67,14 +68,14 @@ def add_optimize(commands: "argparse._SubParsersAction[Any]") -> None:
     lens = optimize.add_argument_group("lens")
     lens.add_argument("--blur", metavar="K", type=positive, help=f"{BLUR_HELP} (found with the map)")
     lens.add_argument("--focus", metavar="D", type=disparity, help="the disparity in focus of --blurred (found with the map)")
-    add_aperture(optimize)
+    add_options(optimize, ApertureRequest)
     how = optimize.add_argument_group("optimisation")
     how.add_argument("--layers", type=int, choices=(1, 2), default=1, help="2: foreground and hidden background (%(default)s)")
     how.add_argument("--layer", metavar="NAME", help="model of the blur: scatter, splat, subaperture, … (scatter; of 2 splat)")
     how.add_argument("--steps", metavar="N", type=whole, help="of gradient descent (120)")
     how.add_argument("--objective", metavar="NAME", help="loss: l1+g, l1+g+ssim, l1+g+hssim, l1+tv, gausspsf (l1+g, smoother)")
     work = optimize.add_argument_group("work")
-    add_checkpoint(work)
+    add_options(work, CheckpointRequest)
     add_device(work)
     output = optimize.add_argument_group("output")
     output.add_argument("-o", "--output", metavar="OUT", required=True, help="disparity as OpenEXR, PFM, npy or TIFF")

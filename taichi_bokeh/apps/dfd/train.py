@@ -7,10 +7,10 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from taichi_bokeh.apps.options.aperture import ApertureRequest, add_aperture
+from taichi_bokeh.apps.options.aperture import ApertureRequest
 from taichi_bokeh.apps.options.arguments import not_negative, positive, whole, whole_from_0
 from taichi_bokeh.apps.options.device import add_device, device_of
-from taichi_bokeh.apps.options.requests import request_of
+from taichi_bokeh.apps.options.requests import add_options, request_of
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +78,7 @@ def add_train(commands: "argparse._SubParsersAction[Any]") -> None:
     how.add_argument("--schedule", choices=("one-cycle", "cosine"), help="of the learning rate (one-cycle)")
     how.add_argument("--amp", choices=("bfloat16", "float16"), help="the network's arithmetic; float16 needs a GPU (float32)")
     how.add_argument("--seed", metavar="N", type=whole_from_0, default=0, help="of all that is random (%(default)s)")
-    add_aperture(train)
+    add_options(train, ApertureRequest)
     work = train.add_argument_group("work")
     work.add_argument("--resume", action="store_true", help="go on from the checkpoint in DIR")
     work.add_argument("--checkpoint-every", metavar="N", type=whole, help="steps between two checkpoints (200)")
@@ -103,7 +103,7 @@ def add_eval(commands: "argparse._SubParsersAction[Any]") -> None:
     evaluation.add_argument("--split", choices=("all", "train", "validation"), default="all", help="part of it (%(default)s)")
     evaluation.add_argument("--training", metavar="DIR", nargs="+", default=[], help="what dfd train has made, one or several")
     _add_network(evaluation)
-    add_aperture(evaluation)
+    add_options(evaluation, ApertureRequest)
     evaluation.add_argument("--no-sweep", action="store_true", help="without the row of the plane sweep")
     evaluation.add_argument("--layer", metavar="NAME", help="also score the pictures of this layer: scatter, splat, …")
     evaluation.add_argument(

@@ -1,20 +1,14 @@
-"""``taichi-bokeh render-batch``: its options, and the request that they make. Imports nothing that is slow."""
+"""``taichi-bokeh render-batch``: its options. Imports nothing that is slow."""
 
-import argparse
 from argparse import Namespace
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
-from taichi_bokeh.apps.options.aperture import add_aperture
 from taichi_bokeh.apps.options.arguments import shard, whole
-from taichi_bokeh.apps.options.lens import add_lens
-from taichi_bokeh.apps.options.look import add_look
-from taichi_bokeh.apps.options.model import add_model
-from taichi_bokeh.apps.options.output import add_bits, add_cache, add_quiet
-from taichi_bokeh.apps.options.photo import add_layering
+from taichi_bokeh.apps.options.lens import GLASS
 from taichi_bokeh.apps.options.render import RenderRequest
-from taichi_bokeh.apps.options.requests import request_of
+from taichi_bokeh.apps.options.requests import add_command, opt, request_of
 
 _EXAMPLES = """\
 examples:
@@ -35,23 +29,40 @@ code is then 1. On GPUs, every process of --workers has one of its own. Workers 
 package installed.
 """
 
+_TEXTS = {
+    "help": "refocus all photographs of a folder or a list, on one machine or many",
+    "description": "Refocus all photographs of a folder or a list.",
+    "epilog": _EXAMPLES,
+}
+_OF_ONE = ("photo", "disparity", "alpha", "output", "save_layers", "show_focus", "explain")
+_OF_A_SERIES = ("frames", "ease", "fps", "frame_numbers")
+_CHANGED = {"overwrite": {"help": "replace results of other files or options"}}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class BatchRequest:
-    """Photographs to be rendered alike. Fields but the first are the options of the same names.
+    """Photographs to be rendered alike.
 
     Attributes:
         each: what is done with each; its photograph and output stand for those of the list.
     """
 
+    source: Path = opt(
+        "a folder of photographs, or a list: CSV, JSON lines or text", "LIST_OR_DIR", Path, default=MISSING, names=["source"]
+    )
     each: RenderRequest
-    source: Path
-    out: Path
-    disparity_dir: Path | None = None
-    shard: tuple[int, int] | None = None
-    workers: int | None = None
-    dask: str | None = None
-    format: str = "png"
+    disparity_dir: Path | None = opt(
+        "the folder of the disparities, named as the photographs", "DIR", Path, group="scene", one_of="distance"
+    )
+    shard: tuple[int, int] | None = opt("do part I of N of the photographs only, I from 1", "I/N", shard, group="work")
+    workers: int | None = opt("processes at the same time (1)", "N", whole, group="work", one_of="where")
+    dask: str | None = opt(
+        "a Dask scheduler, or N workers of Dask on this machine", "ADDRESS|local:N", group="work", one_of="where"
+    )
+    out: Path = opt(
+        "folder of the results: new, or that of an earlier run", "DIR", Path, default=MISSING, required=True, group="output"
+    )
+    format: str = opt("png, jpg, tif, npy … (%(default)s)", "SUFFIX", default="png", group="output")
 
     @classmethod
     def of(cls, arguments: Namespace) -> "BatchRequest":
@@ -61,38 +72,5 @@ class BatchRequest:
 
 def add_render_batch(commands: Any) -> None:
     """Add the command to those of ``taichi-bokeh``."""
-    batch = commands.add_parser(
-        "render-batch",
-        help="refocus all photographs of a folder or a list, on one machine or many",
-        description="Refocus all photographs of a folder or a list.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    batch.set_defaults(run="taichi_bokeh.apps.batch.run:render_batch", request=BatchRequest.of)
-    batch.add_argument(
-        "source", metavar="LIST_OR_DIR", type=Path, help="a folder of photographs, or a CSV, JSON-lines or text list"
-    )
-    scene = batch.add_argument_group("scene")
-    distance = scene.add_mutually_exclusive_group()
-    distance.add_argument(
-        "--disparity-dir", metavar="DIR", type=Path, help="folder of the disparities, named as the photographs"
-    )
-    add_layering(scene, distance, scene)
-    add_lens(batch)
-    add_aperture(batch)
-    add_look(batch)
-    add_model(batch)
-    work = batch.add_argument_group("work")
-    work.add_argument("--shard", metavar="I/N", type=shard, help="do part I of N of the photographs only, I from 1")
-    where = work.add_mutually_exclusive_group()
-    where.add_argument("--workers", metavar="N", type=whole, help="processes at the same time (1)")
-    where.add_argument("--dask", metavar="ADDRESS|local:N", help="a Dask scheduler, or N workers of Dask on this machine")
-    output = batch.add_argument_group("output")
-    output.add_argument(
-        "--out", metavar="DIR", type=Path, required=True, help="folder of the results: new, or of an earlier run"
-    )
-    output.add_argument("--format", metavar="SUFFIX", default=BatchRequest.format, help="png, jpg, tif, npy … (%(default)s)")
-    add_bits(output)
-    output.add_argument("--overwrite", action="store_true", help="replace results of other files or options")
-    add_quiet(output)
-    add_cache(batch)
+    run, without = "taichi_bokeh.apps.batch.run:render_batch", (*GLASS, *_OF_ONE, *_OF_A_SERIES)
+    add_command(commands, "render-batch", BatchRequest, run, texts=_TEXTS, without=without, changed=_CHANGED)

@@ -1,49 +1,41 @@
 """The lens and its focus, which may move from one value to another. Imports nothing that is slow."""
 
-import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from taichi_bokeh.apps.options.arguments import BLUR_HELP, box, finite, not_negative, pixel, positive
-from taichi_bokeh.apps.options.requests import option
+from taichi_bokeh.apps.options.requests import Ramp, opt, option
 
-T = TypeVar("T")
 Pixel = tuple[int, int]
 Box = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class Ramp(Generic[T]):
-    """A value in the first image of a series, and in the last.
-
-    Attributes:
-        start, end: these.
-    """
-
-    start: T
-    end: T
-
-    def at(self: "Ramp[float]", t: float) -> float:
-        """The number in between, evenly with t from 0 to 1."""
-        return self.end if t == 1 else self.start + t * (self.end - self.start)
+GLASS = ("lens", "refractive_index", "abbe")  # what commands that know the thin lens only do not have
 
 
 @dataclass(frozen=True)
 class LensRequest:
-    """A lens without a camera (blur) or of one, and its focus. Fields are the options of the same names."""
+    """A lens without a camera (blur) or of one, and its focus."""
 
-    blur: float | Ramp[float] | None = None
-    f_number: float | Ramp[float] | None = None
-    focal_length: float | None = None
-    sensor_width: float | None = None
-    focus: float | Ramp[float] | None = None
-    focus_distance: float | Ramp[float] | None = None
-    focus_at: Pixel | Ramp[Pixel] | None = None
-    focus_box: Box | Ramp[Box] | None = None
-    lens: str = "thin"
-    refractive_index: float | None = None
-    abbe: float | None = None
+    GROUP = "lens"
+    ABOUT = "Either --blur, or --f-number, --focal-length and --sensor-width; and one focus."
+
+    blur: float | Ramp[float] | None = opt(BLUR_HELP, "K", not_negative, ramp=True)
+    f_number: float | Ramp[float] | None = opt("focal length over width of the aperture", "N", positive, ramp=True)
+    focal_length: float | None = opt("in millimetres", "MM", positive)
+    sensor_width: float | None = opt("in millimetres; the image is as wide", "MM", positive)
+    focus: float | Ramp[float] | None = opt("the disparity in focus, with --blur", "F", finite, one_of="focus", ramp=True)
+    focus_distance: float | Ramp[float] | None = opt(
+        "the distance in focus in metres, with a camera", "M", positive, one_of="focus", ramp=True
+    )
+    focus_at: Pixel | Ramp[Pixel] | None = opt(
+        "the pixel in focus: column, row, from 0 at top left", "X,Y", pixel, one_of="focus", ramp=True
+    )
+    focus_box: Box | Ramp[Box] | None = opt(
+        "the box whose median disparity is in focus", "X,Y,W,H", box, one_of="focus", ramp=True
+    )
+    lens: str = opt("ideal, or of real glass (%(default)s)", choices=("thin", "biconvex"), default="thin")
+    refractive_index: float | None = opt("of the glass of a biconvex lens (1.5)", "N", positive)
+    abbe: float | None = opt("its Abbe number, to focus colours apart (they are not)", "V", positive)
 
     def check(self) -> None:
         """Refuse a lens described in part, or in two ways.
@@ -113,45 +105,3 @@ class LensRequest:
     def _without_ramps(self, chosen: Callable[[Ramp[Any]], Any]) -> "LensRequest":
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: chosen(value) for name, value in values.items() if isinstance(value, Ramp)})
-
-
-def or_ramp(of: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Let a text be one value, or two as in A:B, which make a `Ramp`."""
-
-    def convert(text: str) -> Any:
-        start, colon, end = text.partition(":")
-        return Ramp(of(start), of(end)) if colon else of(text)
-
-    return convert
-
-
-def add_lens(command: argparse.ArgumentParser, *, ramps: bool = False, glass: bool = False) -> None:
-    """Add the group that describes the lens and its focus.
-
-    Args:
-        command: gets the group.
-        ramps: whether values may be A:B.
-        glass: whether the lens may be one of real glass.
-    """
-    convert = or_ramp if ramps else (lambda of: of)
-    ends = ", or A:B" if ramps else ""
-    lens = command.add_argument_group("lens", "Either --blur, or --f-number, --focal-length and --sensor-width; and one focus.")
-    lens.add_argument("--blur", metavar="K", type=convert(not_negative), help=BLUR_HELP + ends)
-    lens.add_argument("--f-number", metavar="N", type=convert(positive), help="focal length over width of the aperture" + ends)
-    lens.add_argument("--focal-length", metavar="MM", type=positive, help="in millimetres")
-    lens.add_argument("--sensor-width", metavar="MM", type=positive, help="in millimetres; the image is as wide")
-    focus = lens.add_mutually_exclusive_group()
-    focus.add_argument("--focus", metavar="F", type=convert(finite), help="the disparity in focus, with --blur" + ends)
-    focus.add_argument(
-        "--focus-distance", metavar="M", type=convert(positive), help="the distance in focus in metres, with a camera" + ends
-    )
-    focus.add_argument(
-        "--focus-at", metavar="X,Y", type=convert(pixel), help="the pixel in focus: column, row, from 0 at top left" + ends
-    )
-    focus.add_argument(
-        "--focus-box", metavar="X,Y,W,H", type=convert(box), help="the box whose median disparity is in focus" + ends
-    )
-    if glass:
-        lens.add_argument("--lens", choices=("thin", "biconvex"), default="thin", help="ideal, or of real glass (%(default)s)")
-        lens.add_argument("--refractive-index", metavar="N", type=positive, help="of the glass of a biconvex lens (1.5)")
-        lens.add_argument("--abbe", metavar="V", type=positive, help="its Abbe number, to focus colours apart (they are not)")

@@ -1,26 +1,36 @@
 """The model that renders, and where it computes."""
 
-import argparse
 from dataclasses import dataclass
 from typing import Literal
 
 from taichi_bokeh.apps.options.arguments import whole, whole_or_auto
-from taichi_bokeh.apps.options.device import add_device
-from taichi_bokeh.apps.options.requests import option
+from taichi_bokeh.apps.options.requests import opt, option
 from taichi_bokeh.models import DEFAULT, FIELDS, MODELS, Model, model_of
 
 
 @dataclass(frozen=True)
 class ModelRequest:
-    """A model with its options, and the device. Fields are the options of the same names."""
+    """A model with its options, and the device."""
 
-    model: str = DEFAULT.name
-    cells: int | Literal["auto"] | None = None
-    profile: str | None = None
-    algorithm: str = "auto"
-    draft: bool = False
-    max_radius: int | None = None
-    device: str | None = None
+    GROUP = "model"
+
+    model: str = opt(
+        "how layers are blurred and put together (%(default)s); scatter-official knows the disc only",
+        choices=tuple(MODELS),
+        default=DEFAULT.name,
+    )
+    cells: int | Literal["auto"] | None = opt(
+        f"cells of the aperture, for subaperture: more are finer ({DEFAULT.cells})", "N|auto", whole_or_auto
+    )
+    profile: str | None = opt("edge of the blur disc, for scatter (disc)", choices=("disc", "soft"))
+    algorithm: str = opt(
+        "every weight of the blur, or time linear in the radius, or what costs less (%(default)s)",
+        choices=("auto", "exact", "fast"),
+        default="auto",
+    )
+    draft: bool = opt("merge what is far out of focus, for scatter: rough, and fast", default=False)
+    max_radius: int | None = opt("look no further than R pixels, for scatter models (as far as needed)", "R", whole)
+    device: str | None = opt("where to compute (a GPU if there is one)", choices=("cpu", "cuda"))
 
     def build(self) -> Model:
         """Build the model.
@@ -43,32 +53,3 @@ class ModelRequest:
 
 def _option(field: str) -> str:
     return "--draft" if field == "quality" else option(field)
-
-
-def add_model(command: argparse.ArgumentParser) -> None:
-    """Add the group that says how to render."""
-    model = command.add_argument_group("model")
-    model.add_argument(
-        "--model",
-        choices=tuple(MODELS),
-        default=ModelRequest.model,
-        help="how layers are blurred and put together (%(default)s); scatter-official knows the disc only",
-    )
-    model.add_argument(
-        "--cells",
-        metavar="N|auto",
-        type=whole_or_auto,
-        help=f"cells of the aperture, for subaperture: more are finer ({DEFAULT.cells})",
-    )
-    model.add_argument("--profile", choices=("disc", "soft"), help="edge of the blur disc, for scatter (disc)")
-    model.add_argument(
-        "--algorithm",
-        choices=("auto", "exact", "fast"),
-        default=ModelRequest.algorithm,
-        help="every weight of the blur, or time linear in the radius, or what costs less (%(default)s)",
-    )
-    model.add_argument("--draft", action="store_true", help="merge what is far out of focus, for scatter: rough, and fast")
-    model.add_argument(
-        "--max-radius", metavar="R", type=whole, help="look no further than R pixels, for scatter models (as far as needed)"
-    )
-    add_device(model)

@@ -1,13 +1,12 @@
 """What is refocused: a photograph, how far things in it are, and how it becomes layers. Imports nothing that is slow."""
 
-import argparse
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Literal
 
 from taichi_bokeh.apps.options.arguments import whole
-from taichi_bokeh.apps.options.requests import option
+from taichi_bokeh.apps.options.requests import opt, option
 
 
 @dataclass(frozen=True)
@@ -46,26 +45,51 @@ class Network:
 
 @dataclass(frozen=True)
 class PhotoRequest:
-    """A photograph, and all that its layers depend on. Fields are the options of the same names.
+    """A photograph, and all that its layers depend on.
 
     Attributes:
         cuts: disparities at which to cut, found for all images of a sequence; None: those of the photograph itself.
     """
 
-    photo: Path
-    disparity: Path | None = None
-    depth_model: Network | None = None
-    depth: bool = False
-    depth_unit: Literal["m", "mm"] | None = None
-    invert_disparity: bool = False
-    resize_depth: bool = False
-    alpha: Path | None = None
-    matte_model: Network | None = None
-    opaque: bool = False
-    layers: int | None = None
-    matte: str = "outline"
-    inpaint: str = "push-pull"
-    inpaint_model: Network | None = None
+    GROUP = "scene"
+    ABOUT = (
+        "MODEL is module:function, file.py:function, a TorchScript file, or the folder of a transformers model (no download)."
+    )
+
+    photo: Path = opt(
+        "the image, sharp everywhere: PNG, JPEG, TIFF, OpenEXR, PFM or npy",
+        "PHOTO",
+        Path,
+        default=MISSING,
+        names=["photo"],
+        group="",
+    )
+    disparity: Path | None = opt("its disparity: npy, npz ('data'), EXR, PFM, PNG or TIFF", "FILE", Path, one_of="distance")
+    alpha: Path | None = opt("matte of the foreground (grey, or an alpha channel)", "FILE", Path, one_of="foreground")
+    depth_model: Network | None = opt(
+        "a network of yours that estimates it, scaled to [0, 1]", "MODEL", Network, one_of="distance"
+    )
+    depth: bool = opt("the file or the network gives depth: take 1/depth", default=False)
+    depth_unit: Literal["m", "mm"] | None = opt(
+        "of a depth file of integers (scaled to [0, 1]; see inspect)", choices=("m", "mm")
+    )
+    invert_disparity: bool = opt("the file's white is far: turn it round", default=False)
+    resize_depth: bool = opt("bring a disparity of another resolution to the image's", default=False)
+    matte_model: Network | None = opt("a network of yours that makes the matte", "MODEL", Network, one_of="foreground")
+    opaque: bool = opt("take a photograph with an alpha channel as if it had none", default=False)
+    layers: int | None = opt("layers to split into (as many as depth edges ask for, up to 5)", "N", whole)
+    matte: str = opt(
+        "edges of layers: as the disparity has them, or for hair found anew by closed-form matting, slower (%(default)s)",
+        choices=("outline", "refine"),
+        default="outline",
+    )
+    inpaint: str = opt(
+        "how to invent what is hidden (%(default)s)",
+        choices=("push-pull", "patchmatch"),
+        default="push-pull",
+        one_of="hidden",
+    )
+    inpaint_model: Network | None = opt("a network of yours that invents it", "MODEL", Network, one_of="hidden")
     cuts: tuple[float, ...] | None = None
 
     def check(self) -> None:
@@ -100,68 +124,3 @@ class PhotoRequest:
     def has_matte(self) -> bool:
         """Whether the foreground has a layer of its own."""
         return self.alpha is not None or self.matte_model is not None
-
-
-def add_scene(command: argparse.ArgumentParser, *, optional: bool = False) -> None:
-    """Add PHOTO and the group that says what it shows.
-
-    Args:
-        command: gets them.
-        optional: whether PHOTO may be left out.
-    """
-    command.add_argument(
-        "photo",
-        metavar="PHOTO",
-        type=Path,
-        nargs="?" if optional else None,
-        help="the image, sharp everywhere: PNG, JPEG, TIFF, OpenEXR, PFM or npy",
-    )
-    scene = command.add_argument_group("scene")
-    distance = scene.add_mutually_exclusive_group()
-    distance.add_argument(
-        "--disparity", metavar="FILE", type=Path, help="its disparity: npy, npz ('data'), EXR, PFM, PNG or TIFF"
-    )
-    foreground = scene.add_mutually_exclusive_group()
-    foreground.add_argument("--alpha", metavar="FILE", type=Path, help="matte of the foreground (grey, or an alpha channel)")
-    add_layering(scene, distance, foreground)
-
-
-def add_layering(
-    scene: argparse._ArgumentGroup, distance: argparse._ActionsContainer, foreground: argparse._ActionsContainer
-) -> None:
-    """Add how photographs become layers, whichever they are.
-
-    Args:
-        scene: the group that gets the arguments.
-        distance: the part of it for what tells how far things are.
-        foreground: the part of it for what tells the foreground.
-    """
-    distance.add_argument(
-        "--depth-model", metavar="MODEL", type=Network, help="a network of yours that estimates it, scaled to [0, 1]"
-    )
-    scene.add_argument("--depth", action="store_true", help="the file or the network gives depth: take 1/depth")
-    scene.add_argument("--depth-unit", choices=("m", "mm"), help="of a depth file of integers (scaled to [0, 1]; see inspect)")
-    scene.add_argument("--invert-disparity", action="store_true", help="the file's white is far: turn it round")
-    scene.add_argument("--resize-depth", action="store_true", help="bring a disparity of another resolution to the image's")
-    foreground.add_argument("--matte-model", metavar="MODEL", type=Network, help="a network of yours that makes the matte")
-    scene.add_argument("--opaque", action="store_true", help="take a photograph with an alpha channel as if it had none")
-    scene.add_argument(
-        "--layers", metavar="N", type=whole, help="layers to split into (as many as depth edges ask for, up to 5)"
-    )
-    scene.add_argument(
-        "--matte",
-        choices=("outline", "refine"),
-        default=PhotoRequest.matte,
-        help="edges of layers: as the disparity has them, or for hair found anew by closed-form matting, slower (%(default)s)",
-    )
-    hidden = scene.add_mutually_exclusive_group()
-    hidden.add_argument(
-        "--inpaint",
-        choices=("push-pull", "patchmatch"),
-        default=PhotoRequest.inpaint,
-        help="how to invent what is hidden (%(default)s)",
-    )
-    hidden.add_argument("--inpaint-model", metavar="MODEL", type=Network, help="a network of yours that invents it")
-    scene.description = (
-        "MODEL is module:function, file.py:function, a TorchScript file, or the folder of a transformers model (no download)."
-    )

@@ -1,4 +1,4 @@
-"""``taichi-bokeh preview``: its options, and the request that they make. Imports nothing that is slow."""
+"""``taichi-bokeh preview``: its options. Imports nothing that is slow."""
 
 import argparse
 import re
@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from taichi_bokeh.apps.options.arguments import BLUR_HELP, finite, not_negative, positive
-from taichi_bokeh.apps.options.output import add_quiet
-from taichi_bokeh.apps.options.photo import PhotoRequest, add_scene
-from taichi_bokeh.apps.options.requests import given_options, option, request_of
+from taichi_bokeh.apps.options.photo import PhotoRequest
+from taichi_bokeh.apps.options.requests import add_options, given_options, opt, option, request_of
 
 _EXAMPLES = """\
 examples:
@@ -30,29 +29,39 @@ better comes, or that many rays are in; besides there are drag, release, key and
 """
 
 
+def _size(text: str) -> tuple[int, int]:
+    """Width and height."""
+    match = re.fullmatch(r"([1-9][0-9]{0,4})[x×]([1-9][0-9]{0,4})", text)
+    if match is None or max(int(match[1]), int(match[2])) > 16384:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size: give WIDTHxHEIGHT as in 1200x800, each up to 16384")
+    return int(match[1]), int(match[2])
+
+
 @dataclass(frozen=True)
 class PreviewRequest:
-    """A photograph to be looked at. Fields but the first are the options of the same names.
+    """A photograph to be looked at.
 
     Attributes:
         scene: the photograph; None: the demo's.
     """
 
     scene: PhotoRequest | None = None
-    blur: float | None = None
-    f_number: float | None = None
-    focal_length: float | None = None
-    sensor_width: float | None = None
-    focus: float | None = None
-    size: tuple[int, int] | None = None
-    save_as: Path | None = None
-    device: str = "cpu"
-    offscreen: bool = False
-    script: Path | None = None
-    output: Path | None = None
-    scale: float | None = None
-    overwrite: bool = False
-    quiet: bool = False
+    blur: float | None = opt(BLUR_HELP, "K", not_negative, group="lens at first")
+    f_number: float | None = opt("instead: focal length over diameter of the aperture", "N", positive, group="lens at first")
+    focal_length: float | None = opt("in millimetres", "MM", positive, group="lens at first")
+    sensor_width: float | None = opt("in millimetres; the image is as wide", "MM", positive, group="lens at first")
+    focus: float | None = opt("the disparity in focus (that of the middle)", "F", finite, group="lens at first")
+    size: tuple[int, int] | None = opt("of the window or the frames, in px (follows the image)", "WxH", _size, group="window")
+    save_as: Path | None = opt("what s writes; further images are numbered (PHOTO-bokeh.png)", "FILE", Path, group="window")
+    device: str = opt("where to render (%(default)s)", choices=("cpu", "cuda"), default="cpu", group="window")
+    offscreen: bool = opt("open none: do what --script says", default=False, group="without a window")
+    script: Path | None = opt("the actions", "FILE", Path, group="without a window")
+    output: Path | None = opt(
+        "folder for the frames and state.json", "DIR", Path, names=["-o", "--output"], group="without a window"
+    )
+    scale: float | None = opt("of the text in the frames: 2 for HiDPI (1)", "S", positive, group="without a window")
+    overwrite: bool = opt("replace frames of an earlier run", default=False, group="without a window")
+    quiet: bool = opt("print nothing, show no progress", default=False)
 
     @classmethod
     def of(cls, arguments: Namespace) -> "PreviewRequest":
@@ -101,36 +110,12 @@ def add_preview(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     preview.set_defaults(run="taichi_bokeh.apps.preview:preview", request=PreviewRequest.of)
-    add_scene(preview, optional=True)  # none is the demo's
-    lens = preview.add_argument_group("lens at first")
-    lens.add_argument("--blur", metavar="K", type=not_negative, help=BLUR_HELP)
-    lens.add_argument("--f-number", metavar="N", type=positive, help="instead: focal length over diameter of the aperture")
-    lens.add_argument("--focal-length", metavar="MM", type=positive, help="in millimetres")
-    lens.add_argument("--sensor-width", metavar="MM", type=positive, help="in millimetres; the image is as wide")
-    lens.add_argument("--focus", metavar="F", type=finite, help="the disparity in focus (that of the middle)")
-    window = preview.add_argument_group("window")
-    window.add_argument("--size", metavar="WxH", type=_size, help="of the window or the frames, in px (follows the image)")
-    window.add_argument("--save-as", metavar="FILE", type=Path, help="what s writes; more are numbered (PHOTO-bokeh.png)")
-    window.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="where to render (%(default)s)")
-    frames = preview.add_argument_group("without a window")
-    frames.add_argument("--offscreen", action="store_true", help="open none: do what --script says")
-    frames.add_argument("--script", metavar="FILE", type=Path, help="the actions")
-    frames.add_argument("-o", "--output", metavar="DIR", type=Path, help="folder for the frames and state.json")
-    frames.add_argument("--scale", metavar="S", type=positive, help="of the text in the frames: 2 for HiDPI (1)")
-    frames.add_argument("--overwrite", action="store_true", help="replace frames of an earlier run")
-    add_quiet(preview)
+    add_options(preview, PhotoRequest, changed={"photo": {"nargs": "?"}})  # none is the demo's
+    add_options(preview, PreviewRequest)
 
 
 def scene_words(photo: PhotoRequest) -> list[str]:
-    """Return the words of a command line that say what `add_scene` read into this request."""
+    """Return the words of a command line that say what this request says."""
     given = given_options(photo)
     words = [str(given.pop("photo"))]
     return words + [option(name) if value is True else f"{option(name)}={value}" for name, value in given.items()]
-
-
-def _size(text: str) -> tuple[int, int]:
-    """Width and height."""
-    match = re.fullmatch(r"([1-9][0-9]{0,4})[x×]([1-9][0-9]{0,4})", text)
-    if match is None or max(int(match[1]), int(match[2])) > 16384:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size: give WIDTHxHEIGHT as in 1200x800, each up to 16384")
-    return int(match[1]), int(match[2])

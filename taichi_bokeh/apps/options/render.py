@@ -1,20 +1,18 @@
-"""``taichi-bokeh render``: its options, and the request that they make. Imports nothing that is slow."""
+"""``taichi-bokeh render``: its options. Imports nothing that is slow."""
 
-import argparse
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from taichi_bokeh.apps.options.aperture import ApertureRequest, add_aperture
+from taichi_bokeh.apps.options.aperture import ApertureRequest
 from taichi_bokeh.apps.options.arguments import frame_rate, whole
-from taichi_bokeh.apps.options.lens import LensRequest, add_lens
-from taichi_bokeh.apps.options.look import LookRequest, add_look
-from taichi_bokeh.apps.options.model import ModelRequest, add_model
-from taichi_bokeh.apps.options.output import OutputRequest, add_cache, add_output
-from taichi_bokeh.apps.options.photo import PhotoRequest, add_scene
-from taichi_bokeh.apps.options.requests import given_options, option, request_of
+from taichi_bokeh.apps.options.lens import GLASS, LensRequest
+from taichi_bokeh.apps.options.look import LookRequest
+from taichi_bokeh.apps.options.model import ModelRequest
+from taichi_bokeh.apps.options.output import OutputRequest
+from taichi_bokeh.apps.options.photo import PhotoRequest
+from taichi_bokeh.apps.options.requests import add_command, given_options, opt, option
 
 _EXAMPLES = """\
 examples:
@@ -39,31 +37,41 @@ Where the images of a folder are numbered as frames, all with as many digits (f_
 -o out_%04d.png keeps their numbers; else it counts from 1. --frame-numbers keep or count says which.
 """
 
+_TEXTS = {
+    "help": "refocus a photograph, or a sequence, that comes with a disparity or depth map",
+    "description": "Refocus a photograph by its disparity or depth map; or pull the focus through it; or refocus a sequence.",
+    "epilog": _EXAMPLES,
+}
+
 
 @dataclass(frozen=True)
 class SeriesRequest:
-    """How a series of images goes on. Fields are the options of the same names."""
+    """How a series of images goes on."""
 
-    frames: int | None = None
-    ease: str | None = None
-    fps: Fraction | None = None
-    frame_numbers: str | None = None
+    GROUP = "focus pulls and sequences"
+
+    frames: int | None = opt("how many images a pull has, from 2 up", "N", whole)
+    ease: str | None = opt("how it moves: evenly, or gently at its ends (smooth)", choices=("linear", "smooth"))
+    fps: Fraction | None = opt("of a video: 25, 30000/1001 … (the input's, else 25)", "F", frame_rate)
+    frame_numbers: str | None = opt("of images of a folder: their own, or from 1 (see below)", choices=("keep", "count"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RenderRequest:
-    """A photograph, or a series of images, to be rendered. Fields that are no requests are the options of the same names."""
+    """A photograph, or a series of images, to be rendered."""
+
+    GROUP = "output"
 
     photo: PhotoRequest
     lens: LensRequest
-    output: OutputRequest
     aperture: ApertureRequest = ApertureRequest()
     look: LookRequest = LookRequest()
     model: ModelRequest = ModelRequest()
     series: SeriesRequest = SeriesRequest()
-    show_focus: Path | None = None
-    explain: bool = False
-    cache: Path | None = None
+    output: OutputRequest
+    show_focus: Path | None = opt("also write what is sharp, what nearer, what farther", "FILE", Path)
+    explain: bool = opt("also say how each layer is computed, and why so", default=False)
+    cache: Path | None = opt("keep the layers of each photograph there, and take them from there", "DIR", Path)
 
     def check_single(self) -> None:
         """Refuse what has no meaning for one image.
@@ -88,27 +96,5 @@ class RenderRequest:
 
 def add_render(commands: Any) -> None:
     """Add the command to those of ``taichi-bokeh``."""
-    render = commands.add_parser(
-        "render",
-        help="refocus a photograph, or a sequence, that comes with a disparity or depth map",
-        description="Refocus a photograph by its disparity or depth map; or pull the focus through it; or refocus a sequence.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    render.set_defaults(run="taichi_bokeh.apps.render:render_photo", request=partial(request_of, RenderRequest))
-    add_scene(render)
-    add_lens(render, ramps=True)
-    add_aperture(render)
-    add_look(render)
-    add_model(render)
-    frames = render.add_argument_group("focus pulls and sequences")
-    frames.add_argument("--frames", metavar="N", type=whole, help="how many images a pull has, from 2 up")
-    frames.add_argument("--ease", choices=("linear", "smooth"), help="how it moves: evenly, or gently at its ends (smooth)")
-    frames.add_argument("--fps", metavar="F", type=frame_rate, help="of a video: 25, 30000/1001 … (the input's, else 25)")
-    frames.add_argument(
-        "--frame-numbers", choices=("keep", "count"), help="of images of a folder: their own, or from 1 (see below)"
-    )
-    add_output(render)
-    render.add_argument("--show-focus", metavar="FILE", type=Path, help="also write what is sharp, what nearer, what farther")
-    render.add_argument("--explain", action="store_true", help="also say how each layer is computed, and why so")
-    add_cache(render)
+    run = "taichi_bokeh.apps.render:render_photo"
+    add_command(commands, "render", RenderRequest, run, texts=_TEXTS, without=GLASS, ramps=True)

@@ -1,17 +1,15 @@
-"""``taichi-bokeh trace``: its options, and the request that they make. Imports nothing that is slow."""
+"""``taichi-bokeh trace``: its options. Imports nothing that is slow."""
 
-import argparse
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from taichi_bokeh.apps.options.aperture import ApertureRequest, add_aperture
+from taichi_bokeh.apps.options.aperture import ApertureRequest
 from taichi_bokeh.apps.options.arguments import whole, whole_from_0
-from taichi_bokeh.apps.options.checkpoint import CheckpointRequest, add_checkpoint
-from taichi_bokeh.apps.options.lens import LensRequest, add_lens
-from taichi_bokeh.apps.options.output import OutputRequest, add_output
-from taichi_bokeh.apps.options.photo import PhotoRequest, add_scene
-from taichi_bokeh.apps.options.requests import request_of
+from taichi_bokeh.apps.options.checkpoint import CheckpointRequest
+from taichi_bokeh.apps.options.lens import LensRequest
+from taichi_bokeh.apps.options.output import OutputRequest
+from taichi_bokeh.apps.options.photo import PhotoRequest
+from taichi_bokeh.apps.options.requests import add_command, opt
 
 _EXAMPLES = """\
 examples:
@@ -23,37 +21,26 @@ The lens is described either by --blur, as of render, or by a camera. For a came
 take npy or floating-point TIFF, as 8- and 16-bit files are scaled to [0, 1]. Runs with equal arguments give equal images.
 """
 
+_TEXTS = {
+    "help": "refocus such a photograph by ray tracing, through an ideal or a real lens",
+    "description": "Refocus a photograph by its disparity or depth map, by ray tracing: slower than render, and more exact.",
+    "epilog": _EXAMPLES,
+}
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class TraceRequest:
-    """A photograph to be ray traced. Fields that are no requests are the options of the same names."""
+    """A photograph to be ray traced."""
 
     photo: PhotoRequest
     lens: LensRequest
-    output: OutputRequest
     aperture: ApertureRequest = ApertureRequest()
-    rays: int = 1024
-    seed: int = 0
+    rays: int = opt("rays a pixel (%(default)s)", "N", whole, default=1024, group="work")
+    seed: int = opt("turns the pattern of the rays (%(default)s)", "N", whole_from_0, default=0, group="work")
     saving: CheckpointRequest = CheckpointRequest()
+    output: OutputRequest
 
 
 def add_trace(commands: Any) -> None:
     """Add the command to those of ``taichi-bokeh``."""
-    trace = commands.add_parser(
-        "trace",
-        help="refocus such a photograph by ray tracing, through an ideal or a real lens",
-        description="Refocus a photograph by its disparity or depth map, by ray tracing: slower than render, and more exact.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    trace.set_defaults(run="taichi_bokeh.apps.photo.trace:trace_photo", request=partial(request_of, TraceRequest))
-    add_scene(trace)
-    add_lens(trace, glass=True)
-    add_aperture(trace)
-    work = trace.add_argument_group("work")
-    work.add_argument("--rays", metavar="N", type=whole, default=TraceRequest.rays, help="rays a pixel (%(default)s)")
-    work.add_argument(
-        "--seed", metavar="N", type=whole_from_0, default=TraceRequest.seed, help="of the rays' pattern (%(default)s)"
-    )
-    add_checkpoint(work)
-    add_output(trace)
+    add_command(commands, "trace", TraceRequest, "taichi_bokeh.apps.photo.trace:trace_photo", texts=_TEXTS)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker, to_image
-from taichi_bokeh.apps.options.lens import LensRequest, Ramp
+from taichi_bokeh.apps.options.lens import LensRequest
 from taichi_bokeh.apps.options.render import RenderRequest
+from taichi_bokeh.apps.options.requests import Ramp
 from taichi_bokeh.apps.photo.layer_cache import Scene, read_scene
 from taichi_bokeh.apps.photo.lens import focus_of, thin_lens_of
 from taichi_bokeh.apps.photo.rendering import render_layers, span_of, with_highlights, with_near_and_far

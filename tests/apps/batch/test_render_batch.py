@@ -47,7 +47,7 @@ def _words(folder: Path, *options: str, source: str = "in", out: str = "out") ->
 
 
 def _job(output: str) -> Job:
-    return Job(RenderRequest(PhotoRequest(Path("photo.png")), LensRequest(), OutputRequest(Path(output))))
+    return Job(RenderRequest(photo=PhotoRequest(Path("photo.png")), lens=LensRequest(), output=OutputRequest(Path(output))))
 
 
 def _batch(folder: Path, *options: str, **where: str) -> int:

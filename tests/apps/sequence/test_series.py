@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from taichi_bokeh.apps import cli
-from taichi_bokeh.apps.options.lens import LensRequest, Ramp
+from taichi_bokeh.apps.options.lens import LensRequest
 from taichi_bokeh.apps.options.photo import PhotoRequest
+from taichi_bokeh.apps.options.requests import Ramp
 from taichi_bokeh.apps.photo import layer_cache
 from taichi_bokeh.apps.photo.scene import Photo
 from taichi_bokeh.apps.photo.sequence_cuts import choose_for_all
