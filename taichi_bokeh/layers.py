@@ -1,5 +1,6 @@
 """The scene that everything here renders: a stack of pictures, each with its coverage and its disparity."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -11,6 +12,14 @@ from taichi_bokeh._checks import Bounded, require_float_tensor, require_shape, r
 
 LIGHT_ROUNDING = 1e-6  #: how far rounding may put light below 0, of the brightest light where that is above 1
 ALPHA_ROUNDING = 1e-5  #: how far rounding may put alpha out of [0, 1]
+
+_splitters: list[Callable[[Any, Any, int | Literal["auto", "one"]], "Layers"]] = []
+
+
+def splits_images(split: Callable[[Any, Any, int | Literal["auto", "one"]], "Layers"]) -> Callable[..., "Layers"]:
+    """Have `Layers.from_rgbd` call a function of a room above this one."""
+    _splitters[:] = [split]
+    return split
 
 
 class _Lens(Protocol):
@@ -102,9 +111,8 @@ class Layers:
             TypeError: `rgb` is not of floats (`io.srgb_decode` makes light of sRGB), or an argument is of the wrong type.
             ValueError: sizes or devices do not fit, a value is out of range, or a gradient is wanted of more than one layer.
         """
-        from taichi_bokeh._doors.from_rgbd import layers_of_rgbd  # far above this module, which nothing else here needs
-
-        return layers_of_rgbd(rgb, disparity, layers)
+        (split,) = _splitters
+        return split(rgb, disparity, layers)
 
     def _take(self, name: str) -> float:
         """Take a field by `full_precision`; the resolution of the dtype that it had, 0 where it stays as it is."""

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from taichi_bokeh._checks import require_integer
 from taichi_bokeh._doors.arrays import take_image, take_plane
-from taichi_bokeh.layers import Layers
+from taichi_bokeh.layers import Layers, splits_images
 
 Count = int | Literal["auto", "one"]
 
 
+@splits_images
 def layers_of_rgbd(rgb: Any, disparity: Any, layers: Count) -> Layers:
     """Do what `Layers.from_rgbd` says, and raise what it raises."""
     light = take_image("rgb", rgb, srgb=False).values
