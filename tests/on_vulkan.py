@@ -35,6 +35,7 @@ def results(name: str, inputs: tuple, gradient: torch.Tensor) -> tuple:
     if name == "scatter_sums":
         outputs, kept, inputs = outputs[:1], outputs[1:], (*inputs[:-1], False)  # in place of what says whether to keep
     if name == "subaperture":
+        outputs, kept = outputs[:1], outputs[1:]
         inputs = (*inputs, True)  # the gradient of the radius, too
     return *outputs, *getattr(torch.ops.taichi_bokeh, f"{name}_backward")(gradient, *kept, *inputs)
 

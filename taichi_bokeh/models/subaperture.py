@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -12,14 +13,16 @@ from taichi_bokeh import _runtime, ops, reference
 from taichi_bokeh._checks import require_choice, require_integer
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models.base import Model, blur_radius
+from taichi_bokeh.ops._common import read_back
 from taichi_bokeh.ops.subaperture.slices import FLAT_PX, reason
+from taichi_bokeh.ops.subaperture.taps import Summation
 from taichi_bokeh.optics.aperture import Aperture, shape_of
 from taichi_bokeh.optics.psf import kernel_reach
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 Algorithm = Literal["auto", "exact", "fast", "reference"]
-MOST_CELLS = 1024  # a cell is then a sixteenth of the opening's raster wide
-ORDERS = {"auto": -1, "exact": 0, "fast": 2}
+MOST_CELLS = 1024  # a cell is then a sixteenth of the aperture's raster wide
+SUMMATIONS: dict[str, Summation] = {"auto": "auto", "exact": "taps", "fast": "integral images"}
 _RIM_PX = 0.5  # how far the cat-eye's rim may move on a highlight between two views, or an eighth of its radius
 
 
@@ -77,12 +80,12 @@ class SubAperture(Model):
 
 
 class View(NamedTuple):
-    """A part of the picture that is rendered with the opening as it is seen from one place of the field.
+    """A part of the image that is rendered with the aperture as it is seen from one position in the field.
 
     Attributes:
         rows, columns: ends of the part, (first, last + 1).
-        weight: of the part in the picture, [rows, columns]; the weights of all views add up to 1.
-        field: the place, as of `cat_eye_transmission`.
+        weight: of the part in the image, [rows, columns]; the weights of all views add up to 1.
+        field: the position, as of `cat_eye_transmission`.
     """
 
     rows: tuple[int, int]
@@ -92,30 +95,32 @@ class View(NamedTuple):
 
     @classmethod
     def of_all(cls, height: int, width: int) -> "View":
-        """The whole picture at once."""
+        """Take the whole image at once."""
         return cls((0, height), (0, width), torch.ones(1, 1, dtype=torch.float64, device="cpu"), (0.0, 0.0))
 
 
 def _radius(layers: Layers, blur: Tensor, focus: Tensor) -> Tensor:
-    """[B, L, H, W]."""
+    """Compute the signed radii, [B, L, H, W]."""
     return blur_radius(layers, blur, focus).reshape(layers.disparity.shape)[:, :, 0]
 
 
 def subaperture(layers: Layers, radius: Tensor, aperture: Aperture, cells: int, algorithm: str) -> Tensor:
-    """Picture [B, 3, H, W]; radius [B, L, H, W] is the signed radius of the circle of confusion in px."""
+    """Render the image [B, 3, H, W]; radius [B, L, H, W] is the signed radius of the circle of confusion in px."""
     textures = torch.cat([layers.alpha * layers.rgb, layers.alpha], 2)
-    order = ORDERS[algorithm]
+    render = partial(_render, aperture=aperture, cells=cells, summation=SUMMATIONS[algorithm])
     if aperture.cat_eye == 0:
-        return _render(textures, radius, aperture, cells, View.of_all(layers.height, layers.width), order)
+        return render(textures, radius, View.of_all(layers.height, layers.width))
     refuse_compilation("an aperture with cat_eye")
-    picture = torch.zeros_like(layers.rgb[:, 0])
-    views = list(cat_eye_views(layers.height, layers.width, float(radius.detach().abs().max()), aperture.cat_eye))
+    largest_px = float(radius.detach().abs().max())
+    pad = kernel_reach(largest_px, aperture.extent) + 1
+    image = torch.zeros_like(layers.rgb[:, 0])
+    views = list(cat_eye_views(layers.height, layers.width, largest_px, aperture.cat_eye))
     for k, view in enumerate(views):
         with _runtime.nested_progress(k, len(views)):
-            part = _render_view(textures, radius, aperture, cells, view, order)
+            part = render(*_seen_from(view, pad, textures, radius))
         around = (view.columns[0], layers.width - view.columns[1], view.rows[0], layers.height - view.rows[1])
-        picture = picture + torch.nn.functional.pad(part * view.weight.to(part), around)
-    return picture
+        image = image + torch.nn.functional.pad(part * view.weight.to(part), around)
+    return image
 
 
 def refuse_compilation(what: str) -> None:
@@ -125,15 +130,16 @@ def refuse_compilation(what: str) -> None:
 
 
 def cells_for(layers: Layers, radius: Tensor) -> int:
-    """How many cells a scene needs: what `cells="auto"` means.
+    """Count the cells that a scene needs: what `cells="auto"` means.
 
     One sees one flat layer right. Several hide parts of the lens from each other, the more finely the larger their blur: four
     cells for up to 2 px, 16 for up to 40, and 64 beyond, or with more than eight layers.
     """
     refuse_compilation("cells 'auto'")
-    visible = radius.detach().abs()[layers.alpha[:, :, 0] > 0]
-    largest_px = float(visible.max()) if len(visible) else 0.0
-    if layers.count == 1 and float(radius.detach().max() - radius.detach().min()) <= FLAT_PX[radius.dtype]:
+    radius = radius.detach()
+    visible = torch.where(layers.alpha[:, :, 0] > 0, radius.abs(), 0.0)
+    largest_px, low, high = read_back(torch.stack([visible.max(), *radius.aminmax()]))
+    if layers.count == 1 and high - low <= FLAT_PX[radius.dtype]:
         return 1
     if largest_px <= 2:
         return 4
@@ -141,7 +147,7 @@ def cells_for(layers: Layers, radius: Tensor) -> int:
 
 
 def cat_eye_views(height: int, width: int, largest_radius_px: float, cat_eye: float) -> Iterator[View]:
-    """Views on a grid, each weighted with a tent that ends at its neighbours.
+    """Lay views out on a grid, each weighted with a tent that ends at its neighbours.
 
     From pixel to pixel the rim of a highlight of radius r moves by 2·cat_eye·r/(half the diagonal) px; from view to view by
     half a px, or an eighth of the radius where that is more.
@@ -157,37 +163,37 @@ def cat_eye_views(height: int, width: int, largest_radius_px: float, cat_eye: fl
 
 
 def _tents(size: int, spacing: float) -> list[tuple[float, int, int, Tensor]]:
-    """Nodes of an axis: place, first and last + 1 pixel within the tent, and the tent there."""
+    """List the nodes of an axis: position, first and last + 1 pixel within the tent, and the tent there."""
     count = max(1, math.ceil(size / spacing))
     if count == 1:
         return [(size / 2, 0, size, torch.ones(size, dtype=torch.float64, device="cpu"))]
     pixel = torch.arange(size, dtype=torch.float64, device="cpu") + 0.5
     result = []
     for k in range(count):
-        place = size * (k + 0.5) / count
-        tent = (1 - (pixel - place).abs() * count / size).clamp(min=0)
+        middle = size * (k + 0.5) / count
+        tent = (1 - (pixel - middle).abs() * count / size).clamp(min=0)
         if k == 0:
-            tent = torch.where(pixel < place, 1.0, tent)
+            tent = torch.where(pixel < middle, 1.0, tent)
         if k == count - 1:
-            tent = torch.where(pixel > place, 1.0, tent)
+            tent = torch.where(pixel > middle, 1.0, tent)
         inside = tent.nonzero().flatten()
         first, last = int(inside[0]), int(inside[-1]) + 1
-        result.append((place, first, last, tent[first:last]))
+        result.append((middle, first, last, tent[first:last]))
     return result
 
 
-def _render_view(textures: Tensor, radius: Tensor, aperture: Aperture, cells: int, view: View, order: int) -> Tensor:
-    """From no more of the layers than the view can see."""
-    pad = kernel_reach(float(radius.detach().abs().max()), aperture.extent) + 1
+def _seen_from(view: View, pad: int, textures: Tensor, radius: Tensor) -> tuple[Tensor, Tensor, View]:
+    """Cut out no more of the layers than the view can see."""
     ends, seen = [], []
     for (first, last), size in ((view.rows, radius.shape[2]), (view.columns, radius.shape[3])):
         start, stop = max(0, first - pad), min(size, last + pad)
         ends.append((first - start, last - start))
         seen.append(slice(start, stop))
     near = view._replace(rows=ends[0], columns=ends[1])
-    return _render(textures[..., seen[0], seen[1]], radius[..., seen[0], seen[1]], aperture, cells, near, order)
+    return textures[..., seen[0], seen[1]], radius[..., seen[0], seen[1]], near
 
 
-def _render(textures: Tensor, radius: Tensor, aperture: Aperture, cells: int, view: View, order: int) -> Tensor:
+def _render(textures: Tensor, radius: Tensor, view: View, aperture: Aperture, cells: int, summation: Summation) -> Tensor:
     window = [*view.rows, *view.columns]
-    return ops.subaperture(textures, radius, aperture.image, shape_of(aperture), cells, window, list(view.field), order)
+    image, _ = ops.subaperture(textures, radius, aperture.image, shape_of(aperture), cells, window, list(view.field), summation)
+    return image

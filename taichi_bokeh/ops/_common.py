@@ -20,6 +20,11 @@ def dtype_name(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
+def read_back(tensor: Tensor) -> Any:
+    """Wait for the device, and return a tensor's values as nested lists."""
+    return tensor.tolist()
+
+
 def on_gpu(tensor: Tensor) -> bool:
     """Whether kernels that take it run where a launch wants a thread for every pixel."""
     return tensor.device.type == "cuda"

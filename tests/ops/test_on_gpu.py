@@ -48,12 +48,12 @@ def scene() -> tuple[torch.Tensor, torch.Tensor]:
     return textures, torch.rand(1, 2, 40, 70, generator=GENERATOR)
 
 
-def subaperture(order: int) -> tuple:
+def subaperture(summation: str) -> tuple:
     """A slanted layer before a flat one, through a cat-eye."""
     textures, noise = scene()
     radius = 3 * noise + torch.linspace(-8, 8, 70)
     radius[0, 1] = 4.0
-    settings = (LEMON.image, shape_of(LEMON), 4, [0, 40, 0, 70], [0.3, 0.2], order)
+    settings = (LEMON.image, shape_of(LEMON), 4, [0, 40, 0, 70], [0.3, 0.2], summation)
     return "subaperture", (textures, radius, *settings), torch.randn(1, 3, 40, 70, generator=GENERATOR)
 
 
@@ -71,8 +71,8 @@ CASES = {
     "exact, cat-eye": scatter("exact", "shape", LEMON, opaque=False),
     "fast": scatter("fast", "disc", tb.Aperture(), opaque=False),
     "fast, opaque pentagon": scatter("fast", "shape", PENTAGON, opaque=True),
-    "subaperture, by taps": subaperture(0),
-    "subaperture, by integral images": subaperture(2),
+    "subaperture, by taps": subaperture("taps"),
+    "subaperture, by integral images": subaperture("integral images"),
     "trace": trace(),
 }
 

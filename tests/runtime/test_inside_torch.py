@@ -155,7 +155,7 @@ def forget_tables() -> None:
     tables = _rows.disc_table_of, _rows._row_lists, _shape_lists._table, psf._divided, psf.sample_points
     for table in tables:
         table.cache_clear()
-    _slices._KEPT.clear()
+    _slices._SAVED.clear()
 
 
 def cotangent(picture: Tensor) -> Tensor:

@@ -196,7 +196,7 @@ def _flat_sums(inputs: tuple[Tensor, ...], facts: Facts, plan: Plan, border: str
         point[..., reach, reach] = 1
         alike = (point, *(value[:, :1, :1].expand(-1, size, size) for value in others))
         weights = _sums(_prepare(alike, plan, facts.largest_px, border), plan.profile)[:, 0].double().cpu()
-    taps = make_taps(weights, None, 1.0 if planes.dtype == torch.float64 else 0.5)
+    taps = make_taps(weights, "auto", 1.0 if planes.dtype == torch.float64 else 0.5)
     height, width = planes.shape[-2:]
     blocks, pad = -(-width // PIXELS), reach + 1
     source = pad_planes(planes[0, :4], pad, border)

@@ -1,6 +1,6 @@
-"""Kernels as lists of taps, in the form that kernels/subaperture/cells.py reads, and pictures correlated with them."""
+"""Kernels as lists of taps, in the form that kernels/subaperture/cells.py reads, and images correlated with them."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from taichi_bokeh.kernels.subaperture.cells import PIXELS
 from taichi_bokeh.ops._common import dtype_name
 
 Array = NDArray[Any]
+Summation = Literal["auto", "taps", "integral images"]  # "auto": whichever costs less, kernel by kernel
 
 _INTEGRAL_COST = 40  # of an integral image, in taps
 
@@ -21,14 +22,14 @@ class Taps(NamedTuple):
     """The taps of M cells, row by row.
 
     Attributes:
-        order: 0 for taps on the pixels, 2 on their integral image.
+        integral: whether they are taps on the integral image instead of the pixels.
         dy, dx: [T], where a tap is relative to the pixel.
         weight: [T], float64.
         first: [M + 1], where a cell's taps begin.
         bounds: [M, 4], least and largest dy, least and largest dx at which the cell's kernel is not 0.
     """
 
-    order: int
+    integral: bool
     dy: Tensor
     dx: Tensor
     weight: Tensor
@@ -36,63 +37,63 @@ class Taps(NamedTuple):
     bounds: Tensor
 
 
-class PlacedTaps(NamedTuple):
-    """Taps on an array whose rows are a given number of positions apart.
+class TapLayout(NamedTuple):
+    """Taps as positions in an array whose rows are a given number of positions apart.
 
     Attributes:
-        steps: [T] int32, from tap to tap; a cell's first from the pixel.
+        increments: [T] int32, from tap to tap; a cell's first from the pixel.
         weights: [T], of the array's dtype.
         first: [M + 1] int32.
         boxes: [M, 4] int32, from the pixel to the corners of what PIXELS pixels side by side can see, as an integral image
             wants them: above and left of it; above it at its right end; left of its last row; its last corner.
     """
 
-    steps: Tensor
+    increments: Tensor
     weights: Tensor
     first: Tensor
     boxes: Tensor
 
 
-def make_taps(dense: Tensor, order: int | None, pixel_cost: float) -> Taps:
-    """Taps of M kernels [M, D, D], δ = 0 in the middle; without an order the one that costs less.
+def make_taps(dense: Tensor, summation: Summation, pixel_cost: float) -> Taps:
+    """List the taps of M kernels [M, D, D], δ = 0 in the middle.
 
     Args:
         dense: float64.
-        order: 0, 2 or None.
+        summation: what the taps are to be on.
         pixel_cost: cost of a tap on a pixel, where one on the integral image costs 1.
     """
     # In numpy, on one thread: torch parts arrays of this size, and on a busy machine waits for the slowest at each step.
     entries = dense.cpu().numpy()
     middle = dense.shape[1] // 2
-    direct = _listed(entries, entries, 0, middle)
-    if order == 0:
-        return direct
+    on_pixels = _listed(entries, entries, False, middle)
+    if summation == "taps":
+        return on_pixels
     wide = np.pad(entries, ((0, 0), (1, 1), (1, 1)))
     mixed = wide[:, :-1, :-1] - wide[:, 1:, :-1] - wide[:, :-1, 1:] + wide[:, 1:, 1:]
-    integral = _listed(mixed, entries, 2, middle + 1)
-    if order is None and len(direct.weight) * pixel_cost <= len(integral.weight) + _INTEGRAL_COST:
-        return direct
-    return integral
+    on_integral = _listed(mixed, entries, True, middle + 1)
+    if summation == "auto" and len(on_pixels.weight) * pixel_cost <= len(on_integral.weight) + _INTEGRAL_COST:
+        return on_pixels
+    return on_integral
 
 
-def place(taps: Taps, row: int, like: Tensor) -> PlacedTaps:
-    """For an array like `like` with `row` positions a row."""
+def lay_out(taps: Taps, row: int, like: Tensor) -> TapLayout:
+    """Lay taps out for an array like `like` with `row` positions a row."""
     offset = taps.dy * row + taps.dx
-    steps = offset.clone()
-    steps[1:] -= offset[:-1]
+    increments = offset.clone()
+    increments[1:] -= offset[:-1]
     starts = taps.first[:-1][taps.first[:-1] < taps.first[1:]]
-    steps[starts] = offset[starts]
+    increments[starts] = offset[starts]
     top, bottom, left, right = taps.bounds.unbind(1)
     right = right + PIXELS - 1
     corners = ((top - 1, left - 1), (top - 1, right), (bottom, left - 1), (bottom, right))
     boxes = torch.stack([dy * row + dx for dy, dx in corners], 1)
-    steps, first, boxes = (value.to(like.device, torch.int32).contiguous() for value in (steps, taps.first, boxes))
-    return PlacedTaps(steps, taps.weight.to(like), first, boxes)
+    increments, first, boxes = (value.to(like.device, torch.int32).contiguous() for value in (increments, taps.first, boxes))
+    return TapLayout(increments, taps.weight.to(like), first, boxes)
 
 
-def packed(values: Tensor, order: int) -> Tensor:
-    """[H, W + PIXELS − 1, C] -> [H·W, PIXELS·C]: every pixel with its neighbours to the right; of the integral for order 2."""
-    if order == 2:
+def pack(values: Tensor, integral: bool) -> Tensor:
+    """Put every pixel, or that of the integral image, beside its neighbours: [H, W + PIXELS − 1, C] -> [H·W, PIXELS·C]."""
+    if integral:
         values = values.to(torch.float64).cumsum(0).cumsum_(1)
     height, width, channels = values.shape
     result = values.new_empty(height * (width - PIXELS + 1), PIXELS * channels)
@@ -111,22 +112,22 @@ def correlate(taps: Taps, source: Tensor, occupied: Tensor | None, result: Tenso
         pad: more than the reach of the kernels.
     """
     row = source.shape[1] - PIXELS + 1
-    values = packed(source, taps.order)
-    placed = place(taps, row, values)
+    values = pack(source, taps.integral)
+    layout = lay_out(taps, row, values)
     kernel = kernels.sums(source.shape[-1], occupied is not None, dtype_name(values), dtype_name(result))
-    counts = placed.first if occupied is None else occupied  # any int32 tensor, where it is not read
-    _runtime.launch(kernel, values, *placed, counts, result, row, pad * row + pad)
+    counts = layout.first if occupied is None else occupied  # any int32 tensor, where it is not read
+    _runtime.launch(kernel, values, *layout, counts, result, row, pad * row + pad)
 
 
-def _listed(values: Array, dense: Array, order: int, offset: int) -> Taps:
-    """The entries of `values` that are not rounding errors; entry (dy + offset, dx + offset) is that of (dy, dx)."""
+def _listed(values: Array, dense: Array, integral: bool, offset: int) -> Taps:
+    """List the entries of `values` that are not rounding errors; entry (dy + offset, dx + offset) is that of (dy, dx)."""
     least = 1e-13 * dense.max((1, 2), keepdims=True)
     cell, row, column = (np.abs(values) > least).nonzero()
     count = np.bincount(cell, minlength=len(values))
     first = np.concatenate([[0], count.cumsum()])
     bounds = np.stack([_bounds(kernel) for kernel in dense])
     parts = (row - offset, column - offset, values[cell, row, column], first, bounds)
-    return Taps(order, *(torch.from_numpy(part) for part in parts))
+    return Taps(integral, *(torch.from_numpy(part) for part in parts))
 
 
 def _bounds(kernel: Array) -> Array:
@@ -134,4 +135,4 @@ def _bounds(kernel: Array) -> Array:
     lit = [np.flatnonzero(kernel.any(axis)) - middle for axis in (1, 0)]
     if not len(lit[0]):
         return np.zeros(4, np.int64)
-    return np.array([end for places in lit for end in (places[0], places[-1])])
+    return np.array([end for offsets in lit for end in (offsets[0], offsets[-1])])
