@@ -7,10 +7,11 @@ Small lights near and far, seen through four openings side by side: ``python exa
 import sys
 from pathlib import Path
 
+import imageio.v3 as iio
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.io import write_image
+from taichi_bokeh.io import to_srgb8
 
 HEIGHT, WIDTH = 108, 144
 FOCUS = 0.5
@@ -42,5 +43,5 @@ for aperture in APERTURES.values():
     lens = tb.ThinLens(blur=20.0, focus=FOCUS, aperture=aperture)
     pictures.append(tb.render(layers, lens, model="subaperture", cells=4))
 path = Path(sys.argv[1] if len(sys.argv) > 1 else ".") / "aperture-shapes.png"
-write_image(path, torch.cat(pictures, -1)[0].permute(1, 2, 0).numpy(), overwrite=True)
+iio.imwrite(path, to_srgb8(torch.cat(pictures, -1)[0].permute(1, 2, 0)))
 print(f"{path}: {', '.join(APERTURES)}; above nearer than the focus, below beyond it")

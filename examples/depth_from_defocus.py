@@ -7,13 +7,14 @@ Find the depth of a scene from one sharp and one blurred picture: ``python examp
 import sys
 from pathlib import Path
 
+import imageio.v3 as iio
 import torch
 
 import taichi_bokeh as tb
 from taichi_bokeh.dfd.estimate.optimize import OptimizeSettings, optimize
 from taichi_bokeh.dfd.estimate.plane_sweep import sweep
 from taichi_bokeh.dfd.observation import Observation
-from taichi_bokeh.io import write_image
+from taichi_bokeh.io import to_srgb8
 
 HEIGHT, WIDTH = 96, 128
 BLUR, FOCUS = 8.0, 0.0
@@ -47,5 +48,5 @@ for name, estimate in found.items():
 maps = [truth, *(estimate[0, 0] for estimate in found.values())]
 strip = torch.cat([sharp[0], blurred[0], *(each.expand(3, -1, -1) for each in maps)], -1)
 path = Path(sys.argv[1] if len(sys.argv) > 1 else ".") / "depth-from-defocus.png"
-write_image(path, strip.permute(1, 2, 0).numpy(), overwrite=True)
+iio.imwrite(path, to_srgb8(strip.permute(1, 2, 0)))
 print(f"{path}: sharp, blurred, true disparity, {', '.join(found)}")

@@ -7,10 +7,11 @@ Find a photograph's blur by its gradient, and draw that of disparity: ``python e
 import sys
 from pathlib import Path
 
+import imageio.v3 as iio
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.io import write_image
+from taichi_bokeh.io import to_srgb8
 
 torch.manual_seed(0)
 rgb = torch.nn.functional.interpolate(torch.rand(1, 3, 24, 32), scale_factor=4, mode="bilinear")[:, None]
@@ -32,5 +33,5 @@ picture = tb.render(tb.Layers(rgb, layers.alpha, maps), tb.ThinLens(6.0, 0.3))
 (slope,) = torch.autograd.grad((picture - photograph).square().sum(), maps)
 scaled = (0.5 + 0.5 * slope[0, 0, 0] / slope.abs().max())[..., None].expand(-1, -1, 3)
 path = Path(sys.argv[1] if len(sys.argv) > 1 else ".") / "gradient-of-disparity.png"
-write_image(path, scaled.numpy(), overwrite=True)
+iio.imwrite(path, to_srgb8(scaled))
 print(path)

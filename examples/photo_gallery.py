@@ -7,13 +7,13 @@ Left in layers, right as one layer. The motorcycle's disparity is measured; that
 import sys
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
-from PIL import Image, ImageDraw
 from scipy import ndimage
-from skimage import data
+from skimage import data, draw
 
 import taichi_bokeh as tb
-from taichi_bokeh.io import srgb_decode, write_image
+from taichi_bokeh.io import srgb_decode, to_srgb8
 from taichi_bokeh.photo import Stages, refine_matte, to_layers
 
 HAIR = Stages(matte=refine_matte)
@@ -28,10 +28,9 @@ CAT = [(42, 0), (32, 80), (0, 128), (0, 300), (290, 300), (335, 215), (362, 120)
 def drawn(picture: np.ndarray, polygon: list[tuple[int, int]], near: float, slope: float = 0.0) -> np.ndarray:
     """A polygon before what rises from disparity 0 at the upper edge to `slope` at the lower one."""
     height, width = picture.shape[:2]
-    mask = Image.new("L", (width, height))
-    ImageDraw.Draw(mask).polygon(polygon, fill=1)
+    mask = draw.polygon2mask((height, width), np.array(polygon)[:, ::-1])
     behind = np.broadcast_to(np.linspace(0, slope, height)[:, None], (height, width))
-    return np.where(np.asarray(mask) > 0, near, behind).astype(np.float32)
+    return np.where(mask, near, behind).astype(np.float32)
 
 
 def towers(picture: np.ndarray) -> np.ndarray:
@@ -55,5 +54,5 @@ for name, picture, disparity, stages, focus, blur in scenes:
     rgb = srgb_decode(picture / np.float32(255))
     halves = [to_layers(rgb, disparity, layers=layers, stages=stages) for layers in ("auto", 1)]
     rendered = [tb.render(half, tb.ThinLens(blur, focus), model="subaperture")[0].permute(1, 2, 0) for half in halves]
-    write_image(folder / f"gallery-{name}.png", np.concatenate(rendered, axis=1), overwrite=True)
+    iio.imwrite(folder / f"gallery-{name}.png", to_srgb8(np.concatenate(rendered, axis=1)))
     print(folder / f"gallery-{name}.png")

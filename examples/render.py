@@ -7,10 +7,11 @@ Render a scene of two layers with near and far focus: ``python examples/render.p
 import sys
 from pathlib import Path
 
+import imageio.v3 as iio
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.io import write_image
+from taichi_bokeh.io import to_srgb8
 
 HEIGHT, WIDTH = 240, 360
 y, x = torch.meshgrid(torch.linspace(-1, 1, HEIGHT), torch.linspace(-1.5, 1.5, WIDTH), indexing="ij")
@@ -32,5 +33,5 @@ folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 for name, focus in (("near", 0.9), ("far", 0.2)):
     picture = tb.render(layers, tb.ThinLens(blur=20.0, focus=focus))
     path = folder / f"render-{name}.png"
-    write_image(path, picture[0].permute(1, 2, 0).numpy(), overwrite=True)
+    iio.imwrite(path, to_srgb8(picture[0].permute(1, 2, 0)))
     print(path)

@@ -7,10 +7,11 @@ Point lights and edges through a real lens at f/2 and f/8: ``python examples/sph
 import sys
 from pathlib import Path
 
+import imageio.v3 as iio
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.io import write_image
+from taichi_bokeh.io import to_srgb8
 
 SIZE = 160  # pixels across a sensor of 24 mm
 y, x = torch.meshgrid(torch.arange(SIZE), torch.arange(SIZE), indexing="ij")
@@ -35,5 +36,5 @@ for distance_m in (2.0, 3.0):  # in focus, and behind the focus
         pictures += [tb.trace(layers, real, rays=512), tb.trace(layers, real.thin_lens(), rays=512)]
     rows.append(torch.cat(pictures, -1))
 path = Path(sys.argv[1] if len(sys.argv) > 1 else ".") / "spherical-aberration.png"
-write_image(path, torch.cat(rows, -2)[0].permute(1, 2, 0).numpy(), overwrite=True)
+iio.imwrite(path, to_srgb8(torch.cat(rows, -2)[0].permute(1, 2, 0)))
 print(f"{path}: f/2 real, f/2 ideal, f/8 real, f/8 ideal; above in focus, below 1 m behind it")

@@ -6,10 +6,10 @@ FOLDER holds the files of the tutorial on depth from defocus, section "One pair"
 import sys
 from pathlib import Path
 
+import imageio.v3 as iio
 import numpy as np
-from PIL import Image
 
-from taichi_bokeh.io import read_disparity, read_image, srgb_encode
+from taichi_bokeh.io import read_disparity, read_image, to_srgb8
 from taichi_bokeh.report.pictures import heat
 
 BLUR = 8.0
@@ -23,13 +23,12 @@ def main(folder: Path, path: Path) -> None:
     sys.stdout.write(f"mean error {error_px.mean():.2f} px of the radius, RMSE {np.sqrt((error_px**2).mean()):.2f} px, ")
     sys.stdout.write(f"{(error_px <= 1).mean():.0%} within 1 px\n")
     pictures = [read_image(folder / name).rgb for name in ("half-input.png", "blurred.tif")]
-    shown = [np.rint(255 * srgb_encode(np.minimum(picture, 1))).astype(np.uint8) for picture in pictures]
-    shown += [heat(truth), heat(found)]
     height, width = truth.shape
-    sheet = Image.new("RGB", (2 * width + GAP, 2 * height + GAP), "white")
-    for place, picture in enumerate(shown):
-        sheet.paste(Image.fromarray(picture), (place % 2 * (width + GAP), place // 2 * (height + GAP)))
-    sheet.save(path, quality=88, optimize=True)
+    sheet = np.full((2 * height + GAP, 2 * width + GAP, 3), 255, np.uint8)
+    for place, picture in enumerate([*map(to_srgb8, pictures), heat(truth), heat(found)]):
+        top, left = place // 2 * (height + GAP), place % 2 * (width + GAP)
+        sheet[top : top + height, left : left + width] = picture
+    iio.imwrite(path, sheet, quality=88, optimize=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from PIL import Image
+import imageio.v3 as iio
 
 from taichi_bokeh.apps.cli import main as taichi_bokeh
 
@@ -38,9 +38,9 @@ def main(path: Path) -> None:
     """Record the session and write the picture."""
     with TemporaryDirectory() as folder:
         recorded = record(Path(folder))
-        frames = [Image.open(frame).convert("RGB") for frame, _ in recorded]
+        frames = [iio.imread(frame) for frame, _ in recorded]
     durations = [last for _, last in recorded[:-1]] + [LAST_MS]
-    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=70, method=6)
+    iio.imwrite(path, frames, duration=durations, loop=0, quality=70, method=6)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from taichi_bokeh.io.disparity import DepthUnit, read_alpha, read_disparity
 from taichi_bokeh.io.formats.metadata import Metadata, check_metadata, read_metadata
 from taichi_bokeh.io.images import Image, read_image, write_image
 from taichi_bokeh.io.maps import check_map_format, write_map
-from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
+from taichi_bokeh.io.srgb import srgb_decode, srgb_encode, to_srgb8
 from taichi_bokeh.storage.atomic_files import check_output, write_atomically
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "read_metadata",
     "srgb_decode",
     "srgb_encode",
+    "to_srgb8",
     "write_atomically",
     "write_image",
     "write_map",

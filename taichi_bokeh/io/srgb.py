@@ -31,3 +31,12 @@ def srgb_encode(linear: ArrayLike) -> NDArray[np.float32]:
     value = raw.astype(np.float32, copy=False)
     bright = 1.055 * np.maximum(value, 0.0031308) ** (1 / 2.4) - 0.055
     return np.where(value <= 0.0031308, value * 12.92, bright).astype(np.float32)
+
+
+def to_srgb8(linear: ArrayLike) -> NDArray[np.uint8]:
+    """Encode linear light as sRGB of 8 bits, clipped to [0, 1] and rounded, as image files hold it; any shape.
+
+    Raises:
+        TypeError: it is an array of uint8 or uint16, which hold sRGB already.
+    """
+    return (np.clip(srgb_encode(linear), 0, 1) * 255 + 0.5).astype(np.uint8)

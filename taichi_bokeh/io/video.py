@@ -11,7 +11,7 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io import srgb_encode
+from taichi_bokeh.io import to_srgb8
 from taichi_bokeh.storage.atomic_files import whole_file
 
 Array = NDArray[np.float32]
@@ -110,7 +110,7 @@ def video_writer(path: Path, rate: Fraction, overwrite: bool) -> Iterator[Callab
             context.color_primaries, context.color_trc = _BT709, _SRGB_CURVE
 
             def append(picture: Array) -> None:
-                pixels = _even((srgb_encode(np.clip(picture, 0, 1)) * 255 + 0.5).astype(np.uint8))
+                pixels = _even(to_srgb8(picture))
                 if not context.is_open:
                     stream.height, stream.width = pixels.shape[:2]
                 elif pixels.shape[:2] != (stream.height, stream.width):

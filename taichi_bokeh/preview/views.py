@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taichi_bokeh.io import srgb_encode
+from taichi_bokeh.io import to_srgb8
 from taichi_bokeh.photo.near_far import scale_near_and_far
 from taichi_bokeh.preview.scene import Scene
 from taichi_bokeh.preview.state import State
@@ -22,7 +22,7 @@ _CHECKS = (72, 96)  # the greys behind a layer
 def screen(image: Tensor, exposure: float) -> Bytes:
     """An image [3, H, W], linear light, so many stops brighter; what is brighter than white is white."""
     linear = image.permute(1, 2, 0).cpu().numpy() * np.float32(2.0**exposure)
-    return (srgb_encode(np.clip(linear, 0, 1)) * 255 + 0.5).astype(np.uint8)
+    return to_srgb8(linear)
 
 
 def wiped(before: Bytes, after: Bytes, share: float, line_px: int) -> Bytes:

@@ -8,7 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from taichi_bokeh.io import read_alpha, read_disparity, read_image, srgb_decode, srgb_encode, write_atomically, write_image
+from taichi_bokeh.io import (
+    read_alpha,
+    read_disparity,
+    read_image,
+    srgb_decode,
+    srgb_encode,
+    to_srgb8,
+    write_atomically,
+    write_image,
+)
 from taichi_bokeh.io.formats import png
 
 
@@ -21,6 +30,14 @@ def test_the_srgb_curve_has_its_standard_values_and_inverts():
     np.testing.assert_allclose(srgb_decode([0, 0.04045, 0.5, 1]), [0, 0.0031308, 0.2140411, 1], rtol=1e-4)
     values = np.linspace(0, 1, 1001, dtype=np.float32)
     np.testing.assert_allclose(srgb_encode(srgb_decode(values)), values, atol=2e-6)
+
+
+def test_light_is_brought_to_8_bits_of_srgb_as_files_hold_it():
+    assert to_srgb8([-1, 0, 0.2158605, 1, 2]).tolist() == [0, 0, 128, 255, 255]
+    levels = np.arange(256, dtype=np.uint8)
+    np.testing.assert_array_equal(to_srgb8(srgb_decode(levels)), levels)
+    with pytest.raises(TypeError, match="uint8"):
+        to_srgb8(levels)
 
 
 @pytest.mark.parametrize(("name", "bits", "tolerance"), [("a.png", 8, 0.5 / 255), ("a.png", 16, 0.5 / 65535)])

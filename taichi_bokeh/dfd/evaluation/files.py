@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from taichi_bokeh.dfd.evaluation.evaluate import METRICS, Evaluation
 from taichi_bokeh.dfd.evaluation.metrics import Spread
 from taichi_bokeh.dfd.observation import Sample
-from taichi_bokeh.io import srgb_encode, write_atomically
+from taichi_bokeh.io import to_srgb8, write_atomically
 from taichi_bokeh.report.pictures import heat, png_bytes
 from taichi_bokeh.report.tables import NONE, csv_text, markdown_text
 
@@ -126,7 +126,10 @@ def images_of(sample: Sample, evaluations: Sequence[Evaluation], number: int) ->
     Disparities have the colours of their range, from dark (far) to light (near), and errors those of 0 to 3 px.
     """
     blur, span = float(sample.blur.max()), sample.near - sample.far
-    shown = [("all in focus", displayed(sample.all_in_focus.numpy())), ("observed", displayed(sample.blurred[0].numpy()))]
+    shown = [
+        ("all in focus", to_srgb8(sample.all_in_focus.movedim(0, -1))),
+        ("observed", to_srgb8(sample.blurred[0].movedim(0, -1))),
+    ]
     truth = None if sample.disparity is None else sample.disparity[0].numpy()
     if truth is not None:
         shown.append(("true disparity", heat((truth - sample.far) / span)))
@@ -142,11 +145,6 @@ def images_of(sample: Sample, evaluations: Sequence[Evaluation], number: int) ->
 def picture_of(folder: Path, name: str) -> Path:
     """The file of a sample's picture."""
     return Path(folder) / PICTURES / f"{name}.png"
-
-
-def displayed(picture: NDArray[np.float32]) -> Bytes:
-    """[3, H, W], linear light → [H, W, 3], sRGB."""
-    return (srgb_encode(np.clip(picture, 0, 1)).transpose(1, 2, 0) * 255 + 0.5).astype(np.uint8)
 
 
 def _summary(evaluations: Sequence[Evaluation]) -> tuple[list[str], list[list[object]]]:
