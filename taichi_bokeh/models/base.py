@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
@@ -16,8 +17,21 @@ from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 
+class _Renamed:
+    """Says the new name where an old one is asked for."""
+
+    _new_names: ClassVar[Mapping[str, str]]
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name in self._new_names:
+                raise AttributeError(f"{type(self).__name__}.{name} is gone; write {self._new_names[name]}", name=name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
+
+
 @dataclass(frozen=True)
-class LayerPlan:
+class LayerPlan(_Renamed):
     """How one layer is evaluated.
 
     Attributes:
@@ -28,6 +42,8 @@ class LayerPlan:
         reason: why, half a sentence.
     """
 
+    _new_names = MappingProxyType({"way": "strategy"})
+
     scene: int
     layer: int
     largest_radius_px: float
@@ -36,7 +52,7 @@ class LayerPlan:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(_Renamed):
     """What a model would do; print it.
 
     Attributes:
@@ -44,6 +60,8 @@ class Explanation:
         cells: into how many the sub-aperture model would divide the aperture; None for other models.
         layers: a plan for each layer of each scene, scene after scene.
     """
+
+    _new_names = MappingProxyType({"ways": "strategies", "algorithm": "model.algorithm"})
 
     model: "Model"
     cells: int | None

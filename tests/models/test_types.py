@@ -57,6 +57,17 @@ def test_explain_knows_every_field(kind, name):
     assert f"{name}={getattr(kind(**given), name)!r}" in str(explained)
 
 
+def test_old_names_say_the_new_ones():
+    explained = tb.explain(random_layers(height=5, width=5), tb.ThinLens(2.0, 0.5))
+    for owner, name, now in (
+        (explained, "ways", "strategies"),
+        (explained, "algorithm", "model.algorithm"),
+        (explained.layers[0], "way", "strategy"),
+    ):
+        with pytest.raises(AttributeError, match=f"{name} is gone; write {now}"):
+            getattr(owner, name)
+
+
 def test_a_draft_is_explained():
     layers = random_layers(count=1, height=20, width=20)
     (plan,) = tb.explain(layers, tb.ThinLens(300.0, 0.5), tb.Scatter(quality="draft")).layers
