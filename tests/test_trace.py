@@ -1,7 +1,6 @@
 """`trace`: closed forms, the reference, gradients, progressive rendering."""
 
 import math
-import sys
 
 import pytest
 import torch
@@ -10,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import taichi_bokeh as tb
 from taichi_bokeh import ops, reference
 from taichi_bokeh._trace import trace_progressively
+from taichi_bokeh.ops.trace import operator as trace_operator
 from tests.scenes import DEVICES, flat_layers, leaves, random_layers, relative_error
 
 
@@ -254,7 +254,7 @@ def test_the_short_way_for_flat_layers_gives_the_sums_of_the_long_one(dtype, err
     flat = tb.Layers(layers.rgb, layers.alpha, levels.expand_as(layers.disparity))
     lens = tb.ThinLens(10.0, 0.45)
     short = tb.trace(flat, lens, rays=30)
-    monkeypatch.setattr(sys.modules["taichi_bokeh.ops.trace.operator"], "_are_flat", lambda scene: False)
+    monkeypatch.setattr(trace_operator, "_are_flat", lambda scene: False)
     assert (short - tb.trace(flat, lens, rays=30)).abs().max() < error
 
 

@@ -8,6 +8,8 @@ from torch import Tensor
 from taichi_bokeh.kernels.scatter.rows.layout import WAYS
 
 BORDERS = ("replicate", "reflect")
+#: Devices on which a launch wants a thread for every pixel. Tests add another, for which Taichi launches on Vulkan.
+GPU_DEVICES = {"cuda"}
 
 
 class GradientOnly(NamedTuple):
@@ -27,7 +29,7 @@ def read_back(tensor: Tensor) -> Any:
 
 def on_gpu(tensor: Tensor) -> bool:
     """Whether kernels that take it run where a launch wants a thread for every pixel."""
-    return tensor.device.type == "cuda"
+    return tensor.device.type in GPU_DEVICES
 
 
 def parts_of_row(tensor: Tensor, columns: int) -> int:

@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +11,7 @@ from torch import Tensor
 import taichi_bokeh as tb
 from taichi_bokeh import ops, reference
 from taichi_bokeh.models.subaperture import cells_for
+from taichi_bokeh.ops.subaperture import operator as subaperture_operator
 from tests.scenes import DEVICES, Tolerance, flat_layers, leaves, random_layers, relative_error
 
 #: Kernel against reference. In float64 both are the same sums in another order, on integral images (algorithm "fast") with
@@ -373,7 +373,7 @@ def test_tiles_leave_no_seam(monkeypatch, blur):
     whole = run(tb.Layers(*inputs), blur, cells=4)
     expected = torch.autograd.grad(whole.square().sum(), inputs)
 
-    monkeypatch.setattr(sys.modules["taichi_bokeh.ops.subaperture.operator"], "_TILE_BYTES", 1)
+    monkeypatch.setattr(subaperture_operator, "_TILE_BYTES", 1)
     heard = []
     picture = run(tb.Layers(*inputs), blur, cells=4, progress=lambda done, total: heard.append((done, total)))
     assert heard == [(done, 6) for done in range(1, 7)]
