@@ -12,6 +12,7 @@ import taichi_bokeh as tb
 from taichi_bokeh import ops, reference
 from taichi_bokeh.models.subaperture import cells_for
 from taichi_bokeh.ops.subaperture import operator as subaperture_operator
+from taichi_bokeh.ops.subaperture import slices as subaperture_slices
 from tests.scenes import DEVICES, Tolerance, flat_layers, leaves, random_layers, relative_error
 
 #: Kernel against reference. In float64 both are the same sums in another order, on integral images (algorithm "fast") with
@@ -256,10 +257,9 @@ def test_the_device_is_waited_for_twice_whatever_the_layers_and_not_at_all_for_t
             waits.append(tensor)
         return copy(tensor, *args, **kwargs)
 
-    slices, operator = (sys.modules[f"taichi_bokeh.ops.subaperture.{name}"] for name in ("slices", "operator"))
     monkeypatch.setattr(torch.Tensor, "to", watched)
-    monkeypatch.setattr(operator, "read_back", waits.append)
-    monkeypatch.setattr(slices, "read_back", waits.append)
+    monkeypatch.setattr(subaperture_operator, "read_back", waits.append)
+    monkeypatch.setattr(subaperture_slices, "read_back", waits.append)
     inputs = leaves(with_flat_layer(random_layers(batch=2, count=4, height=9, width=10)))
     picture = run(tb.Layers(*inputs), 140.0, cells=4)
     assert len(waits) == 2
