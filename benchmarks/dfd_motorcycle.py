@@ -19,7 +19,7 @@ from skimage.data import stereo_motorcycle
 
 import taichi_bokeh as tb
 from taichi_bokeh.dfd.estimate.optimize import OptimizeSettings, optimize
-from taichi_bokeh.dfd.estimate.plane_sweep import sweep
+from taichi_bokeh.dfd.estimate.plane_sweep import plane_sweep
 from taichi_bokeh.dfd.estimate.snap_to_edges import snap_to_edges
 from taichi_bokeh.dfd.evaluation.files import ERROR_RANGE_PX
 from taichi_bokeh.dfd.evaluation.metrics import regions
@@ -77,7 +77,7 @@ def main() -> None:
     print(f"{WIDTH} × {HEIGHT}, {measured.mean():.0%} measured; radii up to {arguments.radius:g} px, {arguments.steps} steps")
     print(f"{'':18}{'RMSE':>7}{'MAE':>7}{'≤1 px %':>9}{'≤½ px %':>9}{'edge MAE':>10}{'off-edge':>10}{'s':>7}", flush=True)
     found = {}
-    methods = {"plane sweep": lambda: sweep(seen).disparity, "moved to edges": lambda: moved(seen)}
+    methods = {"plane sweep": lambda: plane_sweep(seen).disparity, "moved to edges": lambda: moved(seen)}
     methods |= {title: partial(optimized, seen, *row, arguments.steps) for title, row in ROWS.items()}
     for title, method in methods.items():
         start = time.perf_counter()
@@ -95,7 +95,7 @@ def main() -> None:
 
 def moved(seen: Observation) -> torch.Tensor:
     """The sweep's disparity with its jumps at edges of the picture, where optimisations begin, [1, 1, H, W]."""
-    return snap_to_edges(seen, sweep(seen).disparity).disparity
+    return snap_to_edges(seen, plane_sweep(seen).disparity).disparity
 
 
 def optimized(seen: Observation, layer: str, layers: int, steps: int) -> torch.Tensor:

@@ -12,7 +12,7 @@ import torch
 
 import taichi_bokeh as tb
 from taichi_bokeh.dfd.data.scenes import DefocusScene, DefocusSceneSettings, make_scene
-from taichi_bokeh.dfd.estimate.plane_sweep import sweep
+from taichi_bokeh.dfd.estimate.plane_sweep import plane_sweep
 from taichi_bokeh.dfd.estimate.snap_to_edges import snap_to_edges
 from taichi_bokeh.dfd.evaluation.metrics import SIGNED_PX, DepthMetrics, measure_depth
 from taichi_bokeh.dfd.observation import Observation
@@ -65,7 +65,7 @@ def main() -> None:
         swept, snapped = [], []
         for index, scene in enumerate(scenes):
             seen, lens = observe(scene, aperture, arguments.rays, arguments.noise, index)
-            estimate = sweep(seen).disparity
+            estimate = plane_sweep(seen).disparity
             truth = scene.disparity_map[None], lens, scene.all_in_focus
             swept.append(measure_depth(estimate[0], *truth))
             snapped.append(measure_depth(snap_to_edges(seen, estimate).disparity[0], *truth))

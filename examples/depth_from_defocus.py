@@ -12,7 +12,7 @@ import torch
 
 import taichi_bokeh as tb
 from taichi_bokeh.dfd.estimate.optimize import OptimizeSettings, optimize
-from taichi_bokeh.dfd.estimate.plane_sweep import sweep
+from taichi_bokeh.dfd.estimate.plane_sweep import plane_sweep
 from taichi_bokeh.dfd.observation import Observation
 from taichi_bokeh.io import to_srgb8
 
@@ -38,7 +38,7 @@ truth = torch.where(matte > 0.5, disparity[0], disparity[1])
 
 seen = Observation(sharp, blurred[:, None], torch.tensor([[BLUR]]), torch.tensor([[FOCUS]]), near=1.0, far=0.0)
 found = {
-    "plane sweep": sweep(seen).disparity,
+    "plane sweep": plane_sweep(seen).disparity,
     "one layer": optimize(seen, settings=OptimizeSettings(steps=60)).disparity,
     "two layers": optimize(seen, settings=OptimizeSettings(steps=60, layers=2)).disparity,
 }

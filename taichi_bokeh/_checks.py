@@ -137,9 +137,10 @@ def refuse_forward_mode(*tensors: Tensor) -> None:
 
 
 def require_choice(name: str, value: object, choices: Any) -> None:
-    """ValueError unless `value` is one of the choices of a Literal."""
-    if value not in get_args(choices):
-        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, get_args(choices)))}")
+    """ValueError unless `value` is one of the choices: of a Literal, or those that a tuple or a mapping holds."""
+    known = get_args(choices) or tuple(choices)
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, known))}")
 
 
 def require_integer(name: str, value: object, *, at_least: float = -inf) -> None:

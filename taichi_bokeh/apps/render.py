@@ -10,7 +10,7 @@ from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
 from taichi_bokeh.apps.options.render import RenderRequest
 from taichi_bokeh.apps.photo.focus_map import check_focus_map, write_focus_map
-from taichi_bokeh.apps.photo.layer_cache import Scene, check_cache, read_scene
+from taichi_bokeh.apps.photo.layer_cache import PhotoScene, check_cache, read_scene
 from taichi_bokeh.apps.photo.lens import aperture_of, focus_of, thin_lens_of
 from taichi_bokeh.apps.photo.rendering import (
     check_rendering,
@@ -37,7 +37,7 @@ class Rendered(NamedTuple):
         image: [1, 3 or 4, H, W], linear light.
     """
 
-    scene: Scene
+    scene: PhotoScene
     lens: ThinLens
     image: Tensor
 

@@ -1,7 +1,7 @@
 """The run: every method on every scene, one unit after the other, each kept in a file of its own as soon as it is done."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial, reduce
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from taichi_bokeh._checks import require_integer
+from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh.benchmark import results, run_file
 from taichi_bokeh.benchmark.methods import DEFAULT, Method, build
 from taichi_bokeh.benchmark.methods.external import External
@@ -21,12 +22,10 @@ from taichi_bokeh.io import write_atomically
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.report import pictures as report_pictures
 from taichi_bokeh.storage.locks import lock_of_folder, sole_run
-from taichi_bokeh.storage.workers import in_processes
+from taichi_bokeh.storage.workers import Count, do_all
 from taichi_bokeh.synthetic.pictures import Pictures, digest_of_folder
 from taichi_bokeh.synthetic.scene import Scene
 from taichi_bokeh.synthetic.scenes import SceneSettings, describe, make_scene
-
-ProgressCallback = Callable[[int, int], None]
 
 _WARM_UP_PX = 48
 _TRUTH_SEED = 0
@@ -64,9 +63,8 @@ class Benchmark:
     shard: tuple[int, int] = (1, 1)
 
     def __post_init__(self) -> None:
-        for name, value in (("scenes", self.scenes), ("rays", self.rays)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}; expected at least 1")
+        for name in ("scenes", "rays"):
+            require_integer(name, getattr(self, name), at_least=1)
         part, parts = self.shard
         if not 1 <= part <= parts:
             raise ValueError(f"shard is {part}/{parts}; expected i/n with i from 1 to n")
@@ -78,7 +76,7 @@ class Benchmark:
         return range(part - 1, self.scenes, parts)
 
 
-class Job(NamedTuple):
+class SceneJob(NamedTuple):
     """What is left to do for one scene: its number, and the names of the methods."""
 
     scene: int
@@ -86,13 +84,6 @@ class Job(NamedTuple):
 
     def __str__(self) -> str:
         return f"{_where(self.scene)}, methods {', '.join(self.methods)}"
-
-
-class Count(NamedTuple):
-    """How many of the shard's units are done."""
-
-    done: int
-    total: int
 
 
 def run(benchmark: Benchmark, folder: Path, processes: int = 1, progress: ProgressCallback | None = None) -> None:
@@ -118,19 +109,7 @@ def run(benchmark: Benchmark, folder: Path, processes: int = 1, progress: Progre
         machines = (run_file.machine(processes),) if jobs else ()
         run_file.open_run(folder, run_file.RunFile(settings, benchmark.scenes, machines))
         (folder / results.FOLDER).mkdir(exist_ok=True)
-        _do(jobs, counted, partial(_Bench, benchmark, folder), processes, progress)
-
-
-def _do(
-    jobs: Sequence[Job], counted: Count, start: Callable[[], "_Bench"], processes: int, progress: ProgressCallback | None
-) -> None:
-    done, total = counted
-    if progress is not None:
-        progress(done, total)
-    for _ in in_processes(start, jobs, processes) if processes > 1 else _here(start, jobs):
-        done += 1
-        if progress is not None:
-            progress(done, total)
+        do_all(partial(_Bench, benchmark, folder), jobs, processes, counted, progress)
 
 
 def count(benchmark: Benchmark, folder: Path) -> Count:
@@ -188,7 +167,7 @@ def _settings(benchmark: Benchmark) -> dict[str, Any]:
     }
 
 
-def _jobs(benchmark: Benchmark, folder: Path) -> tuple[list[Job], Count]:
+def _jobs(benchmark: Benchmark, folder: Path) -> tuple[list[SceneJob], Count]:
     """What is left to do, and how much is done; a result that is there is read, lest it be damaged."""
     names = [method.name for method in build(benchmark.methods, benchmark.external)]
     jobs, done = [], 0
@@ -199,16 +178,8 @@ def _jobs(benchmark: Benchmark, folder: Path) -> tuple[list[Job], Count]:
             done += 1
         missing = tuple(name for name, path in paths.items() if not path.exists())
         if missing:
-            jobs.append(Job(index, missing))
+            jobs.append(SceneJob(index, missing))
     return jobs, Count(done, len(benchmark.indices) * len(names))
-
-
-def _here(start: Callable[[], "_Bench"], jobs: Sequence[Job]) -> Iterator[object]:
-    """Do the jobs in this process."""
-    if jobs:
-        bench = start()
-        for job in jobs:
-            yield from bench(job)
 
 
 def _where(index: int) -> str:
@@ -234,7 +205,7 @@ class _Bench:
         self._pictures = Pictures(benchmark.foregrounds, benchmark.backgrounds)
         self._warm: set[str] = set()
 
-    def __call__(self, job: Job) -> Iterator[str]:
+    def __call__(self, job: SceneJob) -> Iterator[str]:
         """Do a job; the name of each method when its unit is kept."""
         where = _where(job.scene)
         try:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from taichi_bokeh.dfd.data.scenes import DefocusScene, DefocusSceneSettings, make_scene
     from taichi_bokeh.dfd.estimate.optimize import Optimization, Optimized, OptimizeSettings, optimize
     from taichi_bokeh.dfd.estimate.photo_pair import read_photographs
-    from taichi_bokeh.dfd.estimate.plane_sweep import Estimate, SweepSettings, sweep
+    from taichi_bokeh.dfd.estimate.plane_sweep import Estimate, SweepSettings, plane_sweep
     from taichi_bokeh.dfd.estimate.snap_to_edges import Snapped, snap_to_edges
     from taichi_bokeh.dfd.evaluation.comparison import CompareSettings, compare
     from taichi_bokeh.dfd.evaluation.evaluate import Evaluation, Reblur, evaluate
@@ -79,105 +79,40 @@ __all__ = [
     "make_scene",
     "measure_depth",
     "optimize",
+    "plane_sweep",
     "read_light_field",
     "read_photographs",
     "snap_to_edges",
     "split_names",
     "ssim",
-    "sweep",
     "train",
 ]
 
 _HOMES = {
-    "data.augment": (
-        "Augmentation",
-        "Noise",
-    ),
-    "data.cameras": (
-        "NormalisedCamera",
-        "StackCamera",
-        "camera_named",
-    ),
-    "data.dataset": (
-        "DefocusDataset",
-        "split_names",
-    ),
-    "data.generate": (
-        "GenerateSettings",
-        "generate",
-    ),
-    "data.light_field": (
-        "LightFieldDataset",
-        "read_light_field",
-    ),
-    "data.scenes": (
-        "DefocusScene",
-        "DefocusSceneSettings",
-        "make_scene",
-    ),
-    "estimate.optimize": (
-        "Optimization",
-        "OptimizeSettings",
-        "Optimized",
-        "optimize",
-    ),
+    "data.augment": ("Augmentation", "Noise"),
+    "data.cameras": ("NormalisedCamera", "StackCamera", "camera_named"),
+    "data.dataset": ("DefocusDataset", "split_names"),
+    "data.generate": ("GenerateSettings", "generate"),
+    "data.light_field": ("LightFieldDataset", "read_light_field"),
+    "data.scenes": ("DefocusScene", "DefocusSceneSettings", "make_scene"),
+    "estimate.optimize": ("Optimization", "OptimizeSettings", "Optimized", "optimize"),
     "estimate.photo_pair": ("read_photographs",),
-    "estimate.plane_sweep": (
-        "Estimate",
-        "SweepSettings",
-        "sweep",
-    ),
-    "estimate.snap_to_edges": (
-        "Snapped",
-        "snap_to_edges",
-    ),
-    "evaluation.comparison": (
-        "CompareSettings",
-        "compare",
-    ),
-    "evaluation.evaluate": (
-        "Evaluation",
-        "Reblur",
-        "evaluate",
-    ),
-    "evaluation.metrics": (
-        "DepthMetrics",
-        "measure_depth",
-    ),
-    "layers.base": (
-        "DefocusLayer",
-        "RenderedDefocus",
-    ),
+    "estimate.plane_sweep": ("Estimate", "SweepSettings", "plane_sweep"),
+    "estimate.snap_to_edges": ("Snapped", "snap_to_edges"),
+    "evaluation.comparison": ("CompareSettings", "compare"),
+    "evaluation.evaluate": ("Evaluation", "Reblur", "evaluate"),
+    "evaluation.metrics": ("DepthMetrics", "measure_depth"),
+    "layers.base": ("DefocusLayer", "RenderedDefocus"),
     "layers.gaussian": ("GaussPSF",),
     "layers.planes": ("CompositionalPlanes",),
-    "layers.registry": (
-        "LAYERS",
-        "layer_named",
-    ),
+    "layers.registry": ("LAYERS", "layer_named"),
     "layers.splat": ("SplatDefocus",),
-    "losses": (
-        "Objective",
-        "ssim",
-    ),
-    "observation": (
-        "Observation",
-        "Sample",
-        "collate",
-    ),
-    "training.batches": (
-        "Batch",
-        "load_batches",
-    ),
-    "training.checkpoint": (
-        "load_checkpoint",
-        "load_weights",
-    ),
+    "losses": ("Objective", "ssim"),
+    "observation": ("Observation", "Sample", "collate"),
+    "training.batches": ("Batch", "load_batches"),
+    "training.checkpoint": ("load_checkpoint", "load_weights"),
     "training.losses": ("disparity_loss",),
-    "training.network": (
-        "DepthNetwork",
-        "DepthUNet",
-        "load_network",
-    ),
+    "training.network": ("DepthNetwork", "DepthUNet", "load_network"),
     "training.settings": ("TrainSettings",),
     "training.train": ("train",),
 }

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from taichi_bokeh._autocast import in_full_precision, product
-from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
+from taichi_bokeh._checks import require_choice, require_float_tensor, require_integer, require_number, require_shape
 
 WINDOWS = (3, 5, 11, 21, 31)
 _C1, _C2 = 0.01**2, 0.03**2  # of a range of values of 1
@@ -127,7 +127,7 @@ def edge_aware_gradient(disparity: Tensor, guide: Tensor, edge_weight: float = 1
     _require_same_kind("disparity", disparity, guide, "guide")
     require_number("edge_weight", edge_weight, at_least=0.0)
     require_integer("levels", levels, at_least=1)
-    _require_order(order)
+    require_choice("order", order, (1, 2))
     disparity, guide = disparity.contiguous(), guide.contiguous()  # elementwise functions round by the layout
     total = disparity.new_zeros(batch)
     for level in range(levels):
@@ -194,7 +194,7 @@ class Objective:
             raise ValueError("l1 and ssim are 0; expected one above 0, as otherwise nothing tells of depth")
         _require_windows(self.windows)
         require_integer("levels", self.levels, at_least=1)
-        _require_order(self.order)
+        require_choice("order", self.order, (1, 2))
         if not isinstance(self.gamma, bool):
             raise TypeError(f"gamma is of type {type(self.gamma).__name__}; expected a bool")
 
@@ -205,8 +205,7 @@ class Objective:
         Raises:
             ValueError: there is none of this name.
         """
-        if name not in PRESETS:
-            raise ValueError(f"name is {name!r}; expected one of {', '.join(map(repr, PRESETS))}")
+        require_choice("name", name, PRESETS)
         return PRESETS[name]
 
     @in_full_precision
@@ -271,11 +270,6 @@ def _require_windows(windows: Sequence[int]) -> None:
         require_integer("windows", window, at_least=3)
         if window % 2 == 0:
             raise ValueError(f"windows has {window} px; expected odd numbers")
-
-
-def _require_order(order: int) -> None:
-    if order not in (1, 2):
-        raise ValueError(f"order is {order!r}; expected 1 or 2")
 
 
 def _require_picture(name: str, value: Tensor) -> None:

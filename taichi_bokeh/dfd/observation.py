@@ -115,6 +115,19 @@ class Sample:
     disparity: Tensor | None = None
 
 
+def require_sample(sample: Sample) -> None:
+    """Refuse a sample that no observation can be made of.
+
+    Raises:
+        TypeError, ValueError: a value is not what `Sample` says.
+    """
+    observation, _ = collate([sample])
+    if sample.disparity is not None:
+        require_float_tensor("disparity", sample.disparity)
+        require_shape("disparity", sample.disparity, 1, *observation.all_in_focus.shape[-2:])
+        require_values({"disparity": Bounded(sample.disparity)})
+
+
 def collate(samples: Sequence[Sample], aperture: Aperture = Aperture()) -> tuple[Observation, Tensor | None]:
     """Stack samples of one size and one range of disparity into an observation, with their disparity [B, 1, H, W].
 

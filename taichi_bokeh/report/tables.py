@@ -1,4 +1,4 @@
-"""Tables as texts, and a mean with its standard deviation."""
+"""Tables as texts."""
 
 import csv
 import io

@@ -24,6 +24,44 @@ Start = Callable[[], Callable[[Any], Iterator[object]]]
 _PATIENCE_S = 5.0  # for a worker to come to a place where it can stop
 
 
+class Count(NamedTuple):
+    """How much of some work is done."""
+
+    done: int
+    total: int
+
+
+def do_all(
+    start: Start, jobs: Sequence[object], count: int, before: Count, progress: Callable[[int, int], None] | None = None
+) -> None:
+    """Do the jobs in `count` processes, or in this one if `count` is 1.
+
+    Args:
+        start: as of `in_processes`; it is not called where there are no jobs.
+        jobs: what to do.
+        count: of processes.
+        before: what was done before; each thing that a job yields is one more.
+        progress: called with (done, total).
+
+    Raises:
+        ChildProcessError, Exception: as of `in_processes`.
+    """
+    done, total = before
+    if progress is not None:
+        progress(done, total)
+    for _ in in_processes(start, jobs, count) if count > 1 else _here(start, jobs):
+        done += 1
+        if progress is not None:
+            progress(done, total)
+
+
+def _here(start: Start, jobs: Sequence[object]) -> Iterator[object]:
+    if jobs:
+        do = start()
+        for job in jobs:
+            yield from do(job)
+
+
 class _Worker(NamedTuple):
     process: SpawnProcess
     connection: Connection

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from taichi_bokeh._checks import require_choice
+
 Array = NDArray[np.float32]
 Points = NDArray[np.float64]  # [N, 2]: column, row; px of the frame
 Size = tuple[int, int]  # height, width
@@ -35,8 +37,7 @@ def draw_matte(kind: str, size: Size, rng: Generator) -> Array:
     Raises:
         ValueError: there is no such kind.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind is {kind!r}; expected one of {', '.join(KINDS)}")
+    require_choice("kind", kind, KINDS)
     low, high = _COVERAGE
     drawn = []
     for _ in range(_ATTEMPTS):
@@ -51,7 +52,7 @@ def draw_matte(kind: str, size: Size, rng: Generator) -> Array:
 def hair(size: Size, rng: Generator) -> Array:
     """A head on shoulders, with hundreds of curved hairs of 0.5–1.5 px in locks, and single ones that fly off."""
     unit = _unit(size)
-    canvas = _Canvas(size)
+    canvas = Canvas(size)
     height, width = size
     radius = rng.uniform(50, 70) * unit
     centre = np.array([rng.uniform(0.3, 0.7) * width, rng.uniform(0.42, 0.58) * height])
@@ -74,7 +75,7 @@ def _shoulders() -> Points:
     return np.vstack([round_part, [[1.9, 30], [-1.9, 30]]])
 
 
-def _lock(canvas: "_Canvas", rng: Generator, centre: Points, radius: float, count: int, wind: float) -> None:
+def _lock(canvas: "Canvas", rng: Generator, centre: Points, radius: float, count: int, wind: float) -> None:
     """Hairs that grow from one place of the head's upper part and bend alike."""
     where = rng.uniform(-0.8 * pi, 0.8 * pi)  # from the top of the head, clockwise
     length = radius * rng.uniform(0.5, 1.5) * (1.2 if count == 1 else 1)
@@ -95,7 +96,7 @@ def _lock(canvas: "_Canvas", rng: Generator, centre: Points, radius: float, coun
 def holes(size: Size, rng: Generator) -> Array:
     """A sheet with an uneven outline, perforated by round holes of 3–20 px."""
     unit = _unit(size)
-    canvas = _Canvas(size)
+    canvas = Canvas(size)
     height, width = size
     radius = rng.uniform(130, 160) * unit
     centre = np.array([rng.uniform(0.25, 0.75) * width, rng.uniform(0.25, 0.75) * height])
@@ -147,7 +148,7 @@ def lattice(size: Size, rng: Generator) -> Array:
 
 def twigs(size: Size, rng: Generator) -> Array:
     """Bare branches that come in from the border and fork again and again, from about 8 px down to less than one."""
-    canvas = _Canvas(size)
+    canvas = Canvas(size)
     height, width = size
     wanted = rng.uniform(0.12, 0.22)
     for _ in range(24):
@@ -161,7 +162,7 @@ def twigs(size: Size, rng: Generator) -> Array:
     return canvas.matte()
 
 
-def _branch(canvas: "_Canvas", rng: Generator, start: Points, heading: float, thick: float) -> None:
+def _branch(canvas: "Canvas", rng: Generator, start: Points, heading: float, thick: float) -> None:
     """One branch and all that grow from it."""
     growing = [(start, heading, thick)]
     while growing:
@@ -187,7 +188,7 @@ def soft(size: Size, rng: Generator) -> Array:
     """A blob whose edge fades over 5–30 px, over more in some places than in others."""
     height, width = size
     unit = _unit(size)
-    canvas = _Canvas(size)
+    canvas = Canvas(size)
     radius = rng.uniform(85, 135) * unit
     centre = np.array([rng.uniform(0.15, 0.85) * width, rng.uniform(0.15, 0.85) * height])
     canvas.polygon(centre + _blob(rng, radius, roughness=0.3) * _aspect(rng, 0.35))
@@ -201,7 +202,7 @@ def soft(size: Size, rng: Generator) -> Array:
 
 def solid(size: Size, rng: Generator) -> Array:
     """Leaves on their stems, or a few boulders: hard outlines with points, notches and gaps."""
-    canvas = _Canvas(size)
+    canvas = Canvas(size)
     height, width = size
     wanted = rng.uniform(0.18, 0.36)
     if rng.random() < 0.3:
@@ -227,7 +228,7 @@ def solid(size: Size, rng: Generator) -> Array:
     return canvas.matte()
 
 
-def _leaf(canvas: "_Canvas", rng: Generator, root: Points, heading: float, length: float) -> None:
+def _leaf(canvas: "Canvas", rng: Generator, root: Points, heading: float, length: float) -> None:
     along = np.linspace(0, 1, 24)
     half = length * rng.uniform(0.14, 0.26) * np.sin(pi * along**0.8) * (1 + 0.05 * np.sin(2 * pi * 9 * along))
     spine = length * along
@@ -248,7 +249,7 @@ KINDS: dict[str, Callable[[Size, Generator], Array]] = {
 }
 
 
-class _Canvas:
+class Canvas:
     """A black frame, oversampled, to draw white shapes on; coordinates are pixels of the frame."""
 
     def __init__(self, size: Size) -> None:
@@ -258,9 +259,11 @@ class _Canvas:
         self._draw = ImageDraw.Draw(self._image)
 
     def polygon(self, points: Points) -> None:
+        """Fill a polygon of corners [N, 2]."""
         self._draw.polygon([tuple(p) for p in points * _OVERSAMPLING], fill=255)
 
     def disc(self, x: float, y: float, radius: float, cover: int = 255) -> None:
+        """Fill a disc; 0 erases it."""
         x, y, radius = x * _OVERSAMPLING, y * _OVERSAMPLING, radius * _OVERSAMPLING
         self._draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=cover)
 
@@ -281,6 +284,7 @@ class _Canvas:
         return 1 - self._image.histogram()[0] / (self._image.width * self._image.height)
 
     def matte(self) -> Array:
+        """What is drawn, float32 [H, W] in [0, 1]."""
         drawn = np.asarray(self._image, np.float32) / 255
         height, width = (length // _OVERSAMPLING for length in drawn.shape)
         cells = drawn.reshape(height, _OVERSAMPLING, width, _OVERSAMPLING)

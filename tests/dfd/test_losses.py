@@ -229,7 +229,7 @@ def test_the_loss_of_an_objective_is_differentiable_in_picture_and_disparity():
         ({"windows": (1,)}, "windows is 1; expected at least 3"),
         ({"windows": ()}, "windows is empty; expected at least one"),
         ({"levels": 0}, "levels is 0; expected at least 1"),
-        ({"order": 3}, "order is 3; expected 1 or 2"),
+        ({"order": 3}, "order is 3; expected one of 1, 2"),
     ],
 )
 def test_an_objective_refuses_by_name(settings, message):

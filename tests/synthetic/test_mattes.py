@@ -104,5 +104,5 @@ def test_lengths_grow_with_the_frame():
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="kind is 'fur'; expected one of hair, holes"):
+    with pytest.raises(ValueError, match="kind is 'fur'; expected one of 'hair', 'holes'"):
         draw_matte("fur", SIZE, np.random.default_rng(0))

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh.apps.checkpoint import alone_with, check_checkpoint, checkpoint_of, save_after
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, speaker, write_layers
 from taichi_bokeh.apps.options.aperture import ApertureRequest
@@ -22,7 +23,7 @@ from taichi_bokeh.apps.progress import progress_bar, progress_with_note
 from taichi_bokeh.dfd.estimate.lens_search import is_point_mirror, observe
 from taichi_bokeh.dfd.estimate.optimize import Optimization, Optimized, OptimizeSettings
 from taichi_bokeh.dfd.estimate.photo_pair import Photographs, read_photographs
-from taichi_bokeh.dfd.estimate.plane_sweep import Estimate, ProgressCallback
+from taichi_bokeh.dfd.estimate.plane_sweep import Estimate
 from taichi_bokeh.dfd.estimate.variables import require_two
 from taichi_bokeh.dfd.evaluation.metrics import SIGNED_PX
 from taichi_bokeh.dfd.layers.base import DefocusLayer

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from taichi_bokeh.dfd.data.dataset import DefocusDataset
     from taichi_bokeh.dfd.evaluation.comparison import CompareSettings, Entrant, Method
     from taichi_bokeh.dfd.evaluation.evaluate import Evaluation
-    from taichi_bokeh.dfd.training.log import Report
+    from taichi_bokeh.dfd.training.log import TrainStep
 
 _EXAMPLES = """\
 examples:
@@ -182,7 +182,7 @@ def _networks(arguments: Namespace, folder: Path, say: "Say") -> "list[Entrant]"
     return entrants
 
 
-def _shown(progress: "Callable[[int, int], None] | None", steps: int) -> "Callable[[Report], None] | None":
+def _shown(progress: "Callable[[int, int], None] | None", steps: int) -> "Callable[[TrainStep], None] | None":
     return None if progress is None else lambda report: progress(report.step, steps)
 
 

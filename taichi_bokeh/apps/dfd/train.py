@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from taichi_bokeh.dfd.data.dataset import DefocusDataset
     from taichi_bokeh.dfd.evaluation.evaluate import Evaluation
-    from taichi_bokeh.dfd.training.log import Report
+    from taichi_bokeh.dfd.training.log import TrainStep
     from taichi_bokeh.dfd.training.settings import TrainSettings
 
 _SPEED_OVER_S = 60.0
@@ -148,7 +148,7 @@ def train_command(arguments: Namespace) -> None:
             deferred_interrupt() as raise_if_wanted,
         ):
 
-            def on_step(report: "Report") -> None:
+            def on_step(report: "TrainStep") -> None:
                 if progress is not None:
                     progress(report.step, settings.steps)
                 if report.step % work.checkpoint_every == 0 or report.step == settings.steps:
@@ -198,7 +198,7 @@ def eval_command(arguments: Namespace) -> None:
 def _evaluations(arguments: Namespace, dataset: "DefocusDataset") -> "list[Evaluation]":
     from taichi_bokeh.apps.photo.lens import aperture_of
     from taichi_bokeh.apps.progress import progress_bar
-    from taichi_bokeh.dfd.estimate.plane_sweep import sweep
+    from taichi_bokeh.dfd.estimate.plane_sweep import plane_sweep
     from taichi_bokeh.dfd.evaluation.evaluate import Estimator, Reblur, evaluate
     from taichi_bokeh.dfd.training.checkpoint import load_weights
 
@@ -210,7 +210,7 @@ def _evaluations(arguments: Namespace, dataset: "DefocusDataset") -> "list[Evalu
         steps = load_weights(Path(training), network)
         estimators.append((f"{training}, {steps} steps", network))
     if not arguments.no_sweep:
-        estimators.append(("plane sweep", lambda seen: sweep(seen).disparity))
+        estimators.append(("plane sweep", lambda seen: plane_sweep(seen).disparity))
     evaluations = []
     for title, estimator in estimators:
         with progress_bar(title, arguments.quiet) as progress:
@@ -277,7 +277,7 @@ def _layer(name: str) -> Any:
     return layer_named(name)
 
 
-def _line(report: "Report", steps: int) -> str:
+def _line(report: "TrainStep", steps: int) -> str:
     validation = report.validation_rmse_px
     found = "" if validation is None else f", validation RMSE {validation:.3f} px"
     return f"step {report.step} of {steps}: loss {report.loss:.4f}{found}"

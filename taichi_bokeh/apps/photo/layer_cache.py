@@ -24,7 +24,7 @@ Check = Callable[[Array, bool], None]
 _LAYERS = ("rgb", "alpha", "disparity")
 
 
-class Scene(NamedTuple):
+class PhotoScene(NamedTuple):
     """A photograph in layers.
 
     Attributes:
@@ -48,7 +48,7 @@ def check_cache(folder: Path | None) -> None:
         check_folder(folder)
 
 
-def read_scene(request: PhotoRequest, cache: Path | None, say: Say, check: Check) -> Scene:
+def read_scene(request: PhotoRequest, cache: Path | None, say: Say, check: Check) -> PhotoScene:
     """Read the photograph and split it into layers; with a cache, only if it has not been done before.
 
     What is kept is found by the content of the files that the request names, the rest of it, and the code that makes layers.
@@ -80,11 +80,11 @@ def read_scene(request: PhotoRequest, cache: Path | None, say: Say, check: Check
     return scene
 
 
-def _made(request: PhotoRequest, say: Say, check: Check) -> Scene:
+def _made(request: PhotoRequest, say: Say, check: Check) -> PhotoScene:
     photo = read_photo(request, say)
     check(photo.disparity, photo.coverage is not None)
     layers, coverage = split_photo(photo, request)
-    return Scene(layers, photo.disparity, coverage)
+    return PhotoScene(layers, photo.disparity, coverage)
 
 
 def _key(request: PhotoRequest) -> str:
@@ -93,7 +93,7 @@ def _key(request: PhotoRequest) -> str:
     return value_digest((request, __version__, code))
 
 
-def _load(entry: Checkpoint) -> Scene | None:
+def _load(entry: Checkpoint) -> PhotoScene | None:
     """The photograph that was kept; None where there is none, or it is damaged."""
     try:
         kept = entry.load()
@@ -101,4 +101,4 @@ def _load(entry: Checkpoint) -> Scene | None:
         return None
     if kept is None:
         return None
-    return Scene(Layers(*(kept[name] for name in _LAYERS)), kept["map"].numpy(), kept["coverage"])
+    return PhotoScene(Layers(*(kept[name] for name in _LAYERS)), kept["map"].numpy(), kept["coverage"])

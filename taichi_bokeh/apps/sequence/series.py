@@ -13,7 +13,7 @@ from taichi_bokeh.apps.common import Say, largest_radius_px, speaker, to_image
 from taichi_bokeh.apps.options.lens import LensRequest
 from taichi_bokeh.apps.options.render import RenderRequest
 from taichi_bokeh.apps.options.requests import Ramp
-from taichi_bokeh.apps.photo.layer_cache import Scene, read_scene
+from taichi_bokeh.apps.photo.layer_cache import PhotoScene, read_scene
 from taichi_bokeh.apps.photo.lens import focus_of, thin_lens_of
 from taichi_bokeh.apps.photo.rendering import render_layers, span_of, with_highlights, with_near_and_far
 from taichi_bokeh.apps.photo.scene import Photo, read_photo, require_room_for_alpha, stages_of
@@ -144,7 +144,7 @@ def _render_footage(request: RenderRequest, aperture: Aperture, say: Say) -> Non
     _write(images, footage.numbers, footage.rate or _FPS, request, say)
 
 
-def _scenes(footage: Footage, request: RenderRequest, cuts: tuple[float, ...]) -> Iterator[tuple[Scene, float]]:
+def _scenes(footage: Footage, request: RenderRequest, cuts: tuple[float, ...]) -> Iterator[tuple[PhotoScene, float]]:
     first: tuple[object, Sequence[int]] | None = None
     for index, one in enumerate(footage.photos()):
         t = eased(index / max(1, footage.count - 1), request.series.ease)
@@ -156,7 +156,7 @@ def _scenes(footage: Footage, request: RenderRequest, cuts: tuple[float, ...]) -
         yield scene, t
 
 
-def _image(scene: Scene, lens: ThinLens, request: RenderRequest) -> Tensor:
+def _image(scene: PhotoScene, lens: ThinLens, request: RenderRequest) -> Tensor:
     raised = with_highlights(scene.layers, request.model, request.look)
     seen = with_near_and_far(raised, float(lens.focus), request.look)
     return render_layers(seen, lens, request.model.build(), coverage=scene.coverage)

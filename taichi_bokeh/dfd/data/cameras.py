@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from torch import Tensor
 
-from taichi_bokeh._checks import require_integer, require_number
+from taichi_bokeh._checks import require_choice, require_integer, require_number
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.synthetic.mattes import Size
@@ -172,6 +172,5 @@ def camera_named(name: str) -> Camera:
     Raises:
         ValueError: there is none of that name.
     """
-    if name not in CAMERAS:
-        raise ValueError(f"camera is {name!r}; expected one of {', '.join(map(repr, CAMERAS))}")
+    require_choice("camera", name, CAMERAS)
     return CAMERAS[name]

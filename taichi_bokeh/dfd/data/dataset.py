@@ -11,13 +11,13 @@ from typing import Literal
 import torch
 from torch.utils.data import Dataset
 
-from taichi_bokeh._checks import require_integer, require_number
+from taichi_bokeh._checks import require_choice, require_integer, require_number
+from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh.dfd.data import samples
 from taichi_bokeh.dfd.data.augment import Noise, with_noise
 from taichi_bokeh.dfd.observation import Sample
 
 Split = Literal["all", "train", "validation"]
-ProgressCallback = Callable[[int, int], None]
 
 VALIDATION_SHARE = 0.1
 
@@ -53,9 +53,8 @@ class DefocusDataset(Dataset[Sample]):
         seed: int = 0,
         transform: Callable[[Sample], Sample] | None = None,
     ) -> None:
-        for name, value, known in (("split", split, ("all", "train", "validation")), ("on_error", on_error, ("raise", "skip"))):
-            if value not in known:
-                raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, known))}")
+        require_choice("split", split, Split)
+        require_choice("on_error", on_error, ("raise", "skip"))
         require_integer("seed", seed, at_least=0)
         self._on_error = on_error
         self._noise, self._seed = noise, seed
@@ -83,7 +82,7 @@ class DefocusDataset(Dataset[Sample]):
             raise IndexError(f"sample {number} of {len(self)}")
         sample = samples.read(self._entries[number])
         if self._noise is not None:
-            sample = with_noise(sample, self._noise, torch.Generator().manual_seed(_hash(f"{self._seed}:{sample.name}")))
+            sample = with_noise(sample, self._noise, torch.Generator().manual_seed(derived_seed(self._seed, sample.name)))
         return sample if self._transform is None else self._transform(sample)
 
     @property
@@ -166,12 +165,12 @@ def split_names(
 
 def place_of(name: str, seed: int = 0) -> float:
     """A number in [0, 1) that follows from a name, evenly spread over different names."""
-    return _hash(f"{seed}:{name}") / 2.0**63
+    return derived_seed(seed, name) / 2.0**63
 
 
-def _hash(text: str) -> int:
-    """63 bits."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+def derived_seed(*parts: int | str) -> int:
+    """Derive a seed of 63 bits from numbers and names, such as a seed and a step."""
+    return int.from_bytes(hashlib.sha256(":".join(map(str, parts)).encode()).digest()[:8], "big") >> 1
 
 
 def _require_unique(entries: Iterable[samples.Entry]) -> None:

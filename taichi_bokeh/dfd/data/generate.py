@@ -8,16 +8,17 @@ not at all; one that is there is not made again, so that a run may be stopped at
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 
-from taichi_bokeh._checks import require_integer
+from taichi_bokeh._checks import require_choice, require_integer
+from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh._trace import trace
 from taichi_bokeh._version import __version__
 from taichi_bokeh.dfd.data import samples
@@ -27,10 +28,9 @@ from taichi_bokeh.dfd.observation import Sample
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 from taichi_bokeh.storage.resumable import check_record, open_record
-from taichi_bokeh.storage.workers import in_processes
+from taichi_bokeh.storage.workers import Count, do_all
 from taichi_bokeh.synthetic.pictures import Pictures, digest_of_folder
 
-ProgressCallback = Callable[[int, int], None]
 FileFormat = Literal["tar", "folder"]
 PictureType = Literal["float16", "float32"]
 
@@ -75,9 +75,7 @@ class GenerateSettings:
             raise TypeError(f"scene is of type {type(self.scene).__name__}; expected DefocusSceneSettings")
         camera_named(self.camera)
         for name, known in (("file_format", FileFormat), ("picture_type", PictureType)):
-            value = getattr(self, name)
-            if value not in get_args(known):
-                raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, get_args(known)))}")
+            require_choice(name, getattr(self, name), known)
 
 
 class File(NamedTuple):
@@ -88,13 +86,6 @@ class File(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.name}, scenes {self.scenes.start} to {self.scenes.stop - 1}"
-
-
-class Count(NamedTuple):
-    """How many of the samples are there."""
-
-    done: int
-    total: int
 
 
 def generate(
@@ -123,24 +114,8 @@ def generate(
     files = _files(settings, shard)
     open_record(folder, MANIFEST, "data set", _manifest(settings))
     with sole_run(lock_of_folder(folder, shard), f"the folder {folder}"):
-        _make_missing(settings, folder, files, workers, progress)
-
-
-def _make_missing(
-    settings: GenerateSettings, folder: Path, files: Sequence[File], workers: int, progress: ProgressCallback | None
-) -> None:
-    missing = [file for file in files if not (folder / file.name).exists()]
-    total = sum(len(file.scenes) for file in files)
-    done = total - sum(len(file.scenes) for file in missing)
-    if progress is not None:
-        progress(done, total)
-    if not missing:
-        return
-    start = partial(_Maker, settings, folder)
-    for _ in in_processes(start, missing, workers) if workers > 1 else _here(start, missing):
-        done += 1
-        if progress is not None:
-            progress(done, total)
+        missing = [file for file in files if not (folder / file.name).exists()]
+        do_all(partial(_Maker, settings, folder), missing, workers, count(settings, folder, shard), progress)
 
 
 def count(settings: GenerateSettings, folder: Path, shard: tuple[int, int] = (1, 1)) -> Count:
@@ -211,13 +186,6 @@ def _files(settings: GenerateSettings, shard: tuple[int, int]) -> list[File]:
             for place, start in enumerate(starts)
         ]
     return files[part - 1 :: parts]
-
-
-def _here(start: Callable[[], "_Maker"], files: Sequence[File]) -> Iterator[object]:
-    """Make the files in this process."""
-    make = start()
-    for file in files:
-        yield from make(file)
 
 
 class _Maker:

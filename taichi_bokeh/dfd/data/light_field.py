@@ -13,14 +13,14 @@ of a lens with the focus `slope` whose opening is made of squares, one for each 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
+from taichi_bokeh._checks import require_choice, require_float_tensor, require_integer, require_number, require_shape
 from taichi_bokeh.dfd.data.dataset import place_of
 from taichi_bokeh.dfd.observation import Sample
 from taichi_bokeh.io.arrays import read_array, to_unit
@@ -131,8 +131,7 @@ def refocus(views: Tensor, slope: float, shape: ViewShape = "square") -> Tensor:
 def view_weights(count: int, shape: ViewShape = "square") -> Tensor:
     """Which of `count` × `count` views make up the opening, [V, V], float64: 1, or 0."""
     require_integer("count", count, at_least=1)
-    if shape not in get_args(ViewShape):
-        raise ValueError(f"shape is {shape!r}; expected one of {', '.join(map(repr, get_args(ViewShape)))}")
+    require_choice("shape", shape, ViewShape)
     if shape == "square":
         return torch.ones(count, count, dtype=torch.float64, device="cpu")
     from_centre = torch.arange(count, dtype=torch.float64, device="cpu") - (count - 1) / 2
@@ -230,8 +229,7 @@ class LightFieldDataset(Dataset[Sample]):
         shape: ViewShape = "disc",
         transform: Callable[[Sample], Sample] | None = None,
     ) -> None:
-        if split not in get_args(LightFieldSplit):
-            raise ValueError(f"split is {split!r}; expected one of {', '.join(map(repr, get_args(LightFieldSplit)))}")
+        require_choice("split", split, LightFieldSplit)
         files = sorted(Path(folder).glob(f"*{SUFFIX}"))
         if not files:
             raise FileNotFoundError(f"{folder} holds no light fields; expected files *{SUFFIX}")

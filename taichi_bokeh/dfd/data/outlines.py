@@ -5,14 +5,12 @@ from math import ceil, pi
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
-from taichi_bokeh.synthetic.mattes import Size
+from taichi_bokeh.synthetic.mattes import Canvas, Size
 
 Array = NDArray[np.float32]
 Points = NDArray[np.float64]  # [N, 2]: column, row
 
-_OVERSAMPLING = 4
 _RADIUS = (0.17, 0.36)  # of the short side
 _SHAPES = ("disc", "box", "star", "blob")
 
@@ -29,10 +27,9 @@ def draw_outline(size: Size, rng: Generator) -> Array:
     centre = np.array([rng.uniform(0.1, 0.9) * width, rng.uniform(0.1, 0.9) * height])
     turn = rng.uniform(0, 2 * pi)
     points = _shape(str(rng.choice(_SHAPES)), rng) * radius @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
-    image = Image.new("L", (width * _OVERSAMPLING, height * _OVERSAMPLING), 0)
-    ImageDraw.Draw(image).polygon([tuple(point) for point in (points + centre) * _OVERSAMPLING], fill=255)
-    cells = (np.asarray(image, np.float32) / 255).reshape(height, _OVERSAMPLING, width, _OVERSAMPLING)
-    return cells.mean(axis=(1, 3), dtype=np.float32)
+    canvas = Canvas(size)
+    canvas.polygon(points + centre)
+    return canvas.matte()
 
 
 def _shape(name: str, rng: Generator) -> Points:

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taichi_bokeh.dfd.observation import Sample
+from taichi_bokeh.dfd.observation import Sample, require_sample
 
 PICTURES = ("all_in_focus", "blurred")
 META = "json"
@@ -183,45 +183,22 @@ def _of_npz(path: Path, put: Callable[[str, Member], None]) -> None:
 
 def _decode(name: str, parts: Mapping[str, bytes]) -> Sample:
     meta = json.loads(parts[META])
-    arrays = {end[: -len(".npy")]: _array(end, parts[end]) for end in MEMBERS if end != META}
-    blurred = arrays["blurred"]
-    if blurred.ndim != 4:
-        raise ValueError(f"blurred has shape {list(blurred.shape)}; expected [S, 3, H, W]")
-    count, height, width = blurred.shape[0], *blurred.shape[2:]
-    expected = {"all_in_focus": (3, height, width), "blurred": (count, 3, height, width), "disparity": (1, height, width)}
-    for key, shape in expected.items():
-        if arrays[key].shape != shape or 0 in shape:
-            raise ValueError(f"{key} has shape {list(arrays[key].shape)}; expected {list(shape)}")
-    tensors = {key: _tensor(key, values, at_least=0.0 if key in PICTURES else None) for key, values in arrays.items()}
+    tensors = {end[: -len(".npy")]: _array(end, parts[end]) for end in MEMBERS if end != META}
     for key in ("blur", "focus"):
-        tensors[key] = _tensor(key, np.array(meta[key], np.float64), at_least=None)
-        if tensors[key].shape != (count,):
-            raise ValueError(f"{key} has shape {list(tensors[key].shape)}; expected [{count}], one for each picture")
-    if not bool((tensors["blur"] > 0).all()):
-        raise ValueError(f"blur is {tensors['blur'].tolist()}; expected more than 0")
-    near, far = float(meta["near"]), float(meta["far"])
-    if not -np.inf < far < near < np.inf:
-        raise ValueError(f"far is {far} and near {near}; expected far < near")
-    return Sample(name=name, near=near, far=far, **tensors)
+        tensors[key] = torch.from_numpy(np.array(meta[key], np.float32))
+    sample = Sample(name=name, near=float(meta["near"]), far=float(meta["far"]), **tensors)
+    require_sample(sample)
+    return sample
 
 
-def _array(end: str, content: bytes) -> NDArray[Any]:
+def _array(end: str, content: bytes) -> Tensor:
     try:
         array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
     except (ValueError, EOFError, SyntaxError, MemoryError) as error:
         raise ValueError(f"{end} is damaged ({error})") from None
     if array.dtype not in (np.float16, np.float32):
         raise ValueError(f"{end} holds {array.dtype}; expected float16 or float32")
-    return array
-
-
-def _tensor(name: str, values: NDArray[Any], at_least: float | None) -> Tensor:
-    tensor = torch.from_numpy(values.astype(np.float32))
-    if not bool(torch.isfinite(tensor).all()):
-        raise ValueError(f"{name} holds NaN or infinite values; expected finite ones")
-    if at_least is not None and float(tensor.min()) < at_least:
-        raise ValueError(f"{name} has values from {float(tensor.min())!r}; expected at least {at_least:g}")
-    return tensor
+    return torch.from_numpy(array.astype(np.float32))
 
 
 def _npy(values: NDArray[Any]) -> bytes:

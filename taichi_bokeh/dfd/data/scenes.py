@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
-from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
+from taichi_bokeh._checks import require_choice, require_float_tensor, require_integer, require_number, require_shape
 from taichi_bokeh.dfd.data.outlines import draw_outline
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.synthetic.mattes import Size
@@ -95,8 +95,7 @@ class DefocusSceneSettings:
             ("outlines", (self.outlines,), get_args(Outlines)),
         ):
             for one in given:
-                if one not in known:
-                    raise ValueError(f"{name}: {one!r} is unknown; expected one of {', '.join(map(repr, known))}")
+                require_choice(name, one, known)
 
     @property
     def shape(self) -> Size:

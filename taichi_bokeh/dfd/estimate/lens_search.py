@@ -24,7 +24,7 @@ from torch.nn.functional import avg_pool2d
 from taichi_bokeh._checks import require_number
 from taichi_bokeh.dfd.data.scenes import weak_texture
 from taichi_bokeh.dfd.estimate.photo_pair import Photographs
-from taichi_bokeh.dfd.estimate.plane_sweep import SweepSettings, cost_volume, plane_disparities, sweep
+from taichi_bokeh.dfd.estimate.plane_sweep import SweepSettings, cost_volume, plane_disparities, plane_sweep
 from taichi_bokeh.dfd.observation import Observation
 from taichi_bokeh.optics.aperture import Aperture
 
@@ -158,7 +158,7 @@ def _ends(over_radii: Observation) -> Radii:
     textured = ~weak_texture(over_radii.all_in_focus[0])
     if not bool(textured.any()):
         raise ValueError("all_in_focus has no texture; expected some to find the lens from: give blur and focus")
-    radii = (sweep(over_radii, _PLANES).disparity[0, 0][textured] * over_radii.blur.max()).sort().values
+    radii = (plane_sweep(over_radii, _PLANES).disparity[0, 0][textured] * over_radii.blur.max()).sort().values
     outliers = int(_OUTLIERS * len(radii))
     return Radii(float(radii[outliers]), float(radii[-1 - outliers]))
 

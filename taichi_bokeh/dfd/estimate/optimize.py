@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._checks import require_integer, require_number
+from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh.dfd.estimate.plane_sweep import (
     Estimate,
-    ProgressCallback,
     SweepSettings,
     cost_volume,
     decide,
@@ -108,7 +108,7 @@ class Optimized(Estimate):
     losses: tuple[float, ...]
 
 
-class Report(NamedTuple):
+class OptimizeStep(NamedTuple):
     """What one step of an optimisation has to tell."""
 
     step: int
@@ -320,7 +320,7 @@ def optimize(
     *,
     initial: Estimate | None = None,
     on_plane: ProgressCallback | None = None,
-    on_step: Callable[[Report], None] | None = None,
+    on_step: Callable[[OptimizeStep], None] | None = None,
 ) -> Optimized:
     """Find the disparity of B views: plane sweep, then gradients through a defocus layer. See `Optimization`.
 
@@ -339,5 +339,5 @@ def optimize(
     while work.done < work.settings.steps:
         loss = work.step()
         if on_step is not None:
-            on_step(Report(work.done, work.settings.steps, loss))
+            on_step(OptimizeStep(work.done, work.settings.steps, loss))
     return work.result()

@@ -6,7 +6,6 @@ Radii are signed, so that an opening that is not its own point mirror tells what
 costs are aggregated by semi-global matching. It has no gradients: it is a method of its own, an initial value, and evidence.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil
 
@@ -15,12 +14,11 @@ from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
+from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh.dfd.layers.planes import PlaneBlur
 from taichi_bokeh.dfd.losses import to_gamma
 from taichi_bokeh.dfd.observation import Observation
 from taichi_bokeh.ops.dfd.semi_global import semi_global
-
-ProgressCallback = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -121,7 +119,7 @@ def cost_volume(
 
 
 @torch.no_grad()
-def sweep(
+def plane_sweep(
     observation: Observation, settings: SweepSettings | None = None, progress: ProgressCallback | None = None
 ) -> Estimate:
     """Find the disparity by a plane sweep and semi-global matching.

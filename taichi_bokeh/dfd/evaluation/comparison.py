@@ -14,7 +14,7 @@ Source: the rows are those of Table 2 of Dr.Bokeh (Sheng et al., CVPR 2024), whi
 true depth of ray-traced scenes beside it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
@@ -24,10 +24,11 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch.utils.data import Dataset
 
-from taichi_bokeh._checks import require_integer
+from taichi_bokeh._checks import require_choice, require_integer
+from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh._version import __version__
 from taichi_bokeh.dfd.estimate.optimize import Optimized, OptimizeSettings, optimize
-from taichi_bokeh.dfd.estimate.plane_sweep import Estimate, sweep
+from taichi_bokeh.dfd.estimate.plane_sweep import Estimate, plane_sweep
 from taichi_bokeh.dfd.estimate.snap_to_edges import snap_to_edges
 from taichi_bokeh.dfd.evaluation.evaluate import Estimator, Evaluation, Reblur, Result, measure_sample
 from taichi_bokeh.dfd.layers.base import DefocusLayer
@@ -39,8 +40,6 @@ from taichi_bokeh.dfd.training.settings import count_samples
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.storage.fingerprint import value_digest
 from taichi_bokeh.storage.resumable import Checkpoint, open_record
-
-ProgressCallback = Callable[[int, int], None]
 
 _FORMAT = 2  # to be raised when the files change
 RUN, FOUND = "comparison.json", "found"
@@ -120,8 +119,7 @@ def methods_named(names: Sequence[str] | None) -> tuple[Method, ...]:
     if names is None:
         return tuple(METHODS.values())
     for name in names:
-        if name not in METHODS:
-            raise ValueError(f"method is {name!r}; expected one of {', '.join(METHODS)}")
+        require_choice("method", name, METHODS)
     if not names:
         raise ValueError(f"methods is empty; expected some of {', '.join(METHODS)}")
     return tuple(method for name, method in METHODS.items() if name in names)
@@ -265,7 +263,7 @@ class _Pair:
         if method.start == "constant":
             return constant_start(seen)
         if self._start is None:
-            self._start = sweep(seen)
+            self._start = plane_sweep(seen)
         return self._start
 
     def measure(self, row: Method | Entrant) -> Result:
@@ -280,9 +278,9 @@ class _Pair:
 
     def _estimator(self, method: Method) -> tuple[Estimator, DefocusLayer | None]:
         if method.layer is None and method.is_ours:
-            return lambda seen: snap_to_edges(seen, sweep(seen).disparity).disparity, None
+            return lambda seen: snap_to_edges(seen, plane_sweep(seen).disparity).disparity, None
         if method.layer is None:
-            return lambda seen: sweep(seen).disparity, None
+            return lambda seen: plane_sweep(seen).disparity, None
         settings = method.settings(self.settings.steps)
 
         def optimized(seen: Observation) -> Optimized:

@@ -10,12 +10,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_integer, require_shape, require_values
+from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh.dfd.estimate.optimize import Optimized
 from taichi_bokeh.dfd.estimate.variables import require_two
 from taichi_bokeh.dfd.evaluation.metrics import (
     DepthMetrics,
+    MeanStd,
     PictureScores,
-    Spread,
     edge_band,
     measure_depth,
     retrace_layers,
@@ -33,7 +34,6 @@ from taichi_bokeh.optics.thin_lens import ThinLens
 
 #: Takes the observation of one view to its disparity [1, 1, H, W], or to what an optimisation has found.
 Estimator = Callable[[Observation], Tensor | Optimized]
-ProgressCallback = Callable[[int, int], None]
 
 DEPTH_METRICS = tuple(part.name for part in fields(DepthMetrics))
 PICTURE_METRICS = ("own_psnr_db", "own_ssim", "retrace_psnr_db", "retrace_ssim", "retrace_edge_psnr_db")
@@ -70,7 +70,7 @@ class Evaluation:
     title: str
     results: Sequence[Result]
 
-    def summary(self) -> dict[str, Spread | None]:
+    def summary(self) -> dict[str, MeanStd | None]:
         """Mean and deviation of each metric over the samples that have it."""
         return summarise([result.metrics for result in self.results])
 
@@ -116,8 +116,9 @@ def evaluate(
     Errors are in pixels of the circle of confusion of that picture of a sample that has the largest blur.
 
     Args:
-        estimator: takes the observation of one view to its disparity [1, 1, H, W], like ``lambda seen: sweep(seen).disparity``,
-            or to what `optimize` found. A torch module is put into evaluation mode meanwhile, without gradients.
+        estimator: takes the observation of one view to its disparity [1, 1, H, W], like
+            ``lambda seen: plane_sweep(seen).disparity``, or to what `optimize` found. A torch
+            module is put into evaluation mode meanwhile, without gradients.
         dataset: samples by number, with their disparity or without.
         title: what tables call the estimator.
         reblur: which pictures to compare, too.

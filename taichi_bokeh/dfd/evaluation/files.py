@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.dfd.evaluation.evaluate import METRICS, Evaluation
-from taichi_bokeh.dfd.evaluation.metrics import Spread
+from taichi_bokeh.dfd.evaluation.metrics import MeanStd
 from taichi_bokeh.dfd.observation import Sample
 from taichi_bokeh.io import to_srgb8, write_atomically
 from taichi_bokeh.report.pictures import heat, png_bytes
@@ -45,7 +45,7 @@ class Column:
     format: str
     factor: float = 1.0
 
-    def text(self, spread: Spread | None, samples: int) -> str:
+    def text(self, spread: MeanStd | None, samples: int) -> str:
         """The cell, mean ± deviation; where not all samples have the metric, with the number of those that have."""
         if spread is None:
             return NONE

@@ -101,7 +101,7 @@ class PictureScores:
 
 
 @dataclass(frozen=True)
-class Spread:
+class MeanStd:
     """One metric over the scenes that have it.
 
     Attributes:
@@ -222,7 +222,7 @@ def score_picture(picture: Tensor, target: Tensor, edge: Tensor | None = None) -
     return PictureScores(psnr, ssim, found["linear.band.psnr"])
 
 
-def summarise(results: Sequence[Mapping[str, float | None]]) -> dict[str, Spread | None]:
+def summarise(results: Sequence[Mapping[str, float | None]]) -> dict[str, MeanStd | None]:
     """Mean and deviation of every metric over the scenes that have it; None where none has.
 
     Args:
@@ -240,10 +240,10 @@ def summarise(results: Sequence[Mapping[str, float | None]]) -> dict[str, Spread
     return {name: _spread([value for metrics in results if (value := metrics[name]) is not None]) for name in names}
 
 
-def _spread(values: Sequence[float]) -> Spread | None:
+def _spread(values: Sequence[float]) -> MeanStd | None:
     if not values:
         return None
-    return Spread(fmean(values), stdev(values) if len(values) > 1 else 0.0, len(values))
+    return MeanStd(fmean(values), stdev(values) if len(values) > 1 else 0.0, len(values))
 
 
 def _number(name: str, value: float | Tensor) -> float:

@@ -5,7 +5,6 @@ random numbers of its own. So neither the number of workers nor that of processe
 needs to know nothing but its step.
 """
 
-import hashlib
 import signal
 from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import replace
@@ -16,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from taichi_bokeh.dfd.data.augment import Augmentation
+from taichi_bokeh.dfd.data.dataset import derived_seed
 from taichi_bokeh.dfd.observation import Observation, Sample, collate
 from taichi_bokeh.dfd.training.distributed import Processes
 from taichi_bokeh.optics.aperture import Aperture
@@ -57,12 +57,6 @@ class Collate:
         """
         observation, disparity = collate(samples, self._aperture)
         return Batch(observation, disparity, tuple(sample.name for sample in samples))
-
-
-def derived_seed(*parts: int) -> int:
-    """A seed of 63 bits that follows from numbers, such as a seed and a step."""
-    text = ":".join(map(str, parts))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 class Positions(Dataset[Sample]):

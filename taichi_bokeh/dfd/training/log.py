@@ -21,7 +21,7 @@ _EVENTS = "tensorboard"
 
 
 @dataclass(frozen=True)
-class Report:
+class TrainStep:
     """A step that was done.
 
     Attributes:
@@ -70,7 +70,7 @@ class TrainLog:
             with suppress(OSError) if error is not None else nullcontext(), self._of_events():
                 self._writer.close()
 
-    def write(self, report: Report) -> None:
+    def write(self, report: TrainStep) -> None:
         """Add a report.
 
         Raises:

@@ -1,19 +1,18 @@
 """What a training depends on, and how it is carried out."""
 
-import hashlib
 from collections.abc import Sized
 from dataclasses import dataclass, field, fields
 from math import cos, pi
-from typing import Literal, get_args
+from typing import Literal
 
-import numpy as np
 from torch.utils.data import Dataset
 
-from taichi_bokeh._checks import require_integer, require_number
+from taichi_bokeh._checks import require_choice, require_integer, require_number
 from taichi_bokeh.dfd.data.augment import Augmentation, Noise
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.observation import Sample
 from taichi_bokeh.optics.aperture import Aperture
+from taichi_bokeh.storage.fingerprint import value_digest
 
 Schedule = Literal["one-cycle", "cosine"]
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -68,8 +67,7 @@ class TrainSettings:
             require_number(name, getattr(self, name), above=0.0)
         require_number("weight_decay", self.weight_decay, at_least=0.0)
         for name, known in (("schedule", Schedule), ("precision", Precision)):
-            if getattr(self, name) not in get_args(known):
-                raise ValueError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(map(repr, get_args(known)))}")
+            require_choice(name, getattr(self, name), known)
         if self.crop_px is not None:
             require_integer("crop_px", self.crop_px, at_least=1)
             if self.crop_px <= 2 * self.border_px:
@@ -93,7 +91,7 @@ class TrainSettings:
         """Every setting as a text; equal texts are equal settings."""
         texts = {part.name: repr(getattr(self, part.name)) for part in fields(self)}
         if self.aperture.image is not None:
-            texts["aperture"] += f" of an image {hashlib.sha256(np.asarray(self.aperture.image).tobytes()).hexdigest()[:12]}"
+            texts["aperture"] += f" of an image {value_digest(self.aperture.image)[:12]}"
         return texts
 
 

@@ -18,13 +18,14 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 
+from taichi_bokeh.dfd.data.dataset import derived_seed
 from taichi_bokeh.dfd.layers.base import DefocusLayer
 from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
 from taichi_bokeh.dfd.observation import Observation, Sample, collate
-from taichi_bokeh.dfd.training.batches import Batch, Collate, Positions, derived_seed, load_batches, to_device
+from taichi_bokeh.dfd.training.batches import Batch, Collate, Positions, load_batches, to_device
 from taichi_bokeh.dfd.training.checkpoint import checkpoint_in
 from taichi_bokeh.dfd.training.distributed import Processes, processes
-from taichi_bokeh.dfd.training.log import Report, TrainLog
+from taichi_bokeh.dfd.training.log import TrainLog, TrainStep
 from taichi_bokeh.dfd.training.losses import disparity_loss, error_px, plane_loss
 from taichi_bokeh.dfd.training.network import PlaneNetwork
 from taichi_bokeh.dfd.training.settings import TrainSettings, Work, count_samples
@@ -44,7 +45,7 @@ def train(
     folder: Path | None = None,
     resume: bool = False,
     work: Work | None = None,
-    on_step: Callable[[Report], None] | None = None,
+    on_step: Callable[[TrainStep], None] | None = None,
 ) -> list[float]:
     """Train a network in place.
 
@@ -189,7 +190,7 @@ class _Training:
         if self.layer is not None:
             self.layer.load_state_dict(state["layer"])
 
-    def step(self, batch: Batch) -> Report:
+    def step(self, batch: Batch) -> TrainStep:
         """Improve the network by a batch."""
         rate = self.settings.rate_at(self.done)
         for group in self._optimizer.param_groups:
@@ -208,7 +209,7 @@ class _Training:
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self.losses.append(mean)
-        return Report(self.done, mean, rate, norm if isfinite(norm) else None)
+        return TrainStep(self.done, mean, rate, norm if isfinite(norm) else None)
 
     def _loss(self, batch: Batch) -> Tensor:
         observation, truth = to_device(batch.observation, batch.disparity, self.device)
@@ -251,7 +252,7 @@ def _run(
     training: _Training,
     batches: Iterable[Batch],
     work: Work,
-    on_step: Callable[[Report], None] | None,
+    on_step: Callable[[TrainStep], None] | None,
     log: TrainLog | None = None,
     save: Callable[[], None] | None = None,
 ) -> None:

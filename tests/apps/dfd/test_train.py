@@ -16,7 +16,7 @@ from taichi_bokeh.dfd.data import generate
 from taichi_bokeh.dfd.data.augment import Noise
 from taichi_bokeh.dfd.data.dataset import DefocusDataset
 from taichi_bokeh.dfd.data.scenes import DefocusSceneSettings
-from taichi_bokeh.dfd.estimate.plane_sweep import sweep
+from taichi_bokeh.dfd.estimate.plane_sweep import plane_sweep
 from taichi_bokeh.dfd.layers.base import RenderedDefocus
 from taichi_bokeh.dfd.layers.registry import LAYERS, layer_named
 from taichi_bokeh.dfd.losses import Objective
@@ -163,7 +163,7 @@ def test_the_opening_counts_in_an_evaluation(data, tmp_path):
         evaluate(*words, *options, "--out", tmp_path / str(number))
         found.append(json.loads((tmp_path / str(number) / "results.json").read_text())[0]["rmse_px"])
     seen, _ = collate([DefocusDataset(data)[0]], Aperture(blades=3, roundness=0.0))
-    error = float(seen.blur) * (sweep(seen).disparity[0] - DefocusDataset(data)[0].disparity)
+    error = float(seen.blur) * (plane_sweep(seen).disparity[0] - DefocusDataset(data)[0].disparity)
     assert found[1] == pytest.approx(float(error.square().mean().sqrt()))
     assert found[1] != found[0]
 

@@ -130,8 +130,8 @@ def test_focal_planes_are_named():
         ({"foregrounds": 0}, ValueError, "foregrounds is 0"),
         ({"foregrounds": (1, 2.0)}, TypeError, "foregrounds is of type float"),
         ({"kinds": ()}, ValueError, "kinds is empty"),
-        ({"kinds": ("round",)}, ValueError, "kinds: 'round' is unknown; expected one of 'billboards'"),
-        ({"focal_plane": "sky"}, ValueError, "focal_plane: 'sky' is unknown"),
+        ({"kinds": ("round",)}, ValueError, "kinds is 'round'; expected one of 'billboards'"),
+        ({"focal_plane": "sky"}, ValueError, "focal_plane is 'sky'"),
     ],
 )
 def test_bad_settings_are_named(change, error, message):

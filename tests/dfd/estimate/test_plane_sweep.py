@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
-from taichi_bokeh.dfd.estimate.plane_sweep import SweepSettings, cost_volume, median, plane_disparities, sweep
+from taichi_bokeh.dfd.estimate.plane_sweep import SweepSettings, cost_volume, median, plane_disparities, plane_sweep
 from taichi_bokeh.dfd.observation import Observation
 
 SIZE = 48
@@ -24,7 +24,7 @@ def observe(disparity: torch.Tensor, blur: float, focus: float, aperture: tb.Ape
 
 def test_a_plane_is_found_where_it_is():
     seen = observe(torch.full((SIZE, SIZE), 0.62), blur=7.0, focus=0.0)
-    found = sweep(seen)
+    found = plane_sweep(seen)
     assert (7 * (found.disparity - 0.62)).abs().mean() < 0.1
     assert found.confidence.min() >= 0
     assert found.confidence.max() <= 1 + 1e-6
@@ -33,7 +33,7 @@ def test_a_plane_is_found_where_it_is():
 def test_two_planes_side_by_side_are_told_apart():
     truth = torch.full((SIZE, SIZE), 0.2)
     truth[:, SIZE // 2 :] = 0.9
-    found = sweep(observe(truth, blur=6.0, focus=0.0)).disparity[0, 0]
+    found = plane_sweep(observe(truth, blur=6.0, focus=0.0)).disparity[0, 0]
     assert (6 * (found[:, :16] - 0.2)).abs().mean() < 0.2
     assert (6 * (found[:, 32:] - 0.9)).abs().mean() < 0.2
 
@@ -41,7 +41,7 @@ def test_two_planes_side_by_side_are_told_apart():
 @pytest.mark.parametrize("disparity", [0.1, 0.9])
 def test_a_triangle_tells_before_from_behind(disparity):
     seen = observe(torch.full((SIZE, SIZE), disparity), blur=10.0, focus=0.5, aperture=tb.Aperture(blades=3, roundness=0.0))
-    found = sweep(seen).disparity
+    found = plane_sweep(seen).disparity
     assert (10 * (found - disparity)).abs().mean() < 0.3
 
 
@@ -71,7 +71,7 @@ def test_costs_of_a_stack_are_the_mean_of_those_of_its_pictures():
 
 def test_progress_counts_the_planes():
     seen, calls = observe(torch.full((SIZE, SIZE), 0.5), blur=3.0, focus=0.0), []
-    sweep(seen, progress=lambda done, total: calls.append((done, total)))
+    plane_sweep(seen, progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (len(calls), len(plane_disparities(seen)))
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from taichi_bokeh.dfd.estimate.optimize import OptimizeSettings, optimize
-from taichi_bokeh.dfd.estimate.plane_sweep import sweep
+from taichi_bokeh.dfd.estimate.plane_sweep import plane_sweep
 from taichi_bokeh.dfd.evaluation.comparison import (
     METHODS,
     RUN,
@@ -46,7 +46,7 @@ def test_every_row_is_what_its_settings_say(found):
     assert [each.title for each in found] == [METHODS[name].title for name in ROWS]
     sample = DATA[0]
     seen, _ = collate([sample])
-    start = sweep(seen)
+    start = plane_sweep(seen)
     assert torch.equal(found[1].results[0].disparity, start.disparity[0])
     by_hand = optimize(seen, METHODS["ours-two-layers"].new_layer(), OptimizeSettings(steps=2, layers=2), initial=start)
     assert torch.equal(found[2].results[0].disparity, by_hand.disparity[0])
@@ -77,7 +77,7 @@ def test_a_constant_start_stays_within_the_range():
 
 
 def test_rows_from_a_constant_know_nothing_of_the_sweep(monkeypatch):
-    monkeypatch.setattr("taichi_bokeh.dfd.evaluation.comparison.sweep", None)  # a call would fail
+    monkeypatch.setattr("taichi_bokeh.dfd.evaluation.comparison.plane_sweep", None)  # a call would fail
     (row,) = compare(methods_named(["gausspsf-constant"]), DATA, QUICK)
     seen, _ = collate([DATA[0]])
     method = METHODS["gausspsf-constant"]
@@ -151,7 +151,7 @@ def test_ratios_are_of_means_and_of_samples():
 def test_names():
     assert [method.name for method in methods_named(["sweep", "planes"])] == ["planes", "sweep"]
     assert len(methods_named(None)) == len(METHODS)
-    with pytest.raises(ValueError, match="method is 'no'; expected one of planes"):
+    with pytest.raises(ValueError, match="method is 'no'; expected one of 'planes'"):
         methods_named(["no"])
     with pytest.raises(ValueError, match="methods is empty"):
         methods_named([])

@@ -6,7 +6,7 @@ import torch
 import taichi_bokeh as tb
 from taichi_bokeh.dfd.evaluation.metrics import (
     DepthMetrics,
-    Spread,
+    MeanStd,
     edge_band,
     measure_depth,
     regions,
@@ -183,7 +183,7 @@ def test_several_layers_show_what_one_cannot():
 
 def test_means_and_deviations_leave_out_what_is_missing():
     found = summarise([{"a": 1.0, "b": None, "c": None}, {"a": 3.0, "b": 5.0, "c": None}])
-    assert found == {"a": Spread(2.0, 2**0.5, 2), "b": Spread(5.0, 0.0, 1), "c": None}
+    assert found == {"a": MeanStd(2.0, 2**0.5, 2), "b": MeanStd(5.0, 0.0, 1), "c": None}
 
 
 def test_summaries_need_scenes_with_the_same_metrics():

@@ -20,7 +20,7 @@ from taichi_bokeh.dfd.losses import Objective, to_gamma
 from taichi_bokeh.dfd.observation import collate
 from taichi_bokeh.dfd.training.checkpoint import load_weights
 from taichi_bokeh.dfd.training.distributed import _meet_on_the_loopback, one_gpu_a_process
-from taichi_bokeh.dfd.training.log import Report, TrainLog
+from taichi_bokeh.dfd.training.log import TrainLog, TrainStep
 from taichi_bokeh.dfd.training.losses import plane_loss
 from taichi_bokeh.dfd.training.network import DepthUNet
 from taichi_bokeh.dfd.training.settings import TrainSettings, Work
@@ -37,7 +37,7 @@ class StopTraining(Exception):
 
 
 def stop_after(step: int):
-    def on_step(report: Report) -> None:
+    def on_step(report: TrainStep) -> None:
         if report.step == step:
             raise StopTraining
 
