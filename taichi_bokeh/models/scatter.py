@@ -11,6 +11,7 @@ from torch import Tensor
 
 from taichi_bokeh import _runtime, ops, reference
 from taichi_bokeh._checks import require_choice, require_number, spoilt
+from taichi_bokeh.kernels.scatter.occlusion import PAPER, OcclusionStep
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models.base import Model, blur_radius, per_layer
 from taichi_bokeh.models.scatter_draft import Picture, draft_sums, levels_for
@@ -24,6 +25,7 @@ Algorithm = Literal["auto", "exact", "fast", "reference"]
 Quality = Literal["full", "draft"]
 _MOST_RADIUS_PX = 1 << 15
 
+PX_STEP = OcclusionStep(gap=-1.75, steepness=1.1)  # in px, and its inverse
 _STRIP_BYTES = 2 << 30  # what the arrays of a strip may take
 _FLOATS_A_PIXEL = 24  # of a layer: radius, sources, sums, colour, coverage
 _MARGIN_PX = 16  # how much farther than its radius any profile reaches, at most
@@ -39,6 +41,20 @@ class Settings(NamedTuple):
     algorithm: str
     quality: str = "full"
     occlusion: bool = True
+    occlusion_gap: float | None = None  # None for the default of the profile; in px of the radius where `occlusion_in_px`,
+    occlusion_steepness: float | None = None  # else in units of disparity; and its inverse
+
+    @property
+    def occlusion_in_px(self) -> bool:
+        """Whether the occlusion compares signed radii, in px, rather than disparities."""
+        return self.profile in ("disc", "shape")
+
+    @property
+    def occlusion_step(self) -> OcclusionStep:
+        """The step of τ."""
+        default = PX_STEP if self.occlusion_in_px else PAPER
+        given = OcclusionStep(self.occlusion_gap, self.occlusion_steepness)  # type: ignore[arg-type]
+        return OcclusionStep(*(own if value is None else value for own, value in zip(default, given, strict=True)))
 
     @property
     def border(self) -> str:
@@ -77,7 +93,8 @@ class ScatterModel(Model):
         settings = self._settings(aperture)
         if self.algorithm == "reference":
             values = layers.rgb, layers.alpha, layers.disparity
-            return reference.render(*values, blur, focus, settings.profile, self.max_radius, aperture, self.occlusion)
+            step = tuple(settings.occlusion_step) if self.occlusion else None
+            return reference.render(*values, blur, focus, settings.profile, self.max_radius, aperture, step)
         return scatter(layers, blur, focus, settings)
 
     def _strategies(self, layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture) -> list[tuple[str, str]]:
@@ -99,6 +116,10 @@ class Scatter(ScatterModel):
         quality: "draft" merges what is far out of focus: its time hardly depends on the radius, the edges of large discs are a
             little soft; differentiable in rgb and alpha; without max_radius, cat-eye and torch.compile.
         occlusion: False leaves the occlusion within a layer out, O = 1, as ablations do; that between layers stays.
+        occlusion_gap: how much nearer a source is than a pixel in focus where half of it counts; negative is farther. In px of
+            the radius, −1.75 by default; with profile "soft" in units of disparity, 0.1 by default, as in the paper.
+        occlusion_steepness: how fast the share that counts rises there, per px, 1.1 by default; or per unit of disparity, 20
+            by default. Up to 2.5 per px the rows stay fast (float32).
 
     Raises:
         TypeError, ValueError: a field is not what it must be; the message names it.
@@ -111,9 +132,17 @@ class Scatter(ScatterModel):
     max_radius: float | None = None
     quality: Quality = "full"
     occlusion: bool = True
+    occlusion_gap: float | None = None
+    occlusion_steepness: float | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for field in ("occlusion_gap", "occlusion_steepness"):
+            if getattr(self, field) is not None:
+                require_number(field, getattr(self, field))
+                object.__setattr__(self, field, float(getattr(self, field)))
+        if self.occlusion_steepness is not None and self.occlusion_steepness <= 0:
+            raise ValueError(f"occlusion_steepness is {self.occlusion_steepness}; expected more than 0")
         require_choice("profile", self.profile, Profile)
         require_choice("algorithm", self.algorithm, Algorithm)
         require_choice("quality", self.quality, Quality)
@@ -138,7 +167,8 @@ class Scatter(ScatterModel):
 
     def _settings(self, aperture: Aperture) -> "Settings":
         profile = self.profile if aperture.is_disc else "shape"
-        return Settings(profile, aperture, self.max_radius or 0.0, self.algorithm, self.quality, self.occlusion)
+        step = self.occlusion_gap, self.occlusion_steepness
+        return Settings(profile, aperture, self.max_radius or 0.0, self.algorithm, self.quality, self.occlusion, *step)
 
     def _image(self, layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture) -> Tensor:
         if self.quality == "draft" and torch.is_grad_enabled():
@@ -151,7 +181,7 @@ class Scatter(ScatterModel):
 
 def scatter(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> Tensor:
     """Picture [B, 3, H, W]."""
-    levels = _levels(layers, blur, focus) if settings.quality == "draft" else [0] * layers.batch * layers.count
+    levels = _levels(layers, blur, focus, settings) if settings.quality == "draft" else [0] * layers.batch * layers.count
     if torch.compiler.is_compiling() or _needs_gradient(layers, blur, focus) or settings.aperture.cat_eye != 0:
         return spoilt(_whole(layers, blur, focus, settings, levels), layers.disparity)
     row_bytes = layers.width * layers.batch * layers.count * _FLOATS_A_PIXEL * layers.rgb.element_size()
@@ -167,11 +197,12 @@ def _largest_px(layers: Layers, blur: Tensor, focus: Tensor) -> Tensor:
     return blur * torch.maximum((low - focus).abs(), (high - focus).abs())
 
 
-def _levels(layers: Layers, blur: Tensor, focus: Tensor) -> list[int]:
+def _levels(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> list[int]:
     """To how many levels each layer of each scene is merged in a draft, B·L of them."""
     largest = _largest_px(layers, blur, focus).flatten().tolist()
-    blurs = per_layer(blur, layers.count).tolist()
-    return [levels_for(px, each, dtype_name(layers.rgb)) for px, each in zip(largest, blurs, strict=True)]
+    blurs = _plan(layers, blur, focus, settings)[0].tolist()
+    step, dtype = settings.occlusion_step, dtype_name(layers.rgb)
+    return [levels_for(px, each, step, dtype) for px, each in zip(largest, blurs, strict=True)]
 
 
 def _needs_gradient(layers: Layers, blur: Tensor, focus: Tensor) -> bool:
@@ -204,8 +235,16 @@ def _strips(height: int, rows: int) -> Iterator[tuple[int, int]]:
         yield top, min(height, top + step)
 
 
+def _plan(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
+    """The blur and the focus in the units in which the occlusion compares, [B·L] each."""
+    if settings.occlusion_in_px:
+        one = torch.ones(layers.batch * layers.count, dtype=blur.dtype, device=blur.device)
+        return one, torch.zeros_like(one)
+    return per_layer(blur, layers.count).detach(), per_layer(focus, layers.count).detach()
+
+
 def _sources(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> tuple[Tensor, ...]:
-    """rgb, alpha, radius, and what the scatter operator takes: planes, spread, disparity, in-focus weight; [B·L, …]."""
+    """rgb, alpha, radius, and the scatter operator's inputs: planes, spread, disparity or radius, in-focus weight; [B·L, …]."""
     height, width = layers.shape[2:]
     rgb = layers.rgb.reshape(-1, 3, height, width)
     alpha, disparity = (value.reshape(-1, height, width) for value in (layers.alpha, layers.disparity))
@@ -213,14 +252,14 @@ def _sources(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) ->
     planes, spread, in_focus = ops.sources(rgb, alpha, radius, settings.profile)
     if not settings.occlusion:  # O = 1 + e·(…) with e = 0
         in_focus = torch.zeros_like(in_focus)
-    return rgb, alpha, radius, planes, spread, disparity, in_focus
+    return rgb, alpha, radius, planes, spread, radius if settings.occlusion_in_px else disparity, in_focus
 
 
 def _whole(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, levels: Sequence[int]) -> Tensor:
     batch, count, height, width = layers.shape
     profile = settings.profile
     rgb, alpha, radius, *sources = _sources(layers, blur, focus, settings)
-    plan = [per_layer(value, count).detach() for value in (blur, focus)]
+    plan = _plan(layers, blur, focus, settings)
     sums = _draft_sums(sources, plan, settings, levels) if any(levels) else _sums(sources, plan, settings)
     if profile == "official":
         coverage = ops.square_mean(alpha, radius, int(settings.max_radius or 1 << 20))
@@ -232,7 +271,7 @@ def _whole(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, leve
 
 def _sums(sources: Sequence[Tensor], plan: Sequence[Tensor], settings: Settings) -> Tensor:
     aperture = settings.aperture.image, shape_of(settings.aperture)
-    limits = settings.profile, settings.max_radius, settings.border, settings.algorithm
+    limits = settings.profile, settings.max_radius, settings.border, settings.algorithm, settings.occlusion_step
     return ops.scatter(*sources, *plan, *limits, *aperture)
 
 
@@ -253,7 +292,7 @@ def _draft_sums(sources: Sequence[Tensor], plan: Sequence[Tensor], settings: Set
     for k in range(len(sources[0])):
         one = [value[k : k + 1] for value in plan]
         layer = tuple(value[k : k + 1] for value in sources)
-        picture = Picture(layer, float(one[0]), float(one[1]), settings.profile, levels[k])
+        picture = Picture(layer, float(one[0]), float(one[1]), settings.profile, settings.occlusion_step, levels[k])
         results.append(draft_sums(picture, _Fixed(one, settings), _Fixed(one, discs)))
     return torch.cat(results)
 
@@ -272,12 +311,13 @@ def strategies(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) 
     """How each layer of each scene is evaluated, and why, B·L of them."""
     with torch.no_grad():
         sources = _sources(layers, blur, focus, settings)[3:]
-        facts = facts_of(sources, *(per_layer(value, layers.count) for value in (blur, focus)))
-        plan = Plan(settings.profile, settings.max_radius, settings.algorithm, dtype_name(layers.rgb), settings.aperture)
+        facts = facts_of(sources, *_plan(layers, blur, focus, settings))
+        limits = settings.profile, settings.max_radius, settings.algorithm
+        plan = Plan(*limits, dtype_name(layers.rgb), settings.occlusion_step, settings.aperture)
         chosen = [way_of(one, layers.height * layers.width, plan)[:2] for one in facts]
         if settings.quality == "full":
             return chosen
-        levels = _levels(layers, blur, focus)
+        levels = _levels(layers, blur, focus, settings)
     return [_of_draft(*pair, count) for pair, count in zip(chosen, levels, strict=True)]
 
 

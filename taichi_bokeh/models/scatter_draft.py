@@ -14,9 +14,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from taichi_bokeh import ops
+from taichi_bokeh.kernels.scatter.occlusion import OcclusionStep
 from taichi_bokeh.kernels.scatter.pyramid import FINE_PX, LEAST_PX
-from taichi_bokeh.kernels.scatter.rows.separable_occlusion import focus_nodes
 from taichi_bokeh.ops._common import dtype_name
+from taichi_bokeh.ops.scatter.occlusion_nodes import occlusion_nodes
 
 WORTH_PX = 60.0  # where no disc is larger, merging saves nothing
 
@@ -28,12 +29,12 @@ class Scatter(Protocol):
         """The scatter sums [N, 5, H, W] of planes, spread, disparity and in-focus weight."""
 
 
-def levels_for(largest_px: float, blur: float, dtype: str) -> int:
+def levels_for(largest_px: float, blur: float, occlusion: OcclusionStep, dtype: str) -> int:
     """How many levels a layer of this largest radius and blur is merged to.
 
     None where that saves nothing, or the occlusion of pixels in focus would not separate.
     """
-    if not WORTH_PX < largest_px < math.inf or focus_nodes(blur, dtype) is None:
+    if not WORTH_PX < largest_px < math.inf or occlusion_nodes(blur, occlusion, dtype) is None:
         return 0
     return math.ceil(math.log2(largest_px / FINE_PX))
 
@@ -41,14 +42,23 @@ def levels_for(largest_px: float, blur: float, dtype: str) -> int:
 class Picture:
     """One layer [1, …], what the operator takes of it, with its blur and focus, merged to so many levels."""
 
-    def __init__(self, sources: tuple[Tensor, ...], blur: float, focus: float, profile: str, levels: int) -> None:
+    def __init__(
+        self,
+        sources: tuple[Tensor, ...],
+        blur: float,
+        focus: float,
+        profile: str,
+        occlusion: OcclusionStep,
+        levels: int,
+    ) -> None:
         self.planes, self.spread, self.disparity, self.in_focus = sources
         self.radius = self.spread.detach()
         if profile == "soft":  # the disc of the same area and about the same edge
             self.radius = ((self.radius - math.log(10) / 3).square() + math.pi**2 / 27).sqrt()
-        nodes = focus_nodes(blur, dtype_name(self.planes)) if bool((self.in_focus > 0).any()) else ()
+        some = bool((self.in_focus > 0).any())
+        nodes = occlusion_nodes(blur, occlusion, dtype_name(self.planes)) if some else ()
         self.nodes = [focus + node for node in nodes or ()]
-        self.levels = levels
+        self.occlusion, self.levels = occlusion, levels
 
 
 def draft_sums(picture: Picture, scatter: Scatter, scatter_merged: Scatter) -> Tensor:
@@ -79,7 +89,8 @@ def _scattered(picture: Picture, level: int, scatter: Scatter) -> Tensor:
 
 
 def _one_side(picture: Picture, level: int, side: int, scatter: Scatter) -> Tensor:
-    planes, spread, _ = ops.merge(picture.planes, picture.radius, picture.disparity, picture.nodes, level, side)
+    arrays = picture.planes, picture.radius, picture.disparity
+    planes, spread, _ = ops.merge(*arrays, picture.nodes, picture.occlusion, level, side)
     spread = spread.expand(len(planes), -1, -1)
     nothing = torch.zeros_like(spread)
     return scatter(planes, spread, nothing, nothing)

@@ -5,6 +5,7 @@ import torch
 from taichi_bokeh import ops
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.scatter.gather import LANES, scatter
+from taichi_bokeh.kernels.scatter.occlusion import PAPER
 from taichi_bokeh.ops.scatter.operator import _prepare
 from taichi_bokeh.ops.scatter.strategy import Plan
 from taichi_bokeh.optics.aperture import Aperture, shape_of
@@ -16,7 +17,7 @@ def test_a_taichi_tape_reaches_the_sources_through_the_override():
     spread, disparity, in_focus = (torch.rand(1, 6, 9, dtype=torch.float64) for _ in range(3))
     cotangent = torch.rand(1, 5, 6, 9, dtype=torch.float64)
     plan = torch.tensor([40.0], dtype=torch.float64), torch.tensor([0.5], dtype=torch.float64)
-    settings = (*plan, "disc", 0.0, "replicate", "exact", None, shape_of(Aperture()))
+    settings = (*plan, "disc", 0.0, "replicate", "exact", PAPER, None, shape_of(Aperture()))
     sums = ops.scatter(planes, 2 * spread + 0.1, disparity, in_focus, *settings)
     (expected,) = torch.autograd.grad(sums, planes, cotangent)
 
@@ -29,14 +30,14 @@ def test_a_taichi_tape_reaches_the_sources_through_the_override():
             loss[None] += sums[n, c, y, x] * cotangent[n, c, y, x]
 
     whole = planes.detach(), 2 * spread + 0.1, disparity, in_focus
-    p = _prepare(whole, Plan("disc", 0.0, "exact", "float64"), float(whole[1].max()), "replicate")
+    p = _prepare(whole, Plan("disc", 0.0, "exact", "float64", PAPER), float(whole[1].max()), "replicate")
     out = torch.zeros(1, 5, 6, 9 + LANES, dtype=torch.float64, requires_grad=True)
     for tensor in (p.source, p.focus, out):
         tensor.grad = torch.zeros_like(tensor)
     weights = cotangent.clone().requires_grad_()
     weights.grad = torch.zeros_like(weights)
     with ti.ad.Tape(loss):
-        scatter("disc", "float64").sums(p.source, p.focus, p.spans, p.table, p.reach, out, p.pad, p.limit)
+        scatter("disc", "float64").sums(p.source, p.focus, p.spans, p.table, p.reach, out, p.pad, p.limit, p.occlusion)
         weigh(out, weights)
     torch.testing.assert_close(torch.tensor(loss[None], dtype=torch.float64), (sums * cotangent).sum().detach())
     from taichi_bokeh.ops._common import fold_planes

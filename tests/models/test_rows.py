@@ -7,10 +7,12 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
+from taichi_bokeh.kernels.scatter.occlusion import PAPER
 from taichi_bokeh.kernels.scatter.rows.row_sums import stride_of
-from taichi_bokeh.kernels.scatter.rows.separable_occlusion import focus_nodes
 from taichi_bokeh.models import scatter as _scatter
+from taichi_bokeh.models.scatter import PX_STEP
 from taichi_bokeh.ops.scatter import rows as _rows
+from taichi_bokeh.ops.scatter.occlusion_nodes import occlusion_nodes
 from tests.scenes import flat_layers, leaves, random_layers, relative_error
 
 #: Fast against exact. Both interpolate the same profile; the nodes of disparity leave 1e-7 (1.2e-3) of the occlusion; float32
@@ -237,12 +239,18 @@ def test_a_near_highlight_is_the_point_mirror_of_a_far_one():
     assert (pictures["far", "fast"] - truth)[..., 5:-5, 5:-5].abs().max() < 0.1 * truth.max()
 
 
-def test_nodes_are_few_where_the_blur_is_large_and_none_where_it_is_too_small():
-    counts = [len(focus_nodes(blur, "float32")) for blur in (100.0, 20.0, 10.0, 6.0)]
+def test_nodes_are_few_where_the_step_is_gentle_and_none_where_it_is_too_steep():
+    counts = [len(occlusion_nodes(blur, PAPER, "float32")) for blur in (100.0, 20.0, 10.0, 6.0)]
     assert counts == sorted(counts)
     assert counts[0] < counts[-1]
-    assert focus_nodes(1.5, "float32") is None
-    assert focus_nodes(0.0, "float32") is None
+    assert occlusion_nodes(1.5, PAPER, "float32") is None
+    assert occlusion_nodes(0.0, PAPER, "float32") is None
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_discs_occlusion_separates_whatever_the_blur(dtype):
+    """Its step is in px, so that the nodes are the same for every blur."""
+    assert occlusion_nodes(1.0, PX_STEP, dtype) is not None
 
 
 # ---- explain
@@ -286,7 +294,7 @@ def test_the_correlation_of_a_flat_layer_is_the_sum_of_its_weights(disparity, ap
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ({"blur": 2.0}, "algorithm is 'fast', but a blur of 2 px per unit of disparity"),
+        ({"blur": 2.0, "profile": "soft"}, "algorithm is 'fast', but the occlusion, of a steepness of 10 for a px"),
         ({"aperture": tb.Aperture(cat_eye=0.5)}, "algorithm is 'fast', but with cat_eye"),
         ({"aperture": tb.Aperture(ring=0.5)}, "algorithm is 'fast', but with ring"),
         ({"max_radius": 3}, "algorithm is 'fast', but max_radius, 3 px, cuts off discs"),

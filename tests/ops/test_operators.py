@@ -5,6 +5,7 @@ import torch
 
 import taichi_bokeh as tb
 from taichi_bokeh import ops
+from taichi_bokeh.kernels.scatter.occlusion import PAPER
 from taichi_bokeh.ops._common import BORDERS, border_index, fold_planes, pad_planes
 from taichi_bokeh.optics.aperture import shape_of
 
@@ -51,15 +52,17 @@ def cases() -> list:
         sums = (rand(n, 5, h, w), spread, rand(n, h, w, seed=3), rand(n, h, w, seed=4))
         made.append(
             pytest.param(
-                ops.scatter_sums, (*sums, *PLAN, profile, 0.0, border, "exact", None, DISC, False), id=f"scatter-{profile}"
+                ops.scatter_sums,
+                (*sums, *PLAN, profile, 0.0, border, "exact", PAPER, None, DISC, False),
+                id=f"scatter-{profile}",
             )
         )
         if profile != "official":
             for keep in (True, False):
-                settings = (*PLAN_OF_ONE, profile, 0.0, border, "fast", None, DISC, keep)
+                settings = (*PLAN_OF_ONE, profile, 0.0, border, "fast", PAPER, None, DISC, keep)
                 made.append(pytest.param(ops.scatter_sums, (*close(0.1), *settings), id=f"rows-{profile}{'-kept' * keep}"))
     for name, algorithm, shape in (("hexagon", "fast", HEXAGON), ("hexagon", "exact", HEXAGON), ("lemon", "exact", LEMON)):
-        settings = (*PLAN_OF_ONE, "shape", 0.0, "replicate", algorithm, None, shape, algorithm == "fast")
+        settings = (*PLAN_OF_ONE, "shape", 0.0, "replicate", algorithm, PAPER, None, shape, algorithm == "fast")
         made.append(pytest.param(ops.scatter_sums, (*close(-2.5), *settings), id=f"{name}-{algorithm}"))
     for profile in ("disc", "soft"):
         small = rand(n, h, w, low=-0.05, high=0.05, seed=5)
@@ -92,7 +95,7 @@ def test_adjoint_is_the_transpose_of_the_jacobian(profile, algorithm):
     inputs[3].data[inputs[1] > 3] = 0  # what is in focus has a small disc, and a disparity close to the focus
     inputs[2].data[inputs[3] > 0] = 0.5 + 0.08 * (inputs[2].detach()[inputs[3] > 0] - 0.5)
     plan = (value[:1] for value in PLAN)
-    settings = (*plan, profile, 0.0, border, algorithm, None, DISC)
+    settings = (*plan, profile, 0.0, border, algorithm, PAPER, None, DISC)
     run = lambda *values: ops.scatter(*values, *settings)  # noqa: E731
     directions = [torch.randn(value.shape, dtype=torch.float64) for value in inputs]
     directions[3][inputs[3] == 0] = 0
@@ -148,5 +151,17 @@ def test_an_infinite_radius_is_an_error_not_a_crash():
     planes, ones = torch.ones(1, 5, 3, 3), torch.ones(1, 3, 3)
     with pytest.raises(ValueError, match="blur radius is not finite"):
         ops.scatter(
-            planes, ones * torch.inf, ones, ones, ones[:, 0, 0], ones[:, 0, 0], "disc", 0.0, "replicate", "auto", None, DISC
+            planes,
+            ones * torch.inf,
+            ones,
+            ones,
+            ones[:, 0, 0],
+            ones[:, 0, 0],
+            "disc",
+            0.0,
+            "replicate",
+            "auto",
+            PAPER,
+            None,
+            DISC,
         )

@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import ops
+from taichi_bokeh.kernels.scatter.occlusion import PAPER
 from taichi_bokeh.optics.aperture import Aperture, shape_of
 from taichi_bokeh.synthetic.scene import Scene
 
-_SETTINGS = ("official", 0.0, "reflect", "exact", None, shape_of(Aperture()))
+_SETTINGS = ("official", 0.0, "reflect", "exact", PAPER, None, shape_of(Aperture()))
 
 
 @dataclass(frozen=True)

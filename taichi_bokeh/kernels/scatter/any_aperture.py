@@ -3,15 +3,15 @@
     s(x)    = Σ_y P(y)·w(y, x)·O(y, x),      w = E(x − y; r_y)·ρ(y, x),      O = 1 − e(x)·τ(d_y − d_x),  O(x, x) = 1
 
 with E listed as weights (rows/row_lists.py, ops/scatter/aperture_lists.py), so that the sum costs the area of the blur, and
-τ as in gather.py. The rim leaves open what lies in the unit disc round −2·f as well, f the pixel's field times cat_eye: with
+τ of occlusion.py. The rim leaves open what lies in the unit disc round −2·f as well, f the pixel's field times cat_eye: with
 o = x − y, and v = −o/r + 2·f the point u = −o/r of the opening seen from there, in px,
 
     ρ = Q(max(|r|, 2) − |v·r|),      Q(t) = ½ + t − ½·t·|t| between −1 and 1: the edge convolved with the pixel's tent
 
 The 2 px keep what is nearly in focus whole. Adjoint, with g = ∂loss/∂s and q = ⟨P(y), g(x)⟩:
 
-    ∂/∂P(y) = Σ_x g·w·O        ∂/∂r_y = Σ_x q·∂w/∂r·O        ∂/∂d_y = Σ_x q·w·20·e·τ·(1 − τ)
-    ∂/∂e(x) = −Σ_y q·w·τ       ∂/∂d_x = −Σ_y q·w·20·e·τ·(1 − τ)
+    ∂/∂P(y) = Σ_x g·w·O        ∂/∂r_y = Σ_x q·∂w/∂r·O        ∂/∂d_y = −Σ_x q·w·e·τ′
+    ∂/∂e(x) = −Σ_y q·w·τ       ∂/∂d_x = Σ_y q·w·e·τ′
 
 `gather` owns rows of the picture and `pull` rows of the sources, or on a GPU single pixels, so that nothing is atomic.
 """
@@ -20,8 +20,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
-from taichi_bokeh.kernels.arithmetic import REAL, exponential
+from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
+from taichi_bokeh.kernels.scatter.occlusion import occlusion_weight
 from taichi_bokeh.kernels.scatter.rows.layout import BLOCK_THREADS, LANES, PLANES, part_of_row
 
 WHOLE_PX = 2.0  # radius up to which the rim cuts nothing
@@ -36,7 +37,7 @@ class Direct(NamedTuple):
 @cache
 def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
     real = REAL[dtype]
-    exp = exponential(dtype)
+    tau = occlusion_weight(dtype)
     negligible = NEGLIGIBLE_FOCUS[dtype]
     part, block_dim = part_of_row(on_gpu), BLOCK_THREADS if on_gpu else 1
     vec, vec2, vec4 = ti.types.vector(LANES, real), ti.types.vector(2, real), ti.types.vector(4, real)
@@ -46,10 +47,6 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
     planar = ti.types.ndarray(dtype=real, ndim=3)
     list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=3)
     polynomials = ti.types.ndarray(dtype=vec4, ndim=1)
-
-    @ti.func
-    def hidden(nearer):
-        return 1 / (1 + exp(20 * (nearer - real(0.1))))
 
     @ti.func
     def open_rim(dx, dy, radius, field):
@@ -108,6 +105,7 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
         top,
         pad,
         steps,
+        occlusion,
     ):
         """Adds a row of sources to the columns first … last − 1 of a row of sums."""
         dy, reach = row + pad - y, pad + 1
@@ -122,7 +120,7 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
                 w = weight(entries[head[0] + i], t, dx, dy, at / steps, steps, field_at(lens, top + row, x))[0]
                 e = in_focus[top + row, x]
                 if e > negligible and (dx != 0 or dy != 0):
-                    w *= 1 - e * hidden(nearer[y, k] - disparity[top + row, x])
+                    w *= 1 - e * tau(nearer[y, k] - disparity[top + row, x], occlusion)[0]
                 whole[row, x] = whole[row, x] + w * sources[y, k]
 
     @ti.kernel
@@ -141,6 +139,7 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
         top: ti.i32,
         pad: ti.i32,
         steps: real,
+        occlusion: vec2,
         ways: ti.i32,
     ):
         """Writes s to `sums` [5, H, W] from row `top` on; nearer: the disparity of the padded sources; whole is scratch."""
@@ -154,7 +153,7 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
                     if ti.cast(ti.abs(row + pad - y), real) < widest[y]:
                         row_of(
                             sources, nearer, place, lists, entries, in_focus, disparity, lens, whole, y, row, columns[0],
-                            columns[1], top, pad, steps,
+                            columns[1], top, pad, steps, occlusion,
                         )  # fmt: skip
                 for x in range(columns[0], columns[1]):
                     for c in ti.static(range(PLANES)):
@@ -177,9 +176,10 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
         top: ti.i32,
         pad: ti.i32,
         steps: real,
+        occlusion: vec2,
         ways: ti.i32,
     ):
-        """Adds what the pixels in focus of a band get: inverts the `w *= 1 - e·hidden` of row_of, for e and d_x."""
+        """Adds what the pixels in focus of a band get: inverts the `w *= 1 - e·τ` of row_of, for e and d_x."""
         ti.loop_config(block_dim=block_dim)
         for row, way in ti.ndrange(sources.shape[0] - 2 * pad, ways):
             columns, reach = part(way, ways, in_focus.shape[1]), pad + 1
@@ -200,12 +200,12 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
                                     if e > negligible:
                                         field = field_at(lens, top + row, x)
                                         w = weight(entries[head[0] + i], t, dx, dy, at / steps, steps, field)[0]
-                                        share = hidden(nearer[y, k] - disparity[top + row, x])
+                                        share = tau(nearer[y, k] - disparity[top + row, x], occlusion)
                                         pulled = real(0.0)
                                         for c in ti.static(range(PLANES)):
                                             pulled += sources[y, k][c] * d_sums[c, top + row, x]
-                                        tilt = 20 * e * share * (1 - share)
-                                        d_in_focus[top + row, x] = d_in_focus[top + row, x] - w * share * pulled
+                                        tilt = -e * share[1]
+                                        d_in_focus[top + row, x] = d_in_focus[top + row, x] - w * share[0] * pulled
                                         d_disparity[top + row, x] = d_disparity[top + row, x] - w * tilt * pulled
 
     @ti.kernel
@@ -226,6 +226,7 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
         top: ti.i32,
         pad: ti.i32,
         steps: real,
+        occlusion: vec2,
         ways: ti.i32,
     ):
         """Writes the gradients of a band of padded sources, the first of which is row `top` of the padded picture."""
@@ -251,9 +252,9 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
                                 pulled, visible, leaning = real(0.0), real(1.0), real(0.0)
                                 e = in_focus[row, x]
                                 if e > negligible and (dx != 0 or dy != 0):
-                                    share = hidden(nearer[y, k] - disparity[row, x])
-                                    visible = 1 - e * share
-                                    leaning = 20 * e * share * (1 - share)
+                                    share = tau(nearer[y, k] - disparity[row, x], occlusion)
+                                    visible = 1 - e * share[0]
+                                    leaning = -e * share[1]
                                 for c in ti.static(range(PLANES)):
                                     g = d_sums[c, row, x]
                                     total[c] += w[0] * visible * g

@@ -5,13 +5,13 @@ green, blue, alpha and one, each over the disc's area), E the profile (profile.p
 e = exp(−3·(K·d)²) the in-focus weight of a pixel:
 
     s(x)    = Σ_y P(y)·E(ρ; r_y)·O(y, x)                  over ρ < limit
-    O(y, x) = 1 − e(x)·τ(d_y − d_x),   O(x, x) = 1,       τ(Δ) = 1/(1 + exp(20(Δ − 0.1))) = ½ − ½·tanh(10(Δ − 0.1))
+    O(y, x) = 1 − e(x)·τ(d_y − d_x),   O(x, x) = 1        τ and τ′: occlusion.py
 
 Adjoint, with g = ∂loss/∂s and q(y, x) = ⟨P(y), g(x)⟩:
 
     ∂/∂P(y) = Σ_x g(x)·E·O                                ∂/∂r_y = Σ_x q·E′·O
-    ∂/∂d_y  = Σ_x q·E·20·e(x)·τ(1 − τ)                    ∂/∂e(x) = −Σ_y q·E·τ
-    ∂/∂d_x  = −Σ_y q·E·20·e(x)·τ(1 − τ)
+    ∂/∂d_y  = −Σ_x q·E·e(x)·τ′                            ∂/∂e(x) = −Σ_y q·E·τ
+    ∂/∂d_x  = Σ_y q·E·e(x)·τ′
 
 The first three are gathered by the source (`adjoint`), the last two by the pixel (`focus_adjoint`), so that no sum is
 shared between threads. Source: Dr.Bokeh, Eq. (3)–(5), corrected as in docs/mathematics.md.
@@ -25,8 +25,9 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import bands, launch, ti
-from taichi_bokeh.kernels.arithmetic import REAL, exponential
+from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.culling import TILE
+from taichi_bokeh.kernels.scatter.occlusion import occlusion_weight
 from taichi_bokeh.kernels.scatter.profile import profile
 
 PLANES = 5
@@ -37,14 +38,14 @@ NEGLIGIBLE_FOCUS = {"float32": 1e-7, "float64": 1e-17}  # O is 1 to rounding bel
 
 
 class Scatter(NamedTuple):
-    sums: Any  # (source, focus, spans, table, reach, sums, pad, limit); its gradient is overridden by the adjoint kernels
+    sums: Any  # (source, focus, spans, table, reach, sums, pad, limit, occlusion); the adjoint kernels are its gradient
     focus_rows: Any  # kernel: (focus, spans [N, H, 2])
 
 
 @cache
 def scatter(name: str, dtype: str) -> Scatter:
     real = REAL[dtype]
-    exp = exponential(dtype)
+    tau = occlusion_weight(dtype)
     sample, margin, plateau = profile(name, dtype)
     negligible = NEGLIGIBLE_FOCUS[dtype]
     vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
@@ -52,11 +53,6 @@ def scatter(name: str, dtype: str) -> Scatter:
     tables = arrays4 = ti.types.ndarray(dtype=real, ndim=4)
     bounds = ti.types.ndarray(dtype=real, ndim=5)
     columns = ti.types.ndarray(dtype=ti.i32, ndim=3)
-
-    @ti.func
-    def hidden(nearer):
-        """τ: the share by which a source that is `nearer` (in disparity) than an in-focus pixel stays hidden behind it."""
-        return 1 / (1 + exp(20 * (nearer - real(0.1))))
 
     @ti.func
     def weigh(table: ti.template(), dx, dy, radius, limit):
@@ -100,11 +96,11 @@ def scatter(name: str, dtype: str) -> Scatter:
         return total * real(plateau)
 
     @ti.func
-    def occluded_run(source: ti.template(), table: ti.template(), n, y, x, dy, half, limit, focus):
+    def occluded_run(source: ti.template(), table: ti.template(), n, y, x, dy, half, limit, focus, occlusion):
         total = vec5(0.0)
         for column in range(x - half, x - half + round_up(2 * half + 1)):
             weight = weigh(table, column - x, dy, source[n, RADIUS, y, column], limit)[0]
-            weight *= 1 - focus[0] * hidden(source[n, DISPARITY, y, column] - focus[1])
+            weight *= 1 - focus[0] * tau(source[n, DISPARITY, y, column] - focus[1], occlusion)[0]
             for c in ti.static(range(PLANES)):
                 total[c] += weight * source[n, c, y, column]
         return total
@@ -130,6 +126,7 @@ def scatter(name: str, dtype: str) -> Scatter:
         sums: arrays4,
         pad: ti.i32,
         limit: real,
+        occlusion: vec2,
         rows: ti.math.ivec2,
     ):
         ti.loop_config(block_dim=128)
@@ -149,11 +146,11 @@ def scatter(name: str, dtype: str) -> Scatter:
                     half = half_chord(farthest, dy)
                     if half >= 0:
                         if occluded:
-                            total += occluded_run(source, table, n, row, x, dy, half, limit, at)
+                            total += occluded_run(source, table, n, row, x, dy, half, limit, at, occlusion)
                         else:
                             total += open_row(source, table, n, row, x, dy, half, half_chord(flat, dy), limit)
             if occluded:  # O(x, x) = 1
-                own = weigh(table, 0, 0, source[n, RADIUS, y, x], limit)[0] * at[0] * hidden(real(0.0))
+                own = weigh(table, 0, 0, source[n, RADIUS, y, x], limit)[0] * at[0] * tau(real(0.0), occlusion)[0]
                 for c in ti.static(range(PLANES)):
                     total[c] += own * source[n, c, y, x]
             for c in ti.static(range(PLANES)):
@@ -186,27 +183,41 @@ def scatter(name: str, dtype: str) -> Scatter:
         return vec7(total[0], total[1], total[2], total[3], total[4], 0.0, 0.0)
 
     @ti.func
-    def occluded_pull(d_sums: ti.template(), focus: ti.template(), table: ti.template(), n, row, x, dy, first, last, at, limit):
-        """[Σ g·E·O, Σ q·E′·O, Σ q·E·20·e·τ(1 − τ)] over the pixels first … last − 1 of a row."""
+    def occluded_pull(
+        d_sums: ti.template(), focus: ti.template(), table: ti.template(), n, row, x, dy, first, last, at, limit, occlusion
+    ):
+        """[Σ g·E·O, Σ q·E′·O, −Σ q·E·e·τ′] over the pixels first … last − 1 of a row."""
         total, slope, tilt = vec5(0.0), real(0.0), real(0.0)
         for column in range(first, first + round_up(last - first)):
             weight = weigh(table, column - x, dy, at[RADIUS], limit)
             weight = ti.select(column < last, weight, vec2(0.0))
-            share = hidden(at[DISPARITY] - focus[n, FOCUS_DISPARITY, row, column])
+            share = tau(at[DISPARITY] - focus[n, FOCUS_DISPARITY, row, column], occlusion)
             in_focus = focus[n, IN_FOCUS, row, column]
-            visible = 1 - in_focus * share
+            visible = 1 - in_focus * share[0]
             pulled = real(0.0)
             for c in ti.static(range(PLANES)):
                 g = d_sums[n, c, row, column]
                 total[c] += weight[0] * visible * g
                 pulled += at[c] * g
             slope += weight[1] * visible * pulled
-            tilt += weight[0] * pulled * 20 * in_focus * share * (1 - share)
+            tilt -= weight[0] * pulled * in_focus * share[1]
         return vec7(total[0], total[1], total[2], total[3], total[4], slope, tilt)
 
     @ti.func
     def pull_row(
-        d_sums: ti.template(), focus: ti.template(), table: ti.template(), n, row, x, dy, outer, inner, span, at, limit
+        d_sums: ti.template(),
+        focus: ti.template(),
+        table: ti.template(),
+        n,
+        row,
+        x,
+        dy,
+        outer,
+        inner,
+        span,
+        at,
+        limit,
+        occlusion,
     ):
         """What a source at column x (of the unpadded picture) takes back from one row; `span`: the row's in-focus pixels."""
         width = d_sums.shape[3] - LANES
@@ -216,7 +227,7 @@ def scatter(name: str, dtype: str) -> Scatter:
             begin, end = ti.max(first, span[0]), ti.min(last, span[1])
             if end > begin:
                 total += edge_pull(d_sums, table, n, row, x, dy, first, begin, at, limit)
-                total += occluded_pull(d_sums, focus, table, n, row, x, dy, begin, end, at, limit)
+                total += occluded_pull(d_sums, focus, table, n, row, x, dy, begin, end, at, limit, occlusion)
                 total += edge_pull(d_sums, table, n, row, x, dy, end, last, at, limit)
             elif inner >= LANES // 2:
                 begin, end = ti.min(ti.max(first, x - inner), last), ti.max(ti.min(last, x + inner + 1), first)
@@ -237,6 +248,7 @@ def scatter(name: str, dtype: str) -> Scatter:
         d_source: arrays4,
         pad: ti.i32,
         limit: real,
+        occlusion: vec2,
     ):
         ti.loop_config(block_dim=128)
         for n, py, px in ti.ndrange(source.shape[0], source.shape[2], source.shape[3]):
@@ -252,9 +264,9 @@ def scatter(name: str, dtype: str) -> Scatter:
                 dy = row - y
                 span = ti.math.ivec2(spans[n, row, 0], spans[n, row, 1])
                 outer, inner = half_chord(farthest, dy), half_chord(flat, dy)
-                total += pull_row(d_sums, focus, table, n, row, x, dy, outer, inner, span, at, limit)
+                total += pull_row(d_sums, focus, table, n, row, x, dy, outer, inner, span, at, limit, occlusion)
             if 0 <= y < d_sums.shape[2] and 0 <= x < d_sums.shape[3] - LANES:  # O(x, x) = 1
-                own = weigh(table, 0, 0, at[RADIUS], limit) * focus[n, IN_FOCUS, y, x] * hidden(real(0.0))
+                own = weigh(table, 0, 0, at[RADIUS], limit) * focus[n, IN_FOCUS, y, x] * tau(real(0.0), occlusion)[0]
                 for c in ti.static(range(PLANES)):
                     total[c] += own[0] * d_sums[n, c, y, x]
                     total[RADIUS] += own[1] * at[c] * d_sums[n, c, y, x]
@@ -262,18 +274,18 @@ def scatter(name: str, dtype: str) -> Scatter:
                 d_source[n, c, py, px] = d_source[n, c, py, px] + total[c]
 
     @ti.func
-    def focus_pull(source: ti.template(), table: ti.template(), n, y, x, dy, half, limit, disparity, g):
-        """[Σ q·E·τ, Σ q·E·20·τ(1 − τ)] over one row of sources."""
+    def focus_pull(source: ti.template(), table: ti.template(), n, y, x, dy, half, limit, disparity, g, occlusion):
+        """[Σ q·E·τ, −Σ q·E·τ′] over one row of sources."""
         share_sum, tilt_sum = real(0.0), real(0.0)
         for column in range(x - half, x - half + round_up(2 * half + 1)):
             weight = weigh(table, column - x, dy, source[n, RADIUS, y, column], limit)[0]
-            share = hidden(source[n, DISPARITY, y, column] - disparity)
+            share = tau(source[n, DISPARITY, y, column] - disparity, occlusion)
             pulled = real(0.0)
             for c in ti.static(range(PLANES)):
                 pulled += g[c] * source[n, c, y, column]
-            share_sum += weight * pulled * share
-            tilt_sum += weight * pulled * share * (1 - share)
-        return vec2(share_sum, 20 * tilt_sum)
+            share_sum += weight * pulled * share[0]
+            tilt_sum -= weight * pulled * share[1]
+        return vec2(share_sum, tilt_sum)
 
     @ti.kernel
     def focus_adjoint(
@@ -285,6 +297,7 @@ def scatter(name: str, dtype: str) -> Scatter:
         d_focus: arrays4,
         pad: ti.i32,
         limit: real,
+        occlusion: vec2,
     ):
         ti.loop_config(block_dim=128)
         for n, py, i in ti.ndrange(d_focus.shape[0], d_focus.shape[2], d_focus.shape[3] - LANES):
@@ -302,8 +315,8 @@ def scatter(name: str, dtype: str) -> Scatter:
                     for row in range(ti.max(top, y - far), ti.min(top + TILE - 1, y + far) + 1):
                         half = half_chord(farthest, row - y)
                         if half >= 0:
-                            total += focus_pull(source, table, n, row, x, row - y, half, limit, disparity, g)
-                own = weigh(table, 0, 0, source[n, RADIUS, y, x], limit)[0] * hidden(real(0.0))
+                            total += focus_pull(source, table, n, row, x, row - y, half, limit, disparity, g, occlusion)
+                own = weigh(table, 0, 0, source[n, RADIUS, y, x], limit)[0] * tau(real(0.0), occlusion)[0]
                 for c in ti.static(range(PLANES)):  # O(x, x) = 1
                     total[0] -= own * g[c] * source[n, c, y, x]
             d_focus[n, IN_FOCUS, py, i] = d_focus[n, IN_FOCUS, py, i] - total[0]
@@ -320,14 +333,14 @@ def scatter(name: str, dtype: str) -> Scatter:
             spans[n, y, 0], spans[n, y, 1] = first, last
 
     @ti.ad.grad_replaced
-    def scatter_sums(source, focus, spans, table, reach, sums, pad, limit):
+    def scatter_sums(source, focus, spans, table, reach, sums, pad, limit, occlusion):
         for first, last in bands(sums.shape[2]):
-            launch(forward, source, focus, table, reach, sums, pad, limit, ti.math.ivec2(first, last))
+            launch(forward, source, focus, table, reach, sums, pad, limit, occlusion, ti.math.ivec2(first, last))
 
     @ti.ad.grad_for(scatter_sums)
-    def scatter_adjoint(source, focus, spans, table, reach, sums, pad, limit):
+    def scatter_adjoint(source, focus, spans, table, reach, sums, pad, limit, occlusion):
         """Adds to source.grad and focus.grad what sums.grad gives them."""
-        launch(adjoint, source, focus, spans, table, sums.grad, source.grad, pad, limit)
-        launch(focus_adjoint, source, focus, table, reach, sums.grad, focus.grad, pad, limit)
+        launch(adjoint, source, focus, spans, table, sums.grad, source.grad, pad, limit, occlusion)
+        launch(focus_adjoint, source, focus, table, reach, sums.grad, focus.grad, pad, limit, occlusion)
 
     return Scatter(scatter_sums, focus_rows)

@@ -28,8 +28,9 @@ from typing import Any, NamedTuple
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
+from taichi_bokeh.kernels.scatter.occlusion import occlusion_weight
 from taichi_bokeh.kernels.scatter.rows.layout import PLANES, part_of_row
-from taichi_bokeh.kernels.scatter.rows.separable_occlusion import occlusion_at
+from taichi_bokeh.kernels.scatter.rows.separable_occlusion import lagrange_basis
 
 FINE_PX = 12.0  # discs up to this radius are not merged; on each level discs have about this radius
 LEAST_PX = 1 / 16  # radius of sources that weigh nothing
@@ -49,9 +50,9 @@ def merging(count: int, dtype: str, on_gpu: bool) -> Merging:
     """Kernels for `count` nodes."""
     real = REAL[dtype]
     negligible = NEGLIGIBLE_FOCUS[dtype]
-    hidden, basis = occlusion_at(dtype)
+    tau, basis = occlusion_weight(dtype), lagrange_basis(dtype)
     part = part_of_row(on_gpu)
-    vec5, shares = ti.types.vector(PLANES, real), ti.types.vector(1 + count, real)
+    vec2, vec5, shares = (ti.types.vector(length, real) for length in (2, PLANES, 1 + count))
     stacks = ti.types.ndarray(dtype=real, ndim=4)  # [1 + T, 5, h, w]
     planar = ti.types.ndarray(dtype=real, ndim=3)  # [5, H, W]
     maps = ti.types.ndarray(dtype=real, ndim=2)
@@ -67,11 +68,11 @@ def merging(count: int, dtype: str, on_gpu: bool) -> Merging:
         return ti.max(share, real(0.0))
 
     @ti.func
-    def shares_of(share, disparity, nodes: ti.template()):
+    def shares_of(share, disparity, nodes: ti.template(), occlusion):
         """share·τ_k."""
         result = shares(share)
         for k in ti.static(range(count)):
-            result[1 + k] = share * hidden(disparity - nodes[k])
+            result[1 + k] = share * tau(disparity - nodes[k], occlusion)[0]
         return result
 
     @ti.kernel
@@ -83,6 +84,7 @@ def merging(count: int, dtype: str, on_gpu: bool) -> Merging:
         merged: stacks,
         spread: maps,
         area: maps,
+        occlusion: vec2,
         level: ti.i32,
         side: ti.i32,
     ):
@@ -101,7 +103,7 @@ def merging(count: int, dtype: str, on_gpu: bool) -> Merging:
                         source = vec5(0.0)
                         for c in ti.static(range(PLANES)):
                             source[c] = planes[c, y, x]
-                        totals += shares_of(share, disparity[y, x], nodes).outer_product(source)
+                        totals += shares_of(share, disparity[y, x], nodes, occlusion).outer_product(source)
                         weight = share * source[PLANES - 1]
                         square = own * own * scale * scale - real(_WIDENING) + real(4 / 6) * scale * scale
                         sizes += weight * ti.sqrt(ti.max(square, real(LEAST_PX**2)))
@@ -134,6 +136,7 @@ def merging(count: int, dtype: str, on_gpu: bool) -> Merging:
         disparity: maps,
         nodes: numbers,
         d_planes: planar,
+        occlusion: vec2,
         level: ti.i32,
         side: ti.i32,
     ):
@@ -143,7 +146,7 @@ def merging(count: int, dtype: str, on_gpu: bool) -> Merging:
             share = share_of(radius[y, x], level, side)
             total = vec5(0.0)
             if share > 0:
-                each = shares_of(share, disparity[y, x], nodes)
+                each = shares_of(share, disparity[y, x], nodes, occlusion)
                 top, left = y // factor, x // factor
                 bottom = ti.select(y == radius.shape[0] - 1, area.shape[0] - 2, top)
                 right = ti.select(x == radius.shape[1] - 1, area.shape[1] - 2, left)

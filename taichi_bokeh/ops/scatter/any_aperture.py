@@ -42,7 +42,7 @@ def sums(picture: Picture, lists: Lists, cat_eye: float, result: Tensor) -> None
         whole = buffers.get("whole", last - first, picture.spread.shape[1], sources.values.shape[2])
         arguments = _arguments(picture, lists, sources, lens, _nearer(picture, sources, lists.pad))
         ways = parts_of_row(result, result.shape[2])
-        _runtime.launch(kernels.gather, *arguments, whole, result, first, lists.pad, lists.table.steps, ways)
+        _runtime.launch(kernels.gather, *arguments, whole, result, first, lists.pad, lists.table.steps, lists.occlusion, ways)
         _runtime.report(last, picture.spread.shape[0])
 
 
@@ -55,12 +55,12 @@ def pull(d_sums: Tensor, picture: Picture, lists: Lists, cat_eye: float, gradien
         sources = pack(picture, first, last + 2 * pad, lists, buffers)
         arguments = _arguments(picture, lists, sources, lens, _nearer(picture, sources, pad))
         ways = parts_of_row(d_sums, d_sums.shape[2])
-        _runtime.launch(kernels.focus_adjoint, *arguments, d_sums, *gradients[2:], first, pad, steps, ways)
+        _runtime.launch(kernels.focus_adjoint, *arguments, d_sums, *gradients[2:], first, pad, steps, lists.occlusion, ways)
     for top, bottom in backward_bands(picture, lists):
         sources = pack(picture, top, bottom, lists, buffers)
         arguments = _arguments(picture, lists, sources, lens, _nearer(picture, sources, pad))
         d_values = torch.empty_like(sources.values)
         d_place, d_nearer = torch.empty_like(sources.place), torch.empty_like(sources.place)
         ways = parts_of_row(d_sums, sources.place.shape[1])
-        _runtime.launch(kernels.pull, *arguments, d_sums, d_values, d_place, d_nearer, top, pad, steps, ways)
+        _runtime.launch(kernels.pull, *arguments, d_sums, d_values, d_place, d_nearer, top, pad, steps, lists.occlusion, ways)
         fold(d_values, d_place, d_nearer, gradients, top, lists)

@@ -11,6 +11,7 @@ from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.scatter.culling import TILE, culling
 from taichi_bokeh.kernels.scatter.gather import LANES, PLANES
 from taichi_bokeh.kernels.scatter.gather import scatter as scatter_kernels
+from taichi_bokeh.kernels.scatter.occlusion import OcclusionStep
 from taichi_bokeh.kernels.subaperture.cells import PIXELS
 from taichi_bokeh.ops._common import GradientOnly, dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
@@ -35,6 +36,7 @@ class _Prepared(NamedTuple):
     spans: Tensor  # [n, H, 2], columns between which a row is in focus
     pad: int
     limit: float
+    occlusion: OcclusionStep
 
 
 def _table(name: str, farthest: float, like: Tensor) -> Tensor:
@@ -56,7 +58,8 @@ def _prepare(inputs: tuple[Tensor, ...], plan: Plan, largest_px: float, border: 
     focus[:, 0, :, :-LANES], focus[:, 1, :, :-LANES] = in_focus, disparity
     spans = torch.empty(*focus.shape[0:3:2], 2, dtype=torch.int32, device=focus.device)
     _runtime.launch(scatter_kernels(name, dtype).focus_rows, focus, spans)
-    return _Prepared(source, focus, _table(name, farthest, planes), _reach(source, pad, limit, name), spans, pad, limit)
+    table, reach = _table(name, farthest, planes), _reach(source, pad, limit, name)
+    return _Prepared(source, focus, table, reach, spans, pad, limit, plan.occlusion)
 
 
 def _refuse_too_large(planes: Tensor, radius_px: float, pad: int) -> None:
@@ -102,6 +105,7 @@ def scatter_sums(
     max_radius: float,
     border: str,
     algorithm: str,
+    occlusion: list[float],
     image: Tensor | None,
     shape: list[float],
     keep: bool,
@@ -113,11 +117,12 @@ def scatter_sums(
     planes [N, 5, H, W]: weighted sources; spread, disparity, in_focus [N, H, W]; blur, focus [N], by which the evaluation is
     planned, not differentiated; profile "disc", "soft", "official", or, with signed spread, "shape" for the aperture of an
     image and a shape (`shape_of`); max_radius in px: only sources nearer than this contribute, 0 for no limit; border
-    "replicate" or "reflect"; algorithm "auto", "exact", "fast", or "rows": "auto" for small radii too.
+    "replicate" or "reflect"; algorithm "auto", "exact", "fast", or "rows": "auto" for small radii too;
+    occlusion: gap and steepness of τ (kernels/scatter/occlusion.py), in the units of `disparity`, as blur and focus are.
     """
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     result, kept = _outputs(inputs[0], keep)
-    plan = Plan(profile, max_radius, algorithm, dtype_name(planes), aperture_of(shape, image))
+    plan = Plan(profile, max_radius, algorithm, dtype_name(planes), OcclusionStep(*occlusion), aperture_of(shape, image))
     facts = facts_of(inputs, blur, focus)
     ways = [way_of(one, planes.shape[2] * planes.shape[3], plan) for one in facts]
     parts = list(_parts(ways, _at_once(planes)))
@@ -174,7 +179,7 @@ def _with_lists(
         table = shape_table(plan.aperture, _largest(facts), spread, weights_only=way.name == "direct")
     else:
         table = _rows.row_lists(plan.profile, own.largest_px, spread)
-    return picture, _rows.lists_of(table, picture, own.largest_px, nodes, own.opaque)
+    return picture, _rows.lists_of(table, picture, own.largest_px, nodes, plan.occlusion, own.opaque)
 
 
 def _sums(p: _Prepared, profile: str) -> Tensor:
@@ -189,7 +194,7 @@ def _flat_sums(inputs: tuple[Tensor, ...], facts: Facts, plan: Plan, border: str
     planes, *others = inputs
     reach = math.ceil(plan.reach_px(facts.largest_px))
     if plan.profile == "shape":
-        weights = _shape_weights(plan.aperture, facts.spread_px[0], facts.in_focus[0])
+        weights = _shape_weights(plan.aperture, facts.spread_px[0], facts.in_focus[0], plan.occlusion)
     else:
         size = 2 * reach + 1
         point = planes.new_zeros(1, PLANES, size, size)
@@ -207,18 +212,18 @@ def _flat_sums(inputs: tuple[Tensor, ...], facts: Facts, plan: Plan, border: str
     return torch.cat([result.view(1, height, -1, 4)[:, :, :width].permute(0, 3, 1, 2), density.to(planes)], 1)
 
 
-def _shape_weights(aperture: Aperture, spread_px: float, in_focus: float) -> Tensor:
+def _shape_weights(aperture: Aperture, spread_px: float, in_focus: float, occlusion: OcclusionStep) -> Tensor:
     """E·O round a pixel of a flat layer, [1, D, D]; O is the same at all pixels but the pixel itself."""
     weights = math.pi * spread_px**2 * divide(aperture, 1).kernels(spread_px)
     middle = weights.shape[-1] // 2
     own = weights[:, middle, middle].clone()
-    weights *= 1 - in_focus * (0.5 + 0.5 * math.tanh(1.0))  # τ(0): all have the disparity of the pixel
+    weights *= 1 - in_focus * float(occlusion.weight(0.0))  # all have the disparity of the pixel
     weights[:, middle, middle] = own
     return weights
 
 
 def _arguments(p: _Prepared, sums: Tensor | GradientOnly) -> tuple[Any, ...]:
-    return p.source, p.focus, p.spans, p.table, p.reach, sums, p.pad, p.limit
+    return p.source, p.focus, p.spans, p.table, p.reach, sums, p.pad, p.limit, p.occlusion
 
 
 @operator
@@ -235,6 +240,7 @@ def _scatter_sums_backward(
     max_radius: float,
     border: str,
     algorithm: str,
+    occlusion: list[float],
     image: Tensor | None,
     shape: list[float],
     planes_only: bool,
@@ -242,7 +248,7 @@ def _scatter_sums_backward(
     """Gradients of planes, spread, disparity and in_focus; `planes_only`: those of the last two may be left unfinished."""
     inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
     grads = tuple(torch.zeros_like(value) for value in inputs)
-    plan = Plan(profile, max_radius, algorithm, dtype_name(planes), aperture_of(shape, image))
+    plan = Plan(profile, max_radius, algorithm, dtype_name(planes), OcclusionStep(*occlusion), aperture_of(shape, image))
     facts = facts_of(inputs, blur, focus)
     pixels = planes.shape[2] * planes.shape[3]
     ways = [way_of(one, pixels, plan, adjoint=True) for one in facts]
@@ -281,8 +287,8 @@ def _gather_pull(
 
 
 def _save(ctx: Any, inputs: Any, output: Any) -> None:
-    ctx.save_for_backward(output[1], *inputs[:6], inputs[10])
-    ctx.settings = (*inputs[6:10], inputs[11])
+    ctx.save_for_backward(output[1], *inputs[:6], inputs[11])
+    ctx.settings = (*inputs[6:11], inputs[12])
     ctx.mark_non_differentiable(output[1])
 
 
@@ -290,7 +296,7 @@ def _differentiate(ctx: Any, grad: Tensor, _: Tensor) -> Any:
     *tensors, image = ctx.saved_tensors
     *settings, shape = ctx.settings
     planes_only = not (ctx.needs_input_grad[2] or ctx.needs_input_grad[3])
-    return *_scatter_sums_backward(grad, *tensors, *settings, image, shape, planes_only), *[None] * 9
+    return *_scatter_sums_backward(grad, *tensors, *settings, image, shape, planes_only), *[None] * 10
 
 
 torch.library.register_fake(scatter_sums, lambda planes, *rest: _outputs(planes, rest[-1]))

@@ -23,28 +23,36 @@ def _merged_outputs(planes: Tensor, nodes: list[float], level: int) -> tuple[Ten
 
 @operator
 def merge(
-    planes: Tensor, radius: Tensor, disparity: Tensor, nodes: list[float], level: int, side: int
+    planes: Tensor, radius: Tensor, disparity: Tensor, nodes: list[float], occlusion: list[float], level: int, side: int
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Sources of a level: planes [1 + T, 5, h, w], plain and times τ_k of T nodes, their spread, and A, [h, w].
 
-    planes [1, 5, H, W]; radius, disparity [1, H, W], which get no gradient; side 1 for radii of 0 and more, −1 for the others.
+    planes [1, 5, H, W]; radius, disparity [1, H, W], which get no gradient; occlusion: gap and
+    steepness of τ; side 1 for radii of 0 and more, −1 for the others.
     h and w are H and W over 2^level, and 2: a ring of copies of the border.
     """
     outputs = _merged_outputs(planes, nodes, level)
     inputs = (plain(value)[0] for value in (planes, radius, disparity))
     kernel = kernels(len(nodes), dtype_name(planes), on_gpu(planes)).merge
-    _runtime.launch(kernel, *inputs, _nodes(nodes, planes), *outputs, level, side)
+    _runtime.launch(kernel, *inputs, _nodes(nodes, planes), *outputs, occlusion, level, side)
     return outputs
 
 
 @operator
 def _merge_backward(
-    grad: Tensor, area: Tensor, radius: Tensor, disparity: Tensor, nodes: list[float], level: int, side: int
+    grad: Tensor,
+    area: Tensor,
+    radius: Tensor,
+    disparity: Tensor,
+    nodes: list[float],
+    occlusion: list[float],
+    level: int,
+    side: int,
 ) -> Tensor:
     d_planes = grad.new_empty(1, 5, *radius.shape[1:])
     inputs = (plain(grad), area, plain(radius)[0], plain(disparity)[0])
     kernel = kernels(len(nodes), dtype_name(grad), on_gpu(grad)).merge_adjoint
-    _runtime.launch(kernel, *inputs, _nodes(nodes, grad), d_planes[0], level, side)
+    _runtime.launch(kernel, *inputs, _nodes(nodes, grad), d_planes[0], occlusion, level, side)
     return d_planes
 
 
@@ -54,11 +62,13 @@ def _save_merge(ctx: Any, inputs: Any, output: Any) -> None:
     ctx.mark_non_differentiable(*output[1:])
 
 
-torch.library.register_fake(merge, lambda planes, radius, disparity, nodes, level, side: _merged_outputs(planes, nodes, level))
+torch.library.register_fake(
+    merge, lambda planes, radius, disparity, nodes, occlusion, level, side: _merged_outputs(planes, nodes, level)
+)
 torch.library.register_fake(_merge_backward, lambda grad, area, radius, *rest: grad.new_empty(1, 5, *radius.shape[1:]))
 torch.library.register_autograd(
     merge,
-    lambda ctx, grad, *_: (_merge_backward(grad, *ctx.saved_tensors, *ctx.settings), *[None] * 5),
+    lambda ctx, grad, *_: (_merge_backward(grad, *ctx.saved_tensors, *ctx.settings), *[None] * 6),
     setup_context=_save_merge,
 )
 refuse_double_backward(_merge_backward, "merge")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.scatter.disc_table import GAUSS, STEPS_PER_PIXEL, disc_table
+from taichi_bokeh.kernels.scatter.occlusion import OcclusionStep
 from taichi_bokeh.kernels.scatter.profile import profile as profile_of
 from taichi_bokeh.kernels.scatter.rows.gpu_tiles import row_tiles
 from taichi_bokeh.kernels.scatter.rows.layout import GROUP, HIDDEN_LANES, LANES, OPAQUE_LANES, PLANES, row_planes
@@ -53,6 +54,7 @@ class Lists(NamedTuple):
 
     table: Table
     nodes: Tensor | None  # [T], disparities; None where nothing is in focus
+    occlusion: OcclusionStep
     widest: Tensor  # [H + 2·pad]: how far, in px, any of a row of padded sources may count
     reach: Tensor  # [H + 2·pad, blocks]: the same of every COLUMNS of it
     pad: int
@@ -93,12 +95,19 @@ def row_lists(name: str, largest_px: float, like: Tensor) -> Table:
         return _row_lists(name, size, like.dtype, like.device)
 
 
-def lists_of(table: Table, picture: Picture, largest_px: float, nodes: tuple[float, ...] | None, opaque: bool) -> Lists:
+def lists_of(
+    table: Table,
+    picture: Picture,
+    largest_px: float,
+    nodes: tuple[float, ...] | None,
+    occlusion: OcclusionStep,
+    opaque: bool,
+) -> Lists:
     """A table with what else there is to a picture whose largest spread radius is given."""
     at = None if nodes is None else picture.spread.new_tensor(nodes)
     pad = math.ceil(table.extent * largest_px + table.margin_px) + 1
     reach = _reach(picture.spread, pad) * table.extent + table.margin_px
-    return Lists(table, at, reach.amax(1), reach, pad, opaque)
+    return Lists(table, at, occlusion, reach.amax(1), reach, pad, opaque)
 
 
 def _reach(spread: Tensor, pad: int) -> Tensor:
@@ -292,7 +301,17 @@ def _occlude(
     keeping = (result, 0) if kept is None else (kept, 1)
     for group in range(len(in_focus.nodes) // GROUP):
         hidden = _spread(_hide(picture, lists, sources, in_focus, group, buffers), lists, wanted, buffers)
-        arguments = (*picture, in_focus.nodes, group, hidden, *lists.table[:2], lists.table.steps, *keeping, first)
+        arguments = (
+            *picture,
+            in_focus.nodes,
+            group,
+            hidden,
+            *lists.table[:2],
+            lists.table.steps,
+            *keeping,
+            lists.occlusion,
+            first,
+        )
         _runtime.launch(kernel, result, *arguments)
 
 
@@ -300,7 +319,7 @@ def _hide(picture: Picture, lists: Lists, sources: Sources, in_focus: InFocus, g
     """P·τ_k of a band of sources, where they count."""
     hidden = buffers.get("hidden", *sources.place.shape, HIDDEN_LANES)
     kernel = hidden_planes(lists.opaque, dtype_name(hidden)).hide
-    arguments = (picture.disparity, in_focus.nodes, group, in_focus.near_of(sources), hidden)
+    arguments = (picture.disparity, in_focus.nodes, group, in_focus.near_of(sources), hidden, lists.occlusion)
     _runtime.launch(kernel, sources.values, *arguments, sources.top, lists.pad)
     return sources._replace(values=hidden)
 
@@ -319,7 +338,7 @@ def pull(
             kept = _hidden_of(picture, lists, in_focus)
         known = (d_sums, 0) if kept is None else (kept, 1)
         kernel = separable_occlusion(lists.table.shaped, dtype_name(d_sums), on_gpu(d_sums)).occlude_adjoint
-        arguments = (*picture, in_focus.nodes, *known, *lists.table[:2], lists.table.steps)
+        arguments = (*picture, in_focus.nodes, *known, *lists.table[:2], lists.table.steps, lists.occlusion)
         _runtime.launch(kernel, d_sums, *arguments, *gradients)
     for top, bottom in backward_bands(picture, lists):
         sources = pack(picture, top, bottom, all_planes, buffers)
@@ -372,7 +391,7 @@ def _pull_band(
             if not on_gpu(before) and not bool(before[:, -1].any()):
                 break
             d_hidden, d_place_hidden = pulled(_hide(picture, lists, sources, in_focus, group, buffers), *arrays)
-            back = (*node, in_focus.near_of(sources), d_hidden, d_values, d_nearer, sources.top, pad)
+            back = (*node, in_focus.near_of(sources), d_hidden, d_values, d_nearer, lists.occlusion, sources.top, pad)
             _runtime.launch(hidden_planes(False, name).adjoint, sources.values, *back)
             d_place += d_place_hidden
     fold(d_values, d_place, d_nearer, gradients, sources.top, lists)

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
+from taichi_bokeh.kernels.scatter.occlusion import OcclusionStep
 from taichi_bokeh.kernels.scatter.profile import profile as profile_of
-from taichi_bokeh.kernels.scatter.rows.separable_occlusion import focus_nodes
+from taichi_bokeh.ops.scatter.occlusion_nodes import occlusion_nodes
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.psf import kernel_reach
 
@@ -33,12 +34,13 @@ class Way(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """By what the ways are chosen; profile, max_radius and algorithm as of the operator."""
+    """By what the ways are chosen; profile, max_radius, algorithm and occlusion as of the operator."""
 
     profile: str
     max_radius: float
     algorithm: str
     dtype: str
+    occlusion: OcclusionStep
     aperture: Aperture = Aperture()
 
     @property
@@ -126,9 +128,10 @@ def _uneven(facts: Facts, plan: Plan) -> Way:
         return Way(exact, reason)
     if facts.in_focus[1] <= NEGLIGIBLE_FOCUS[plan.dtype]:
         return Way("rows", "nothing is in focus, so that there is no occlusion")
-    nodes = focus_nodes(facts.blur, plan.dtype)
+    nodes = occlusion_nodes(facts.blur, plan.occlusion, plan.dtype)
     if nodes is None:
-        return Way(exact, f"a blur of {facts.blur:.3g} px per unit of disparity is too little to separate the occlusion")
+        per_px = plan.occlusion.steepness / max(facts.blur, 1e-30)
+        return Way(exact, f"the occlusion, of a steepness of {per_px:.3g} for a px of the radius, is too steep to be separated")
     return Way("rows", f"the occlusion is separated by {len(nodes)} nodes of disparity", nodes)
 
 

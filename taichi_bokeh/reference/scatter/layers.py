@@ -45,9 +45,10 @@ def _offsets(limit: float) -> Iterator[tuple[int, int]]:
                 yield dx, dy
 
 
-def _occlusion(d_source: Tensor, d_pixel: Tensor, in_focus: Tensor, floor: float) -> Tensor:
-    """O = 1 + e·(½·tanh(10(d_y − d_x − 0.1)) − ½); the released tanh has a floor in its denominator."""
-    t = 10 * (d_source - d_pixel - 0.1)
+def _occlusion(d_source: Tensor, d_pixel: Tensor, in_focus: Tensor, step: tuple[float, float], floor: float) -> Tensor:
+    """O = 1 + e·(½·tanh(steepness/2·(d_y − d_x − gap)) − ½); the released tanh has a floor in its denominator."""
+    gap, steepness = step
+    t = steepness / 2 * (d_source - d_pixel - gap)
     decay = torch.exp(-2 * t.abs())
     tanh = t.sign() * (1 - decay) / (1 + decay + floor * torch.exp(-t.abs()))
     return 1 + in_focus * (0.5 * tanh - 0.5)
@@ -82,18 +83,18 @@ def scatter_sums(
     profile: str,
     limit: float,
     aperture: Aperture | None = None,
-    occlusion: bool = True,
+    occlusion: tuple[float, float] | None = None,
 ) -> Tensor:
     """Σ_y planes(y)·w·O over every pixel's neighbours nearer than `limit` px; w per unit of the plane.
 
     planes [N, C, H, W], radius (signed, px) and disparity [N, H, W]; profile "disc", "soft", "official", or "shape" for the
-    aperture.
+    aperture; occlusion: its gap and steepness in the units of disparity, None for O = 1.
     """
     official = profile == "official"
     size = radius.abs()
     pad = math.ceil(limit)
     height, width = radius.shape[-2:]
-    in_focus = torch.exp(-3 * size**2) if occlusion else torch.zeros_like(size)
+    in_focus = torch.exp(-3 * size**2) if occlusion is not None else torch.zeros_like(size)
     padded = [_padded(value, pad, official) for value in (planes, size, disparity, radius)]
     if profile == "shape":
         assert aperture is not None
@@ -117,8 +118,8 @@ def scatter_sums(
         else:
             distance = r.new_tensor(math.hypot(dx, dy))
             weight = logistic_profile(distance, r + 1, 1e-6 if official else 0.0) / (r + 1) ** 2
-        if (dx, dy) != (0, 0):
-            weight = weight * _occlusion(d, disparity, in_focus, 1e-6 if official else 0.0)
+        if (dx, dy) != (0, 0) and occlusion is not None:
+            weight = weight * _occlusion(d, disparity, in_focus, occlusion, 1e-6 if official else 0.0)
         total = total + values * weight[:, None]
     return total
 
@@ -146,12 +147,13 @@ def render(  # noqa: PLR0913 - as of the renderer
     profile: str,
     max_radius: float | None = None,
     aperture: Aperture | None = None,
-    occlusion: bool = True,
+    occlusion: tuple[float, float] | None = None,
 ) -> Tensor:
-    """Picture [B, 3, H, W] of layers rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]; blur and focus [B].
+    """Image [B, 3, H, W] of layers rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]; blur and focus [B].
 
     profile: "disc" or "soft" (the scatter model), "shape" (for the aperture), "official" (the released code's variant);
-    occlusion: False for O = 1.
+    occlusion: the gap and the steepness of its step, in px of the radius for "disc" and "shape", else in units of disparity;
+    None for O = 1.
     """
     batch, layers, _, height, width = rgb.shape
     per_layer = [value.repeat_interleave(layers)[:, None, None] for value in (blur, focus)]
@@ -163,6 +165,7 @@ def render(  # noqa: PLR0913 - as of the renderer
     if profile == "shape":
         assert aperture is not None
         limit = 1.5 * (largest * aperture.extent + 2)  # to the corners of a square
+    d = radius if profile in ("disc", "shape") else d
     sums = scatter_sums(torch.cat([a * colour, a, torch.ones_like(a)], 1), radius, d, profile, limit, aperture, occlusion)
     if profile == "official":
         coverage = square_mean(a[:, 0], radius, int(limit))

@@ -10,7 +10,13 @@ FINE_PX, LEAST_PX = 12.0, 1 / 16
 
 
 def merge(
-    planes: Tensor, radius: Tensor, disparity: Tensor, nodes: Sequence[float], level: int, side: int
+    planes: Tensor,
+    radius: Tensor,
+    disparity: Tensor,
+    nodes: Sequence[float],
+    occlusion: tuple[float, float],
+    level: int,
+    side: int,
 ) -> tuple[Tensor, Tensor]:
     """Planes [1 + T, 5, h, w] and spread [h, w]; planes [1, 5, H, W], radius and disparity [1, H, W], as of the operator."""
     factor = 2**level
@@ -22,7 +28,7 @@ def merge(
 
     share = (1 - ((radius.abs() / FINE_PX).clamp(min=1).log2() - level).abs()).clamp(min=0)
     here = planes * share * ((radius < 0) == (side < 0))
-    hidden = [torch.sigmoid(-20 * (disparity - node - 0.1)) for node in nodes]
+    hidden = [torch.sigmoid(-occlusion[1] * (disparity - node - occlusion[0])) for node in nodes]
     everything = pooled(torch.cat([here, *(here * share for share in hidden)]))
     square = (radius / factor).square() - 4 * (1 / 12 + 1 / 6 + 1 / 6) + 4 / 6 / factor**2
     weight = here[:, 4:].detach()

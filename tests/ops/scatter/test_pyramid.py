@@ -5,6 +5,7 @@ import torch
 
 from taichi_bokeh import ops
 from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
+from taichi_bokeh.kernels.scatter.occlusion import PAPER
 from taichi_bokeh.ops._common import dtype_name
 from taichi_bokeh.reference.scatter import pyramid as reference
 from tests.scenes import relative_error
@@ -35,8 +36,8 @@ def gradients(outputs: torch.Tensor, *leaves: torch.Tensor) -> tuple[torch.Tenso
 def test_merging_is_pooling_and_its_gradient_is_that_of_pooling(level, side, nodes, size, dtype):
     planes, radius, disparity, _ = drawn(size, dtype)
     planes.requires_grad_()
-    merged, spread, _ = ops.merge(planes, radius, disparity, nodes, level, side)
-    wanted, wanted_spread = reference.merge(planes, radius, disparity, nodes, level, side)
+    merged, spread, _ = ops.merge(planes, radius, disparity, nodes, PAPER, level, side)
+    wanted, wanted_spread = reference.merge(planes, radius, disparity, nodes, PAPER, level, side)
     assert relative_error(merged.detach(), wanted.detach()) < TOLERANCE[dtype]
     assert relative_error(spread, wanted_spread) < TOLERANCE[dtype]
     ours, theirs = (gradients(value, planes)[0] for value in (merged, wanted))
@@ -60,7 +61,7 @@ def test_bringing_back_is_interpolation_and_occludes_what_is_in_focus(nodes, siz
 
 def test_merging_passes_opcheck():
     planes, radius, disparity, _ = drawn((9, 14), torch.float64)
-    torch.library.opcheck(ops.merge, (planes.requires_grad_(), radius, disparity, NODES, 2, 1))
+    torch.library.opcheck(ops.merge, (planes.requires_grad_(), radius, disparity, NODES, PAPER, 2, 1))
 
 
 def test_planes_that_are_equal_stay_equal():
@@ -68,5 +69,5 @@ def test_planes_that_are_equal_stay_equal():
     planes, radius, disparity, _ = drawn((40, 50), torch.float32)
     planes[:, 3] = planes[:, 4]
     for level in (1, 2, 3):
-        merged = ops.merge(planes, radius, disparity, NODES, level, 1)[0]
+        merged = ops.merge(planes, radius, disparity, NODES, PAPER, level, 1)[0]
         assert torch.equal(merged[:, 3], merged[:, 4])

@@ -4,7 +4,7 @@
 
 Adjoint, with g_k = ∂loss/∂Q_k:
 
-    ∂/∂P = Σ_k τ_k·g_k,      ∂/∂d_y = Σ_k τ_k′·⟨P, g_k⟩,      τ_k′ = −20·τ_k·(1 − τ_k)
+    ∂/∂P = Σ_k τ_k·g_k,      ∂/∂d_y = Σ_k τ_k′·⟨P, g_k⟩
 
 Only sources that are `near` [rows, segments of the picture's columns] count: others reach nothing that is in focus. `top` is
 the first of a band of padded rows, as in layout.py.
@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
+from taichi_bokeh.kernels.scatter.occlusion import occlusion_weight
 from taichi_bokeh.kernels.scatter.rows.layout import GROUP, HIDDEN_LANES, LANES, OPAQUE_LANES, PLANES, plane_of
 from taichi_bokeh.kernels.scatter.rows.row_sums import SEGMENT
-from taichi_bokeh.kernels.scatter.rows.separable_occlusion import occlusion_at
 
 
 class HiddenPlanes(NamedTuple):
@@ -29,20 +29,25 @@ class HiddenPlanes(NamedTuple):
 def hidden_planes(opaque: bool, dtype: str) -> HiddenPlanes:
     """Kernels for sources of LANES or, if `opaque`, of OPAQUE_LANES planes; the adjoint's have all."""
     real = REAL[dtype]
-    tau = occlusion_at(dtype)[0]
+    tau = occlusion_weight(dtype)
     packed = ti.types.vector(OPAQUE_LANES if opaque else LANES, real)
-    wide, shares = ti.types.vector(HIDDEN_LANES, real), ti.types.vector(GROUP, real)
+    wide, shares = ti.types.vector(HIDDEN_LANES, real), ti.types.matrix(GROUP, 2, real)
+    vec2 = ti.types.vector(2, real)
     pixels, wide_pixels = (ti.types.ndarray(dtype=kind, ndim=2) for kind in (packed, wide))
     maps = ti.types.ndarray(dtype=real, ndim=2)
     numbers = ti.types.ndarray(dtype=real, ndim=1)
     flags = ti.types.ndarray(dtype=ti.i32, ndim=2)
 
     @ti.func
-    def shares_at(disparity: ti.template(), nodes: ti.template(), group, row, column, top, pad):
-        """τ_k of a padded source."""
+    def shares_at(disparity: ti.template(), nodes: ti.template(), group, row, column, occlusion, top, pad):
+        """(τ_k, τ_k′) of a padded source."""
         y = ti.math.clamp(top + row - pad, 0, disparity.shape[0] - 1)
         x = ti.math.clamp(column - pad, 0, disparity.shape[1] - 1)
-        return shares([tau(disparity[y, x] - nodes[GROUP * group + k]) for k in ti.static(range(GROUP))])
+        result = shares(0.0)
+        for k in ti.static(range(GROUP)):
+            share = tau(disparity[y, x] - nodes[GROUP * group + k], occlusion)
+            result[k, 0], result[k, 1] = share[0], share[1]
+        return result
 
     @ti.func
     def counts(disparity: ti.template(), near: ti.template(), row, column, pad):
@@ -56,17 +61,18 @@ def hidden_planes(opaque: bool, dtype: str) -> HiddenPlanes:
         group: ti.i32,
         near: flags,
         hidden: wide_pixels,
+        occlusion: vec2,
         top: ti.i32,
         pad: ti.i32,
     ):
         for row, column in hidden:
             if counts(disparity, near, row, column, pad):
-                share = shares_at(disparity, nodes, group, row, column, top, pad)
+                share = shares_at(disparity, nodes, group, row, column, occlusion, top, pad)
                 source = sources[row, column]
                 result = wide(0.0)
                 for k in ti.static(range(GROUP)):
                     for c in ti.static(range(PLANES)):
-                        result[PLANES * k + c] = share[k] * source[ti.static(plane_of(opaque, c))]
+                        result[PLANES * k + c] = share[k, 0] * source[ti.static(plane_of(opaque, c))]
                 hidden[row, column] = result
 
     @ti.kernel
@@ -79,21 +85,22 @@ def hidden_planes(opaque: bool, dtype: str) -> HiddenPlanes:
         d_hidden: wide_pixels,
         d_sources: pixels,
         d_nearer: maps,
+        occlusion: vec2,
         top: ti.i32,
         pad: ti.i32,
     ):
         """Adds the gradients of sources and their disparity."""
         for row, column in d_hidden:
             if counts(disparity, near, row, column, pad):
-                share = shares_at(disparity, nodes, group, row, column, top, pad)
+                share = shares_at(disparity, nodes, group, row, column, occlusion, top, pad)
                 source, g = sources[row, column], d_hidden[row, column]
                 gathered, nearer = packed(0.0), real(0.0)
                 for k in ti.static(range(GROUP)):
                     along = real(0.0)
                     for c in ti.static(range(PLANES)):
-                        gathered[c] += share[k] * g[PLANES * k + c]
+                        gathered[c] += share[k, 0] * g[PLANES * k + c]
                         along += source[c] * g[PLANES * k + c]
-                    nearer -= 20 * share[k] * (1 - share[k]) * along
+                    nearer += share[k, 1] * along
                 d_sources[row, column] = d_sources[row, column] + gathered
                 d_nearer[row, column] = d_nearer[row, column] + nearer
 

@@ -3,7 +3,7 @@
 O(y, x) = 1 − e(x)·τ(d_y − d_x) differs from 1 only where e does from 0: for |K·d_x| up to about 2.3. In so narrow a band of
 disparities τ is a polynomial in d_x, with the Lagrange basis u_k of T nodes n_k,
 
-    τ(d_y − d_x) ≈ Σ_k u_k(d_x)·τ_k(d_y),      τ_k(d) = τ(d − n_k) = 1/(1 + exp(20·(d − n_k − 0.1)))
+    τ(d_y − d_x) ≈ Σ_k u_k(d_x)·τ_k(d_y),      τ_k(d) = τ(d − n_k),  τ of scatter/occlusion.py
 
 so that, with S_k the plain sums (row_sums.py) of the planes P·τ_k, taken near pixels in focus only,
 
@@ -12,79 +12,33 @@ so that, with S_k the plain sums (row_sums.py) of the planes P·τ_k, taken near
 the last because O(x, x) = 1. Adjoint, with g = ∂loss/∂s and A_k the gathered −e·u_k·g (the adjoint of S_k):
 
     ∂/∂P(y) = Σ_k τ_k·A_k + e·E·κ·g                     ∂/∂e(x) = −⟨g, Σ_k u_k·S_k⟩ + ⟨g, P⟩·E·κ
-    ∂/∂d_y  = Σ_k τ_k′·⟨P, A_k⟩,  τ_k′ = −20·τ_k·(1 − τ_k)    ∂/∂d_x = −e·⟨g, Σ_k u_k′·S_k⟩ + e·⟨g, P⟩·E·κ′
+    ∂/∂d_y  = Σ_k τ_k′·⟨P, A_k⟩                           ∂/∂d_x = −e·⟨g, Σ_k u_k′·S_k⟩ + e·⟨g, P⟩·E·κ′
     ∂/∂r_x  = … + e·⟨g, P⟩·E′·κ
 
 Nodes are taken GROUP at a time, as 3·5 planes are a vector. P·τ_k and what its gradient gives to sources, A_k to ∂/∂P(y) and
 ∂/∂d_y, is in occluded_sources.py.
 """
 
-from functools import cache, lru_cache
+from functools import cache
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from taichi_bokeh._runtime import ti
-from taichi_bokeh.kernels.arithmetic import REAL, exponential
+from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
+from taichi_bokeh.kernels.scatter.occlusion import occlusion_weight
 from taichi_bokeh.kernels.scatter.rows.layout import GROUP, HIDDEN_LANES, PLANES, part_of_row
 from taichi_bokeh.kernels.scatter.rows.row_lists import entry_size, row_lists
 from taichi_bokeh.kernels.scatter.rows.row_sums import SEGMENT
 
-MOST_NODES = 15
-_LEAST_BLUR = 1.0  # px per unit of disparity: far below what MOST_NODES can do
-TOLERANCE = {"float32": 1.2e-3, "float64": 1e-7}  # largest error of e·τ that the nodes may leave
-
-
-def _error(blur: float, nodes: NDArray[np.float64], farthest: float) -> float:
-    """Largest |e·(Σ_k u_k·τ_k − τ)| over d_x in reach and all d_y."""
-    d_x = np.linspace(-farthest, farthest, 81) / blur
-    d_y = np.linspace(-0.6, 0.8, 141) + np.linspace(-1, 1, 141) * farthest / blur
-    basis = [np.prod([(d_x - m) / (n - m) for m in nodes if m != n], axis=0) for n in nodes]
-    tau = lambda nearer: 0.5 - 0.5 * np.tanh(10 * (nearer - 0.1))  # noqa: E731
-    approximate = sum(u[:, None] * tau(d_y - n) for u, n in zip(basis, nodes, strict=True))
-    error = np.exp(-3 * (blur * d_x) ** 2)[:, None] * (approximate - tau(d_y - d_x[:, None]))
-    return float(np.abs(error).max())
-
-
-@lru_cache(maxsize=64)
-def _relative_nodes(blur: float, dtype: str) -> tuple[float, ...] | None:
-    farthest = float(np.sqrt(-np.log(NEGLIGIBLE_FOCUS[dtype]) / 3))
-    for count in range(GROUP, MOST_NODES + 1, GROUP):
-        chebyshev = np.cos((2 * np.arange(count) + 1) * np.pi / (2 * count))
-        spans = np.linspace(0.25, 1.0, 16) * farthest / blur
-        errors = [_error(blur, chebyshev * span, farthest) for span in spans]
-        best = int(np.argmin(errors))
-        if errors[best] <= TOLERANCE[dtype]:
-            return tuple(chebyshev * spans[best])
-    return None
-
-
-def focus_nodes(blur: float, dtype: str) -> tuple[float, ...] | None:
-    """Nodes n_k, relative to the focus, for a blur in px per unit of disparity; None where MOST_NODES are too few.
-
-    They are the same for similar blurs, so that the picture is smooth in the blur but for steps of the tolerance's size.
-    """
-    if blur < _LEAST_BLUR:
-        return None
-    return _relative_nodes(2.0 ** (np.floor(4 * np.log2(blur)) / 4), dtype)
-
 
 @cache
-def occlusion_at(dtype: str) -> tuple[Any, Any]:
-    """τ as a function of d_y − n_k, and (u_k, u_k′) as one of the nodes, k and d_x."""
+def lagrange_basis(dtype: str) -> Any:
+    """Make the function (nodes [T], k, d) -> vec2(u_k, u_k′) at d."""
     real = REAL[dtype]
-    exp = exponential(dtype)
     vec2 = ti.types.vector(2, real)
 
     @ti.func
-    def hidden(nearer):
-        return 1 / (1 + exp(20 * (nearer - real(0.1))))
-
-    @ti.func
     def basis(nodes: ti.template(), k, d):
-        """(u_k, u_k′) at d."""
         value, slope = real(1.0), real(0.0)
         for m in range(nodes.shape[0]):
             if m != k:
@@ -93,7 +47,7 @@ def occlusion_at(dtype: str) -> tuple[Any, Any]:
                 value *= (d - nodes[m]) * inverse
         return vec2(value, slope)
 
-    return hidden, basis
+    return basis
 
 
 class SeparableOcclusion(NamedTuple):
@@ -109,7 +63,7 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
     real = REAL[dtype]
     weight_at_itself = row_lists(shaped, PLANES, dtype).at_itself
     part = part_of_row(on_gpu)
-    hidden, basis = occlusion_at(dtype)
+    tau, basis = occlusion_weight(dtype), lagrange_basis(dtype)
     negligible = NEGLIGIBLE_FOCUS[dtype]
     vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
     wide = ti.types.vector(HIDDEN_LANES, real)
@@ -122,13 +76,13 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
     polynomials = ti.types.ndarray(dtype=ti.types.vector(entry_size(shaped), real), ndim=1)
 
     @ti.func
-    def at_itself(nodes: ti.template(), d):
+    def at_itself(nodes: ti.template(), d, occlusion):
         """(κ, κ′)."""
         total = vec2(0.0)
         for k in range(nodes.shape[0]):
             u = basis(nodes, k, d)
-            share = hidden(d - nodes[k])
-            total += vec2(u[0] * share, u[1] * share - 20 * u[0] * share * (1 - share))
+            share = tau(d - nodes[k], occlusion)
+            total += vec2(u[0] * share[0], u[1] * share[0] + u[0] * share[1])
         return total
 
     @ti.func
@@ -161,6 +115,7 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
         steps: real,
         kept: planar,
         keeps: ti.i32,
+        occlusion: vec2,
         top: ti.i32,
     ):
         """Takes the S_k of one group from the sums of a band of rows; with the first group, gives back the pixel itself.
@@ -179,7 +134,7 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
                         by_disparity[c] += u[1] * whole[row, x][PLANES * k + c]
                 own = real(0.0)
                 if group == 0:
-                    own = own_weight(spread[y, x], lists, entries, steps)[0] * at_itself(nodes, d)[0]
+                    own = own_weight(spread[y, x], lists, entries, steps)[0] * at_itself(nodes, d, occlusion)[0]
                 for c in ti.static(range(PLANES)):
                     sums[c, y, x] = sums[c, y, x] + e * (own * planes[c, y, x] - taken[c])
                     if keeps != 0:
@@ -247,6 +202,7 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
         lists: list_heads,
         entries: polynomials,
         steps: real,
+        occlusion: vec2,
         d_planes: planar,
         d_spread: maps,
         d_in_focus: maps,
@@ -256,7 +212,7 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
         for y, x in in_focus:
             e, d = in_focus[y, x], disparity[y, x]
             if e > negligible:
-                weight, itself = own_weight(spread[y, x], lists, entries, steps), at_itself(nodes, d)
+                weight, itself = own_weight(spread[y, x], lists, entries, steps), at_itself(nodes, d, occlusion)
                 taken, by_disparity, pulled = real(0.0), real(0.0), real(0.0)
                 for c in ti.static(range(PLANES)):
                     g = d_sums[c, y, x]
