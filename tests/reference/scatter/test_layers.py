@@ -60,11 +60,11 @@ def test_a_blurred_foreground_is_translucent_over_a_sharp_background():
 
 
 def test_soft_occlusion_keeps_what_lies_behind_off_an_in_focus_subject():
-    """Equation of O: a source far behind an in-focus pixel counts nothing, one in front of it counts in full."""
+    """Equation of O: a source 10 px behind an in-focus pixel counts nothing, one in front of it counts in full."""
     rgb = torch.zeros(3, 1, 21, dtype=torch.float64)
     rgb[:, :, :10] = 1
     layers = flat_layers(rgb, 0.0)
-    for step, bleeds in ((-0.8, False), (0.8, True)):
+    for step, bleeds in ((-1.6, False), (1.6, True)):
         layers.disparity[..., :10] = step
         picture = reference(layers, 6.0, 0.0)
         assert (picture[0, 0, 0, 11].item() > 1e-3) == bleeds
