@@ -93,7 +93,7 @@ class ScatterModel(Model):
         settings = self._settings(aperture)
         if self.algorithm == "reference":
             values = layers.rgb, layers.alpha, layers.disparity
-            step = tuple(settings.occlusion_step) if self.occlusion else None
+            step = settings.occlusion_step if self.occlusion else None
             return reference.render(*values, blur, focus, settings.profile, self.max_radius, aperture, step)
         return scatter(layers, blur, focus, settings)
 

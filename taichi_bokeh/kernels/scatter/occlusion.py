@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL, exponential
@@ -24,9 +24,9 @@ class OcclusionStep(NamedTuple):
     gap: float
     steepness: float
 
-    def weight(self, disparity_gap: NDArray[np.float64]) -> NDArray[np.float64]:
+    def weight(self, disparity_gap: ArrayLike) -> NDArray[np.float64]:
         """Return τ of Δ, of any shape."""
-        return 0.5 - 0.5 * np.tanh(self.steepness / 2 * (disparity_gap - self.gap))
+        return 0.5 - 0.5 * np.tanh(self.steepness / 2 * (np.asarray(disparity_gap, np.float64) - self.gap))
 
 
 PAPER = OcclusionStep(gap=0.1, steepness=20.0)  # in units of disparity
