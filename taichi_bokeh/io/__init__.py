@@ -1,4 +1,4 @@
-"""Pictures, disparities and mattes in and out of files."""
+"""Images, disparities and mattes in and out of files."""
 
 from taichi_bokeh.io.describe import DepthDescription, describe_depth
 from taichi_bokeh.io.disparity import DepthUnit, read_alpha, read_disparity

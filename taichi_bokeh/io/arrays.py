@@ -29,10 +29,10 @@ _DECODERS = (
     (numpy_files.is_npz, numpy_files.decode_npz),
 )
 
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".exr", ".pfm")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".exr", ".pfm")
 
 
-def read_array(path: str | os.PathLike[str], use: exr.Use = "picture") -> NDArray[Any]:
+def read_array(path: str | os.PathLike[str], use: exr.Use = "image") -> NDArray[Any]:
     """The array of a PNG, JPEG, TIFF, OpenEXR, PFM, npy or npz (entry ``data``) file, in the file's own type.
 
     Args:
@@ -45,7 +45,7 @@ def read_array(path: str | os.PathLike[str], use: exr.Use = "picture") -> NDArra
     Raises:
         FileNotFoundError: there is no such file.
         OSError: the system refuses to read it.
-        ValueError: it cannot be read as one of these formats, or holds no picture.
+        ValueError: it cannot be read as one of these formats, or holds no image.
     """
     contents = read_contents(path, use)
     if contents.is_cmyk:
@@ -53,7 +53,7 @@ def read_array(path: str | os.PathLike[str], use: exr.Use = "picture") -> NDArra
     return contents.values
 
 
-def read_contents(path: str | os.PathLike[str], use: exr.Use = "picture") -> Contents:
+def read_contents(path: str | os.PathLike[str], use: exr.Use = "image") -> Contents:
     """What a file holds; its format follows from its content.
 
     Args:

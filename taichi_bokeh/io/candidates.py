@@ -1,11 +1,11 @@
-"""Which files of a folder are pictures or maps, and which only lie beside them: side-cars, thumbnails' databases, notes."""
+"""Which files of a folder are images or maps, and which only lie beside them: side-cars, thumbnails' databases, notes."""
 
 from pathlib import Path
 
-from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
+from taichi_bokeh.io.arrays import IMAGE_SUFFIXES
 from taichi_bokeh.io.formats import exr, numpy_files, pfm, raster, tiff
 
-_KNOWN = (*PICTURE_SUFFIXES, ".npz")
+_KNOWN = (*IMAGE_SUFFIXES, ".npz")
 _HEAD_BYTES = 1 << 16  # in which Pillow tells what it knows
 
 
@@ -16,10 +16,10 @@ def is_candidate(path: Path) -> bool:
     """
     if path.name.startswith(".") or not path.is_file():
         return False
-    return path.suffix.lower() in _KNOWN or _begins_as_picture(path)
+    return path.suffix.lower() in _KNOWN or _begins_as_image(path)
 
 
-def _begins_as_picture(path: Path) -> bool:
+def _begins_as_image(path: Path) -> bool:
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)

@@ -1,4 +1,4 @@
-"""What a picture or depth file holds, and how its numbers would be read."""
+"""What an image or depth file holds, and how its numbers would be read."""
 
 import math
 import os
@@ -13,7 +13,7 @@ from taichi_bokeh.io.disparity import DepthUnit, is_one_channel, single_channel
 from taichi_bokeh.io.formats.colour_profile import profile_name
 from taichi_bokeh.io.formats.contents import Contents
 
-Kind = Literal["picture", "disparity", "depth", "unclear"]
+Kind = Literal["image", "disparity", "depth", "unclear"]
 
 _MOST_BINS = 20
 _FULL = 0.95  # of the largest integer: a map that was scaled to its type reaches at least this
@@ -31,7 +31,7 @@ class DepthDescription:
         height: in pixels.
         dtype: of the numbers in the file.
         channels: how many, alpha among them.
-        channel_names: those of an OpenEXR file; what follows is said of those that depth or else a picture would be read from.
+        channel_names: those of an OpenEXR file; what follows is said of those that depth or else an image would be read from.
         profile: name of the embedded colour profile, or None.
         minimum: of the finite numbers, as they are in the file, without alpha; NaN where there are none.
         median: of these.
@@ -41,7 +41,7 @@ class DepthDescription:
         counts: histogram of the finite numbers, in at most 20 bins of equal width.
         edges: of its bins, one more than these.
         slope: of a map, by how much of the range its lower third is above its upper third in the median: as the ground below is
-            nearer in most photographs, a negative one hints at numbers that grow with distance. Of a picture 0.
+            nearer in most photographs, a negative one hints at numbers that grow with distance. Of an image 0.
         kind: what it is, or is most likely.
         is_certain: the file says so itself; else the numbers suggest it.
         depth: what to give `read_disparity`, if it is a map.
@@ -120,7 +120,7 @@ def describe_depth(path: str | os.PathLike[str]) -> DepthDescription:
         zero_share=float((colours == 0).all(axis=-1).mean()),
         counts=counts,
         edges=edges,
-        slope=0.0 if guess.kind == "picture" else _slope(planes[..., 0]),
+        slope=0.0 if guess.kind == "image" else _slope(planes[..., 0]),
         kind=guess.kind,
         is_certain=guess.is_certain,
         depth=guess.depth,
@@ -146,11 +146,11 @@ def _histogram(numbers: NDArray[np.float64], whole: bool) -> tuple[tuple[int, ..
 def _guess(contents: Contents, path: str | os.PathLike[str], numbers: NDArray[np.float64]) -> _Guess:
     values = contents.values
     if contents.is_cmyk:
-        return _Guess("picture", "inks (CMYK): a picture", is_certain=True)
+        return _Guess("image", "inks (CMYK): an image", is_certain=True)
     if values.ndim == 3 and values.shape[2] > 4:
-        return _Guess("unclear", f"{values.shape[2]} channels: neither a picture nor a map")
+        return _Guess("unclear", f"{values.shape[2]} channels: neither an image nor a map")
     if not is_one_channel(values):
-        return _Guess("picture", "its colour channels differ: a picture", is_certain=True)
+        return _Guess("image", "its colour channels differ: an image", is_certain=True)
     if numbers.size == 0:
         return _Guess("unclear", "no finite number in it: every pixel is a hole")
     if "Z" in contents.channels:
@@ -166,7 +166,7 @@ def _guess_integers(plane: NDArray[Any], numbers: NDArray[np.float64]) -> _Guess
     low, high, zeros = numbers.min(), numbers.max(), float((numbers == 0).mean())
     if bits <= 8:
         return _Guess(
-            "unclear", f"{bits}-bit integers {low:.0f}…{high:.0f}: a grey picture, a matte, or disparity scaled to them"
+            "unclear", f"{bits}-bit integers {low:.0f}…{high:.0f}: a grey image, a matte, or disparity scaled to them"
         )
     positive = numbers[numbers > 0]
     is_apart = low == 0 and positive.size > 0  # zeros are told beside the range of the others

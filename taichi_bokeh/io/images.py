@@ -1,4 +1,4 @@
-"""Colour pictures: read to linear light, written from it."""
+"""Colour images: read to linear light, written from it."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.arrays import PICTURE_SUFFIXES, read_contents, refusal, to_unit
+from taichi_bokeh.io.arrays import IMAGE_SUFFIXES, read_contents, refusal, to_unit
 from taichi_bokeh.io.extras import import_imagecodecs, import_openexr, import_tifffile
 from taichi_bokeh.io.formats import exr, numpy_files, pfm, png, raster, tiff
 from taichi_bokeh.io.formats.colour_profile import to_srgb
@@ -28,7 +28,7 @@ ALPHA_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".npy")
 
 
 class Image(NamedTuple):
-    """A picture.
+    """An image.
 
     Attributes:
         rgb: float32 [H, W, 3], linear light, ≥ 0, straight (not premultiplied).
@@ -40,16 +40,16 @@ class Image(NamedTuple):
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
-    """Read a picture, turned upright, from PNG, JPEG, TIFF, OpenEXR, PFM, npy, or another format that Pillow knows (WebP …).
+    """Read an image, turned upright, from PNG, JPEG, TIFF, OpenEXR, PFM, npy, or another format that Pillow knows (WebP …).
 
-    Integers are taken as sRGB and decoded. Where an embedded colour profile says otherwise, 8-bit pictures, CMYK ones too, are
+    Integers are taken as sRGB and decoded. Where an embedded colour profile says otherwise, 8-bit images, CMYK ones too, are
     converted to sRGB (relative colorimetric), and those of 16 bits refused. Floats are taken as linear light, and their
-    negative values (colours outside the gamut) become 0. Grey pictures get three equal channels.
+    negative values (colours outside the gamut) become 0. Grey images get three equal channels.
 
     Raises:
         FileNotFoundError: there is no such file.
         OSError: the system refuses to read it.
-        ValueError: it cannot be read, is not one picture of 1 to 4 channels and at most 200 megapixels, holds NaN or infinite
+        ValueError: it cannot be read, is not one image of 1 to 4 channels and at most 200 megapixels, holds NaN or infinite
             values, or its colours are unknown.
     """
     contents = read_contents(path)
@@ -82,7 +82,7 @@ def write_image(
     bits: int | None = None,
     metadata: Metadata | None = None,
 ) -> None:
-    """Write a picture as PNG, JPEG (sRGB), OpenEXR, PFM, TIFF or npy (floats, linear light), by the suffix of ``path``.
+    """Write an image as PNG, JPEG (sRGB), OpenEXR, PFM, TIFF or npy (floats, linear light), by the suffix of ``path``.
 
     The file appears whole or not at all. Only PNG and JPEG clip, to [0, 1].
 
@@ -93,7 +93,7 @@ def write_image(
         overwrite: replace a file of that name.
         bits: a channel: 8 or 16 for PNG, 8 for JPEG, 16 (half) or 32 for EXR, 32 for the others. By default 8 for PNG and JPEG
             and 32 for the rest, which take 8 to mean this too.
-        metadata: of the photograph that the picture was made of, see `read_metadata`; for JPEG, PNG and TIFF.
+        metadata: of the photograph that the image was made of, see `read_metadata`; for JPEG, PNG and TIFF.
 
     Raises:
         FileExistsError: the file exists and ``overwrite`` is false.
@@ -135,8 +135,8 @@ def encode_image(
 def check_format(path: str | os.PathLike[str], bits: int | None = None, *, has_alpha: bool = False) -> None:
     """ValueError unless ``write_image`` can write a file of this name with so many bits."""
     suffix = Path(path).suffix.lower()
-    if suffix not in PICTURE_SUFFIXES:
-        raise ValueError(f"{path} has the suffix {suffix!r}, and must have one of {', '.join(PICTURE_SUFFIXES)}")
+    if suffix not in IMAGE_SUFFIXES:
+        raise ValueError(f"{path} has the suffix {suffix!r}, and must have one of {', '.join(IMAGE_SUFFIXES)}")
     if bits is not None and bits not in _BITS.get(suffix, (8, 32)):
         raise ValueError(f"{path} cannot have {bits} bits: PNG has 8 or 16, JPEG 8, EXR 16 or 32, TIFF, PFM and npy 32")
     if has_alpha and suffix not in ALPHA_SUFFIXES:
@@ -152,7 +152,7 @@ def check_format(path: str | os.PathLike[str], bits: int | None = None, *, has_a
 def _encode(suffix: str, rgb: Array, alpha: Array | None, bits: int | None, metadata: Metadata) -> bytes:
     """The content of the file."""
     if suffix == ".exr":
-        return exr.encode_picture(rgb, alpha, bits or 32)
+        return exr.encode_image(rgb, alpha, bits or 32)
     if suffix == ".pfm":
         return pfm.encode(rgb)
     if suffix in (".tif", ".tiff", ".npy"):

@@ -1,10 +1,10 @@
-"""How large a picture may be; asked before its pixels are unpacked, so that a small file cannot fill the memory."""
+"""How large an image may be; asked before its pixels are unpacked, so that a small file cannot fill the memory."""
 
 MAX_PIXELS = 200_000_000
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuse a picture without pixels, or with too many.
+    """Refuse an image without pixels, or with too many.
 
     Raises:
         ValueError: in words that follow "FILE cannot be read:".

@@ -9,7 +9,7 @@ Array = NDArray[np.float32]
 
 
 def require_light(name: str, values: ArrayLike) -> Array:
-    """A picture in linear light, [H, W, 3], as float32.
+    """An image in linear light, [H, W, 3], as float32.
 
     Raises:
         TypeError: it is not of floats: integers are most often sRGB, which is not light.

@@ -21,7 +21,7 @@ _READ = (*VIDEO_SUFFIXES, ".webm", ".avi", ".mpg", ".mpeg", ".mts")
 _HDR = {16: "PQ", 18: "HLG"}  # transfer curves (ITU-T H.273) that are not the sRGB-like one of ordinary video
 _SRGB_CURVE, _BT709, _LIMITED = 13, 1, 1  # of the same tables; 1 is FFmpeg's number of the range 16 to 235
 _NEUTRAL = 0.06  # of full scale: how far the three channels of a grey video may be apart after compression
-_QUALITY = "17"  # x264's constant rate factor: hardly to be told from the picture
+_QUALITY = "17"  # x264's constant rate factor: hardly to be told from the image
 
 
 def is_video(path: str | Path) -> bool:
@@ -90,9 +90,9 @@ def _facts(path: Path, av: ModuleType) -> _Facts:
 
 @contextmanager
 def video_writer(path: Path, rate: Fraction, overwrite: bool) -> Iterator[Callable[[Array], None]]:
-    """Yield what appends a picture [H, W, 3], linear light, to a new video; it appears when all are in, or not at all.
+    """Yield what appends an image [H, W, 3], linear light, to a new video; it appears when all are in, or not at all.
 
-    H.264 in 4:2:0, 8 bits, colours of BT.709 with the sRGB curve. A picture of odd width or height gets its last column or row
+    H.264 in 4:2:0, 8 bits, colours of BT.709 with the sRGB curve. An image of odd width or height gets its last column or row
     twice, as 4:2:0 has none.
 
     Raises:
@@ -109,12 +109,12 @@ def video_writer(path: Path, rate: Fraction, overwrite: bool) -> Iterator[Callab
             context.color_range, context.colorspace = _LIMITED, _BT709
             context.color_primaries, context.color_trc = _BT709, _SRGB_CURVE
 
-            def append(picture: Array) -> None:
-                pixels = _even(to_srgb8(picture))
+            def append(image: Array) -> None:
+                pixels = _even(to_srgb8(image))
                 if not context.is_open:
                     stream.height, stream.width = pixels.shape[:2]
                 elif pixels.shape[:2] != (stream.height, stream.width):
-                    raise ValueError(f"{path}: all pictures of a video must be of one size")
+                    raise ValueError(f"{path}: all images of a video must be of one size")
                 frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
                 container.mux(stream.encode(_in_bt709(frame)))
 
@@ -130,7 +130,7 @@ def check_encoder() -> None:
         ValueError: its FFmpeg has no x264.
     """
     if "libx264" not in _import_av().codecs_available:
-        raise ValueError("this PyAV has no libx264 to write H.264 with; write numbered pictures instead (-o frame_%04d.png)")
+        raise ValueError("this PyAV has no libx264 to write H.264 with; write numbered images instead (-o frame_%04d.png)")
 
 
 def _in_bt709(frame: Any) -> Any:

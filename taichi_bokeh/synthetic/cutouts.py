@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from taichi_bokeh.io import read_alpha, read_image
-from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
+from taichi_bokeh.io.arrays import IMAGE_SUFFIXES
 from taichi_bokeh.photo.fill.push_pull import push_pull
 
 Array = NDArray[np.float32]
@@ -74,7 +74,7 @@ def pictures_below(argument: str, folder: Path) -> dict[str, Path]:
         raise ValueError(f"{argument} is {folder}; expected a folder of pictures, and there is no such folder")
     found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if _is_picture(path)}
     if not found:
-        raise ValueError(f"{argument}: {folder} holds no picture; expected {', '.join(PICTURE_SUFFIXES)} files")
+        raise ValueError(f"{argument}: {folder} holds no picture; expected {', '.join(IMAGE_SUFFIXES)} files")
     return dict(sorted(found.items()))
 
 
@@ -191,9 +191,9 @@ def _by_stem(folder: Path) -> dict[str, Path]:
             raise ValueError(f"foregrounds holds both {result[path.stem]} and {path.name}; expected one picture of a name")
         result[path.stem] = path
     if not result:
-        raise ValueError(f"foregrounds: {folder} holds no picture; expected {', '.join(PICTURE_SUFFIXES)} files")
+        raise ValueError(f"foregrounds: {folder} holds no picture; expected {', '.join(IMAGE_SUFFIXES)} files")
     return result
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()

@@ -1,4 +1,4 @@
-"""Of the files in a folder, those are pictures or maps that the readers are for; side-cars are passed over."""
+"""Of the files in a folder, those are images or maps that the readers are for; side-cars are passed over."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_a_side_car_is_none(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.JPG", "a.exr", "a.pfm", "a.tif", "a.npy"])
-def test_a_picture_is_one_under_any_name_and_damaged_too(tmp_path, name):
+def test_an_image_is_one_under_any_name_and_damaged_too(tmp_path, name):
     write_image(tmp_path / name, np.ones((4, 4, 3), np.float32))
     assert is_candidate(tmp_path / name)
     (tmp_path / name).rename(tmp_path / "nameless")

@@ -52,7 +52,7 @@ def test_integers_over_their_whole_range_are_taken_for_disparity(tmp_path, near_
         (np.array([[0, 40], [90, 2000]], np.uint16), "unclear", False, None, "16-bit integers 40…2000, zeros 25.0%: may be"),
         (np.array([[0, 1500], [2000, 9000]], np.uint32), "depth", True, "mm", "32-bit integers 1500…9000"),
         (np.array([[-1, 1500], [2000, 9000]], np.int32), "unclear", False, None, "32-bit integers -1…9000"),
-        (np.array([[0, 128], [255, 3]], np.uint8), "unclear", False, None, "8-bit integers 0…255: a grey picture, a matte"),
+        (np.array([[0, 128], [255, 3]], np.uint8), "unclear", False, None, "8-bit integers 0…255: a grey image, a matte"),
         (np.array([[True, False]]), "unclear", False, None, "1-bit integers 0…1"),
         (np.array([[-2.5, 1], [0, 3]]), "disparity", False, None, "64-bit floats -2.5…3: depth is not negative"),
         (np.array([[0, 1], [0.5, 0.25]], np.float32), "disparity", False, None, "scaled to"),
@@ -61,7 +61,7 @@ def test_integers_over_their_whole_range_are_taken_for_disparity(tmp_path, near_
         (np.array([[0.2, 1.5], [2, 6]], np.float16), "unclear", False, None, "16-bit floats 0.2…6: may be disparity or depth"),
         (np.array([[0, 1e-3], [2, 6]], np.float32), "unclear", False, None, "may be disparity or depth"),
         (np.full((2, 2), np.nan, np.float32), "unclear", False, None, "every pixel is a hole"),
-        (np.ones((2, 2, 5), np.float32), "unclear", False, None, "5 channels: neither a picture nor a map"),
+        (np.ones((2, 2, 5), np.float32), "unclear", False, None, "5 channels: neither an image nor a map"),
     ],
 )
 def test_what_numbers_look_like(tmp_path, values, kind, depth, unit, finding):
@@ -80,10 +80,10 @@ def test_exr_says_itself_what_is_depth(tmp_path, near_below):
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.exr", "a.pfm", "a.npy"])
-def test_colours_are_a_picture(tmp_path, name):
+def test_colours_are_an_image(tmp_path, name):
     write_image(tmp_path / name, np.random.default_rng(0).random((8, 8, 3), np.float32))
     found = describe_depth(tmp_path / name)
-    assert (found.kind, found.is_certain, found.channels, found.slope) == ("picture", True, 3, 0)
+    assert (found.kind, found.is_certain, found.channels, found.slope) == ("image", True, 3, 0)
 
 
 def test_alpha_counts_as_a_channel_and_its_numbers_do_not(tmp_path):
@@ -97,7 +97,7 @@ def test_alpha_counts_as_a_channel_and_its_numbers_do_not(tmp_path):
 
 def test_inks_and_profiles_are_told(tmp_path):
     PillowImage.new("CMYK", (4, 4)).save(tmp_path / "a.jpg")
-    assert describe_depth(tmp_path / "a.jpg").finding == "inks (CMYK): a picture"
+    assert describe_depth(tmp_path / "a.jpg").finding == "inks (CMYK): an image"
     PillowImage.new("RGB", (4, 4), (1, 2, 3)).save(tmp_path / "b.jpg", icc_profile=rgb_profile(ADOBE_COLORANTS, 2.2, "Wide"))
     assert describe_depth(tmp_path / "b.jpg").profile == "Wide"
     PillowImage.new("RGB", (4, 4)).save(tmp_path / "c.png", icc_profile=b"nothing")

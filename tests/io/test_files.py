@@ -1,4 +1,4 @@
-"""Pictures, disparities and mattes survive a file; what is not one is refused by name."""
+"""Images, disparities and mattes survive a file; what is not one is refused by name."""
 
 import struct
 import zlib
@@ -81,7 +81,7 @@ def test_alpha_is_kept_straight(tmp_path, rgb, name, bits):
     np.testing.assert_array_equal(read_alpha(tmp_path / name), image.alpha)
 
 
-def test_grey_and_palette_pictures_become_rgb(tmp_path):
+def test_grey_and_palette_images_become_rgb(tmp_path):
     grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
     PillowImage.fromarray(grey).save(tmp_path / "grey.png")
     PillowImage.fromarray(grey).convert("P").save(tmp_path / "palette.png")
@@ -159,7 +159,7 @@ def _bad_files(folder: Path) -> dict[str, tuple[str, str]]:
         content = (folder / name).read_bytes()
         (folder / f"cut_{name}").write_bytes(content[: len(content) // 2])
         (folder / f"empty_{name}").write_bytes(b"")
-    (folder / "text.png").write_text("not a picture")
+    (folder / "text.png").write_text("not an image")
     flipped = bytearray((folder / "good16.png").read_bytes())
     flipped[200] ^= 1
     (folder / "flipped16.png").write_bytes(flipped)

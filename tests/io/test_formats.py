@@ -1,4 +1,4 @@
-"""Pictures as other programs write them: turned, with palettes and inks, moving, huge, damaged."""
+"""Images as other programs write them: turned, with palettes and inks, moving, huge, damaged."""
 
 import struct
 import sys
@@ -40,7 +40,7 @@ def _turned(upright: np.ndarray, orientation: int) -> np.ndarray:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("name", ["a.jpg", "8.png", "16.png", "8.tif", "16.tif"])
-def test_pictures_are_turned_upright(tmp_path, levels, name, orientation):
+def test_images_are_turned_upright(tmp_path, levels, name, orientation):
     if name == "a.jpg":  # plain areas of 8 pixels, which JPEG keeps
         levels = np.array([[[0, 0, 0], [80, 80, 80]], [[160, 160, 160], [255, 255, 255]]], np.uint8).repeat(8, 0).repeat(8, 1)
     upright = levels.astype(np.uint16) * 257 if name.startswith("16") else levels
@@ -124,7 +124,7 @@ def test_what_moves_is_refused(tmp_path, levels, name):
         read_image(tmp_path / name)
 
 
-def test_a_jpeg_may_hold_more_pictures_behind_its_own(tmp_path, levels):
+def test_a_jpeg_may_hold_more_images_behind_its_own(tmp_path, levels):
     frames = [PillowImage.fromarray(levels // 3), PillowImage.fromarray(255 - levels)]
     frames[0].save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=frames[1:], quality=95)
     assert abs(read_image(tmp_path / "a.jpg").rgb.mean() - _linear(levels // 3).mean()) < 0.01
@@ -236,7 +236,7 @@ def test_a_missing_package_is_told(tmp_path, monkeypatch, name, package):
         write_image(tmp_path / f"b{name}", np.ones((2, 2, 3), np.float32), bits=bits)
 
 
-def test_huge_pictures_are_refused_by_their_headers(tmp_path):
+def test_huge_images_are_refused_by_their_headers(tmp_path):
     paths = _huge(tmp_path)
     assert len(paths) == 6
     for path in paths:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh.apps.options.arguments import finite, not_negative, pixel
 from taichi_bokeh.apps.sequence.footage import natural_order
-from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
+from taichi_bokeh.io.arrays import IMAGE_SUFFIXES
 from taichi_bokeh.io.candidates import is_candidate
 
 _ENDINGS = ("_disparity", ".disparity")  # of the stem of a disparity that lies beside its photograph
@@ -64,7 +64,7 @@ def read_items(source: Path, disparity_folder: Path | None) -> list[Item]:
     else:
         raise FileNotFoundError(f"{source} does not exist")
     if not items:
-        raise ValueError(f"{source} holds no photographs ({', '.join(PICTURE_SUFFIXES)})")
+        raise ValueError(f"{source} holds no photographs ({', '.join(IMAGE_SUFFIXES)})")
     by_name: dict[str, Item] = {}
     for item in items:
         other = by_name.setdefault(item.name.lower(), item)  # some file systems take names of either case for one
@@ -102,7 +102,7 @@ class _Companions:
 
 
 def _photos(folder: Path) -> list[Path]:
-    paths = [path for path in folder.iterdir() if is_candidate(path) and path.suffix.lower() in PICTURE_SUFFIXES]
+    paths = [path for path in folder.iterdir() if is_candidate(path) and path.suffix.lower() in IMAGE_SUFFIXES]
     return sorted((path for path in paths if not path.stem.endswith(_ENDINGS)), key=natural_order)
 
 

@@ -90,7 +90,7 @@ def _options(found: "DepthDescription") -> str:
 
 def _default(found: "DepthDescription") -> str:
     scaled = found.dtype in ("uint8", "uint16")
-    if found.kind == "picture":
+    if found.kind == "image":
         if not scaled:
             return "an image in linear light"
         return "an image in sRGB" if found.profile is None else "an image, brought from its colour profile to sRGB"

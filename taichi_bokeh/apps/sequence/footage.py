@@ -14,7 +14,7 @@ import numpy as np
 
 from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.io import write_atomically
-from taichi_bokeh.io.arrays import PICTURE_SUFFIXES
+from taichi_bokeh.io.arrays import IMAGE_SUFFIXES
 from taichi_bokeh.io.candidates import is_candidate
 from taichi_bokeh.io.video import is_video, rate_of, read_video
 
@@ -120,9 +120,9 @@ def _source(name: str, path: Path) -> list[Path] | Path:
         raise ValueError(f"{option} {path} {what}, and must be a folder or a video, as PHOTO is a sequence")
     files = [file for file in path.iterdir() if is_candidate(file)]
     if name == "photo":
-        files = [file for file in files if file.suffix.lower() in PICTURE_SUFFIXES]
+        files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
     if not files:
-        raise ValueError(f"{option} {path} holds no images ({', '.join(PICTURE_SUFFIXES)})")
+        raise ValueError(f"{option} {path} holds no images ({', '.join(IMAGE_SUFFIXES)})")
     return sorted(files, key=natural_order)
 
 

@@ -1,4 +1,4 @@
-"""Colours that a picture's ICC profile describes, in sRGB (relative colorimetric, black to black)."""
+"""Colours that an image's ICC profile describes, in sRGB (relative colorimetric, black to black)."""
 
 import io
 from typing import Any
@@ -18,13 +18,13 @@ _ALIKE_PRIMARIES = 0.003
 def to_srgb(contents: Contents) -> NDArray[Any]:
     """The values in sRGB: converted where the profile says otherwise; alpha as it is.
 
-    Without a profile, grey and RGB are taken for sRGB. Only 8-bit pictures are converted.
+    Without a profile, grey and RGB are taken for sRGB. Only 8-bit images are converted.
 
     Returns:
         [H, W] or [H, W, C]; what is sRGB already is returned unchanged.
 
     Raises:
-        ValueError: inks without a profile; a profile that is damaged or does not fit the picture; colours of more than 8 bits
+        ValueError: inks without a profile; a profile that is damaged or does not fit the image; colours of more than 8 bits
             that are not sRGB's, or floats with other primaries.
     """
     values = contents.values
@@ -46,7 +46,7 @@ def to_srgb(contents: Contents) -> NDArray[Any]:
         return values
     if values.dtype != np.uint8:
         raise ValueError(f"its colours are those of {_name(profile)!r}; more than 8 bits must be sRGB: convert it first")
-    rgb = _apply(transform, _picture(colours, space))
+    rgb = _apply(transform, _image(colours, space))
     return np.dstack([rgb, values[..., -1]]) if has_alpha else rgb
 
 
@@ -76,7 +76,7 @@ def _name(profile: ImageCms.ImageCmsProfile) -> str:
 
 
 def _check_fits(space: str, colours: NDArray[Any], is_cmyk: bool) -> None:
-    """ValueError unless the profile is for the picture's colours; grey may have one for RGB."""
+    """ValueError unless the profile is for the image's colours; grey may have one for RGB."""
     is_grey = colours.ndim == 2 or colours.shape[2] == 1
     found = "CMYK" if is_cmyk else "grey" if is_grey else "RGB"
     fits = {"CMYK": is_cmyk, "L": is_grey, "RGB": not is_cmyk}
@@ -111,11 +111,11 @@ def _changes_little(transform: ImageCms.ImageCmsTransform, space: str) -> bool:
     levels = np.linspace(0, 255, 16).astype(np.uint8)
     colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3) if space == "RGB" else levels[None]
     expected = colours if space == "RGB" else np.repeat(colours[..., None], 3, axis=2)
-    difference = _apply(transform, _picture(colours, space)).astype(int) - expected
+    difference = _apply(transform, _image(colours, space)).astype(int) - expected
     return int(np.abs(difference).max()) <= _ALIKE
 
 
-def _picture(colours: NDArray[Any], space: str) -> PillowImage.Image:
+def _image(colours: NDArray[Any], space: str) -> PillowImage.Image:
     """[H, W] or [H, W, C] of uint8 in the mode that the profile is for."""
     colours = np.ascontiguousarray(colours[..., 0] if colours.shape[2:] == (1,) else colours)
     if space == "CMYK":
@@ -124,5 +124,5 @@ def _picture(colours: NDArray[Any], space: str) -> PillowImage.Image:
     return PillowImage.fromarray(colours).convert(space)
 
 
-def _apply(transform: ImageCms.ImageCmsTransform, picture: PillowImage.Image) -> NDArray[Any]:
-    return np.asarray(transform.apply(picture))
+def _apply(transform: ImageCms.ImageCmsTransform, image: PillowImage.Image) -> NDArray[Any]:
+    return np.asarray(transform.apply(image))

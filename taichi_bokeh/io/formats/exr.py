@@ -15,7 +15,7 @@ from taichi_bokeh.io.formats.contents import Contents, DamagedFileError
 from taichi_bokeh.io.formats.quiet import silent
 from taichi_bokeh.io.limits import check_size
 
-Use = Literal["picture", "disparity", "depth"]
+Use = Literal["image", "disparity", "depth"]
 
 _SIGNATURE = b"\x76\x2f\x31\x01"
 _REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)  # x, y of red, green, blue, white: what the format assumes
@@ -27,10 +27,10 @@ def is_exr(content: bytes) -> bool:
     return content[:4] == _SIGNATURE
 
 
-def decode(content: bytes, use: Use = "picture") -> Contents:
+def decode(content: bytes, use: Use = "image") -> Contents:
     """What the channels of an EXR file hold for this use.
 
-    A picture is R, G, B or Y, with A where there is one, straight: where alpha is 0 the colours are as in the file. Disparity
+    An image is R, G, B or Y, with A where there is one, straight: where alpha is 0 the colours are as in the file. Disparity
     is Y, depth is Z or else Y; either may be the only channel, of any name, or grey colours. Other channels are left out.
 
     Raises:
@@ -38,7 +38,7 @@ def decode(content: bytes, use: Use = "picture") -> Contents:
             channels.
     """
     channels = decode_channels(content)
-    values = _picture(channels) if use == "picture" else _map(channels, use)
+    values = _image(channels) if use == "image" else _map(channels, use)
     return Contents(values, "OpenEXR", channels=tuple(channels))
 
 
@@ -52,7 +52,7 @@ def encode(channels: Mapping[str, NDArray[Any]]) -> bytes:
     return buffer.getvalue()
 
 
-def encode_picture(rgb: NDArray[np.float32], alpha: NDArray[np.float32] | None, bits: int) -> bytes:
+def encode_image(rgb: NDArray[np.float32], alpha: NDArray[np.float32] | None, bits: int) -> bytes:
     """The EXR file of straight colours [H, W, 3] and alpha [H, W]; 16 bits are half, 32 float.
 
     Raises:
@@ -94,28 +94,28 @@ def decode_channels(content: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _check_header(header: Mapping[str, Any]) -> None:
-    """ValueError unless the picture is flat, of a fit size, whole, and in the colours that the format assumes."""
+    """ValueError unless the image is flat, of a fit size, whole, and in the colours that the format assumes."""
     if str(header.get("type")).endswith(("deepscanline", "deeptile")):
-        raise ValueError("it is a deep picture, with many samples a pixel, and must be flat")
+        raise ValueError("it is a deep image, with many samples a pixel, and must be flat")
     (left, top), (right, bottom) = (corner.tolist() for corner in header["dataWindow"])
     check_size(right - left + 1, bottom - top + 1)
     if any((data != shown).any() for data, shown in zip(header["dataWindow"], header["displayWindow"], strict=True)):
         raise ValueError(
-            "it holds more or less than the picture that it shows (data and display windows differ); expected the same"
+            "it holds more or less than the image that it shows (data and display windows differ); expected the same"
         )
     primaries = header.get("chromaticities")
     if primaries is not None and not np.allclose(np.ravel(primaries), _REC709, atol=2e-3):
         raise ValueError("its colours are not in the primaries of Rec. 709 and sRGB; expected these: convert it first")
 
 
-def _picture(channels: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def _image(channels: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
     if "RY" in channels or "BY" in channels:
         raise ValueError("its colours are luminance and chroma, and must be R, G, B or Y")
     names = next((names for names in ("RGB", "Y") if all(name in channels for name in names)), None)
     if names is None:
         if len(channels) == 1 and "Z" not in channels:
             return next(iter(channels.values()))
-        raise ValueError(f"its channels are {', '.join(sorted(channels))}; a picture has R, G, B or Y, and perhaps A")
+        raise ValueError(f"its channels are {', '.join(sorted(channels))}; an image has R, G, B or Y, and perhaps A")
     colours = np.dstack([channels[name] for name in names])
     if "A" not in channels:
         return colours

@@ -1,4 +1,4 @@
-"""What a camera wrote beside the picture: EXIF, carried from a photograph to the picture made of it."""
+"""What a camera wrote beside the image: EXIF, carried from a photograph to the image made of it."""
 
 import io
 import os
@@ -19,7 +19,7 @@ METADATA_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 
 _PREFIX = b"Exif\0\0"
 _EXIF, _GPS, _INTEROPERABILITY = (int(tag) for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop))
-# Of the picture as a whole. Orientation, thumbnail and what says how pixels lie in the file are not carried.
+# Of the image as a whole. Orientation, thumbnail and what says how pixels lie in the file are not carried.
 _KEPT = {
     ExifTags.Base[name].value
     for name in (
@@ -35,10 +35,10 @@ _COLOUR_SPACE, _SRGB = ExifTags.Base.ColorSpace.value, 1
 
 @dataclass(frozen=True)
 class Metadata:
-    """What can be carried from one picture to another.
+    """What can be carried from one image to another.
 
     Attributes:
-        exif: an EXIF block, from "Exif" on, without orientation, thumbnail and the size of the picture; its colour space is
+        exif: an EXIF block, from "Exif" on, without orientation, thumbnail and the size of the image; its colour space is
             sRGB. Empty where there is nothing to carry.
     """
 
@@ -46,7 +46,7 @@ class Metadata:
 
 
 def read_metadata(path: str | os.PathLike[str]) -> Metadata:
-    """The EXIF of a JPEG, PNG, TIFF or WebP file, fit for a picture made of it, such as `read_image` gives: upright, in sRGB.
+    """The EXIF of a JPEG, PNG, TIFF or WebP file, fit for an image made of it, such as `read_image` gives: upright, in sRGB.
 
     Empty for a file that has none, and for other formats.
 

@@ -25,7 +25,7 @@ def is_tiff(content: bytes) -> bool:
 
 
 def decode(content: bytes) -> Contents:
-    """The one picture of a TIFF file; smaller copies of it and masks are left out.
+    """The one image of a TIFF file; smaller copies of it and masks are left out.
 
     Raises:
         ValueError: the file is damaged, too large, of several pages, or in colours that are not supported.

@@ -1,4 +1,4 @@
-"""A colour profile is obeyed: converted in pictures of 8 bits, refused where it cannot be, ignored in maps."""
+"""A colour profile is obeyed: converted in images of 8 bits, refused where it cannot be, ignored in maps."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def _in_srgb(levels: np.ndarray, colorants: tuple, gamma: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.webp"])
-def test_an_8_bit_picture_in_adobe_rgb_is_converted(tmp_path, levels, name):
+def test_an_8_bit_image_in_adobe_rgb_is_converted(tmp_path, levels, name):
     PillowImage.fromarray(levels).save(tmp_path / name, icc_profile=ADOBE, lossless=True)
     rgb = read_image(tmp_path / name).rgb
     np.testing.assert_allclose(srgb_encode(rgb), srgb_encode(_in_srgb(levels, ADOBE_COLORANTS, 2.2)), atol=1.6 / 255)

@@ -38,7 +38,7 @@ def test_halves_come_back_bit_for_bit_and_are_halves_in_the_file(tmp_path, rgb):
     assert {name: plane.dtype for name, plane in channels.items()} == dict.fromkeys("BGR", np.float16)
 
 
-def test_the_file_is_premultiplied_and_the_picture_straight(tmp_path, rgb):
+def test_the_file_is_premultiplied_and_the_image_straight(tmp_path, rgb):
     alpha = np.linspace(0, 1, 13 * 17, dtype=np.float32).reshape(13, 17)
     write_image(tmp_path / "a.exr", rgb, alpha)
     channels = exr.decode_channels((tmp_path / "a.exr").read_bytes())
@@ -86,10 +86,10 @@ def test_depth_is_z_and_disparity_is_y_or_the_only_channel(tmp_path, rgb):
         read_disparity(tmp_path / "motion.exr")
 
 
-def test_a_picture_has_colours(tmp_path, rgb):
+def test_an_image_has_colours(tmp_path, rgb):
     plane = rgb[..., 0]
     _write(tmp_path / "a.exr", Z=plane)
-    with pytest.raises(ValueError, match="its channels are Z; a picture has R, G, B or Y"):
+    with pytest.raises(ValueError, match="its channels are Z; an image has R, G, B or Y"):
         read_image(tmp_path / "a.exr")
     _write(tmp_path / "layers.exr", **{"left.R": plane, "left.G": plane, "left.B": plane})
     with pytest.raises(ValueError, match=r"left\.B, left\.G, left\.R"):
@@ -113,7 +113,7 @@ def _several(path: Path, plane: np.ndarray) -> None:
     OpenEXR.File(parts, num_threads=0).write(str(path))
 
 
-def test_what_is_no_whole_flat_picture_is_refused_in_silence(tmp_path, rgb, capfd):
+def test_what_is_no_whole_flat_image_is_refused_in_silence(tmp_path, rgb, capfd):
     plane = rgb[..., 0]
     _write(tmp_path / "good.exr", R=plane, G=plane, B=plane)
     content = (tmp_path / "good.exr").read_bytes()
@@ -152,7 +152,7 @@ def test_an_old_package_is_refused_by_its_version(tmp_path, rgb, monkeypatch):
         write_image(tmp_path / "a.exr", rgb)
 
 
-def test_deep_pictures_are_refused(tmp_path):
+def test_deep_images_are_refused(tmp_path):
     samples = np.empty((2, 2), object)
     for at in np.ndindex(2, 2):
         samples[at] = np.ones(2, np.float32)

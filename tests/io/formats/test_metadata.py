@@ -68,7 +68,7 @@ def test_what_the_camera_wrote_is_read_and_what_is_no_longer_true_left_out(photo
 
 @pytest.mark.parametrize(("name", "bits"), [("a.jpg", 8), ("a.png", 8), ("a.png", 16), ("a.tif", 32)])
 @pytest.mark.parametrize("with_alpha", [False, True])
-def test_it_is_carried_and_the_picture_stays_upright(photograph, name, bits, with_alpha):
+def test_it_is_carried_and_the_image_stays_upright(photograph, name, bits, with_alpha):
     if with_alpha and name == "a.jpg":
         name = "a.tiff"
         bits = 32
