@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from taichi_bokeh._checks import checks
 from taichi_bokeh._doors.blur import blur
+from taichi_bokeh._doors.focal_stack import focal_stack
 from taichi_bokeh._doors.lazy import lazily
 from taichi_bokeh._doors.refocus import refocus
 from taichi_bokeh._render import explain, render
@@ -38,6 +39,7 @@ __all__ = [
     "blur",
     "checks",
     "explain",
+    "focal_stack",
     "preview",
     "refocus",
     "render",

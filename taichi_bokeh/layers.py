@@ -170,6 +170,14 @@ class Layers:
         """Layers that share these values but not their graph."""
         return Layers(self.rgb.detach(), self.alpha.detach(), self.disparity.detach())
 
+    def repeated(self, count: int) -> "Layers":
+        """Every scene so many times, one after the other: B·count scenes, still part of the graph; values are not read."""
+        result = object.__new__(Layers)  # these values have been checked
+        for name in ("rgb", "alpha", "disparity"):
+            tensor = getattr(self, name)
+            object.__setattr__(result, name, tensor[:, None].expand(-1, count, -1, -1, -1, -1).flatten(0, 1))
+        return result
+
     def premultiplied(self) -> Tensor:
         """Light times coverage, and coverage, [B, L, 4, H, W]: what the renderers sum. Differentiable."""
         return torch.cat([self.alpha * self.rgb, self.alpha], 2)

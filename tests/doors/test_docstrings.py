@@ -4,7 +4,16 @@ import pytest
 
 import taichi_bokeh as tb
 
-DOORS = (tb.refocus, tb.blur, tb.Layers.from_rgbd, tb.Aperture.psf, tb.ThinLens.psf, tb.BiconvexLens.psf, tb.checks)
+DOORS = (
+    tb.refocus,
+    tb.blur,
+    tb.focal_stack,
+    tb.Layers.from_rgbd,
+    tb.Aperture.psf,
+    tb.ThinLens.psf,
+    tb.BiconvexLens.psf,
+    tb.checks,
+)
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: door.__qualname__)
