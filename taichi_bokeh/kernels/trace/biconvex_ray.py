@@ -1,8 +1,8 @@
 """A ray from the sensor through a biconvex lens: two spheres, and Snell's law at each.
 
-z runs along the axis towards the scene, x to the right and y down in the picture. A lens point u in the unit disc is the
+z runs along the axis towards the scene, x to the right and y down in the image. A lens point u in the unit disc is the
 point R_a·u of the plane in which the spheres meet, and the ray sets out from the sensor towards it. The image is upside
-down: a pixel that lies X to the right of the centre of the picture is at −X on the sensor. At each surface, with its vertex
+down: a pixel that lies X to the right of the centre of the image is at −X on the sensor. At each surface, with its vertex
 as origin, its curvature c (1/R_c at the back, −1/R_c at the front), a ray through (x, y, 0) along the unit vector s, and μ
 the refractive index before the surface over the one behind:
 
@@ -15,9 +15,9 @@ does; float32 is good for it. The front surface sends the ray through (X₀, Y�
 m = (s_x, s_y)/s_z, so that it meets depth z at X₀ + m_x·z. Seen from the centre of that plane in units of pixels, this is
 affine in the disparity d = 1/z, as for the thin lens (thin_lens_ray.py):
 
-    p(d) = base + slope·d,    base = centre of the picture + (D_I/p)·m,    slope = (D_I/p)·(X₀, Y₀)
+    p(d) = base + slope·d,    base = centre of the image + (D_I/p)·m,    slope = (D_I/p)·(X₀, Y₀)
 
-A ray is blocked if it misses a sphere, meets one beyond the rim, or is reflected totally; the picture is the mean over
+A ray is blocked if it misses a sphere, meets one beyond the rim, or is reflected totally; the image is the mean over
 those that pass. No adjoint is needed: base and slope depend on neither colour nor coverage.
 """
 
@@ -30,14 +30,14 @@ from taichi_bokeh.kernels.arithmetic import REAL
 #: Where they stand in the lens's parameters: R_c, R_a, t, D_I, δ and p, in metres, and the index of the first channel.
 CURVATURE_RADIUS, APERTURE_RADIUS, THICKNESS, SENSOR_DISTANCE, PRINCIPAL_PLANE, PIXEL_PITCH, REFRACTIVE_INDEX = range(7)
 PARAMETERS = REFRACTIVE_INDEX + 3
-#: The rim belongs to the opening, whatever the rounding: a ray may pass this much of R_a beyond.
+#: The rim belongs to the aperture, whatever the rounding: a ray may pass this much of R_a beyond.
 RIM_TOLERANCE = 1e-6
 _LEAST = 1e-6  # a divisor this small is that of a blocked ray, whose numbers it keeps finite
 
 
 @cache
 def through_lens(dtype: str) -> Any:
-    """Func: (lens [B, 9], scene, place on the sensor in m, lens point, index) -> place on the front plane, slope, alive."""
+    """Make the func (lens [B, 9], scene, sensor position, lens point, index) -> position on the front plane, slope, alive."""
     real = REAL[dtype]
     vec2, vec3 = ti.types.vector(2, real), ti.types.vector(3, real)
 
@@ -58,13 +58,13 @@ def through_lens(dtype: str) -> Any:
         return met, behind, meets and bent_squared >= 0
 
     @ti.func
-    def through_lens(lens: ti.template(), scene, place, point, index):
+    def through_lens(lens: ti.template(), scene, position, point, index):
         curvature = 1 / lens[scene, CURVATURE_RADIUS]
         thickness, inset = lens[scene, THICKNESS], lens[scene, PRINCIPAL_PLANE]
         rim = thickness / 2 + real(RIM_TOLERANCE) * lens[scene, APERTURE_RADIUS]  # its distance from either vertex
         aim = point * lens[scene, APERTURE_RADIUS]
         # A name for each vector: of one that is assigned twice, Taichi 1.7 has passed old components to refract.
-        to_rim = (aim - place) / (lens[scene, SENSOR_DISTANCE] - inset + thickness / 2)
+        to_rim = (aim - position) / (lens[scene, SENSOR_DISTANCE] - inset + thickness / 2)
         at_back = aim - to_rim * (thickness / 2)  # on the plane that touches the back vertex
         direction = vec3(to_rim[0], to_rim[1], 1.0) / ti.sqrt(1 + to_rim.norm_sqr())
         back, inside, enters = refract(at_back[0], at_back[1], direction, curvature, 1 / index)
@@ -83,14 +83,14 @@ def through_lens(dtype: str) -> Any:
 
 @cache
 def biconvex_ray(dtype: str) -> Any:
-    """Func: (lens [B, 9], scene, pixel, picture size, lens point, channel) -> base, slope, alive; pixel centres whole."""
+    """Make the func (lens [B, 9], scene, pixel, image size, lens point, channel) -> base, slope, alive; pixel centres whole."""
     through = through_lens(dtype)
 
     @ti.func
     def ray(lens: ti.template(), scene, pixel, size, point, channel):
         centre = (size - 1) / 2
-        place = (centre - pixel) * lens[scene, PIXEL_PITCH]
-        height, tangent, alive = through(lens, scene, place, point, lens[scene, REFRACTIVE_INDEX + channel])
+        position = (centre - pixel) * lens[scene, PIXEL_PITCH]
+        height, tangent, alive = through(lens, scene, position, point, lens[scene, REFRACTIVE_INDEX + channel])
         scale = lens[scene, SENSOR_DISTANCE] / lens[scene, PIXEL_PITCH]
         return centre + scale * tangent, scale * height, alive
 

@@ -17,26 +17,27 @@ from taichi_bokeh.kernels.arithmetic import REAL
 
 @cache
 def trace_flat(dtype: str) -> Any:
+    """Make the kernel that adds rays to the sums."""
     real = REAL[dtype]
     vec4 = ti.types.vector(4, real)
-    padded = ti.types.ndarray(dtype=vec4, ndim=3)  # [B, L, Hp·Wp]
-    offsets = ti.types.ndarray(dtype=ti.i32, ndim=3)  # [B, rays, L], into the padded picture
-    cells = ti.types.ndarray(dtype=vec4, ndim=3)  # [B, rays, L] of w_00, w_10, w_01, w_11
+    padded = ti.types.ndarray(dtype=vec4, ndim=3)
+    offsets = ti.types.ndarray(dtype=ti.i32, ndim=3)
+    bilinear_weights = ti.types.ndarray(dtype=vec4, ndim=3)
     weights = ti.types.ndarray(dtype=real, ndim=1)
-    pictures = ti.types.ndarray(dtype=vec4, ndim=3)  # [B, H, W] of rgb and coverage
+    images = ti.types.ndarray(dtype=vec4, ndim=3)
 
     @ti.kernel
     def forward(
-        textures: padded,
-        offset: offsets,
-        cell: cells,
-        weight: weights,
-        sums: pictures,
-        row: ti.i32,
-        first: ti.i32,
-        last: ti.i32,
+        textures: padded,  # [B, L, Hp·Wp] of premultiplied rgb and alpha
+        offset: offsets,  # [B, rays, L], from pixel (y, x) of the padded textures
+        bilinear: bilinear_weights,  # [B, rays, L] of w_00, w_10, w_01, w_11
+        weight: weights,  # [rays]
+        sums: images,  # [B, H, W] of rgb and coverage, added to
+        row: ti.i32,  # Wp
+        first: ti.i32,  # of the rays that are added
+        last: ti.i32,  # the ray after these
     ):
-        """Adds the rays first … last − 1; `row` is the padded picture's width, offsets count from its pixel (y, x).
+        """Add rays to the sums.
 
         Four pixels at once, which LLVM turns into vectors of 16; a branch in the loop, for an early exit, would undo that.
         """
@@ -58,7 +59,7 @@ def trace_flat(dtype: str) -> Any:
                 t1, t2, t3 = t0, t0, t0
                 for layer in range(textures.shape[1]):
                     at = here + offset[b, k, layer]
-                    w = cell[b, k, layer]
+                    w = bilinear[b, k, layer]
                     c0, d0 = textures[b, layer, at], textures[b, layer, at + row]
                     c1, d1 = textures[b, layer, at + 1], textures[b, layer, at + row + 1]
                     c2, d2 = textures[b, layer, at + 2], textures[b, layer, at + row + 2]

@@ -24,8 +24,8 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 
 TILE = 16
-_LEAST_STEP_PX = 1e-4  # so that rounding cannot stop the walk on a texel line
-_LEAST_STEP = {
+_LEAST_ADVANCE_PX = 1e-4  # so that rounding cannot stop the walk on a texel line
+_LEAST_ADVANCE = {
     "float32": 2.0**-23,
     "float64": 2.0**-52,
 }  # of the largest d: its last digit, which counts where the blur is large
@@ -45,7 +45,11 @@ def height_field(dtype: str) -> HeightField:
     tile_bounds, layer_ranges = ti.types.ndarray(dtype=real, ndim=5), ti.types.ndarray(dtype=real, ndim=3)
 
     @ti.kernel
-    def bounds(disparity: maps, tiles: tile_bounds, ranges: layer_ranges):
+    def bounds(
+        disparity: maps,  # [B, L, H, W]
+        tiles: tile_bounds,  # [B, L, H tiles, W tiles, 2]: least and largest in a tile and its neighbours
+        ranges: layer_ranges,  # [B, L, 2]: least and largest in a layer
+    ):
         for b, layer, row, column in ti.ndrange(tiles.shape[0], tiles.shape[1], tiles.shape[2], tiles.shape[3]):
             low, high = real(1e30), real(-1e30)
             for y in range(ti.max(0, (row - 1) * TILE), ti.min(disparity.shape[2], (row + 2) * TILE)):
@@ -68,13 +72,13 @@ def height_field(dtype: str) -> HeightField:
         return vec4(ti.cast(column, real), ti.cast(row, real), x - column, y - row)
 
     @ti.func
-    def next_line(place, base, slope, d):
+    def next_line(position, base, slope, d):
         """The d, below this one, at which the ray comes to the next texel line of one axis; far below if it never does."""
         found = real(-1e30)
         if slope > 0:
-            found = (ti.ceil(place) - 1 - base) / slope
+            found = (ti.ceil(position) - 1 - base) / slope
         elif slope < 0:
-            found = (ti.floor(place) + 1 - base) / slope
+            found = (ti.floor(position) + 1 - base) / slope
         return ti.min(found, d)
 
     @ti.func
@@ -118,7 +122,7 @@ def height_field(dtype: str) -> HeightField:
         if high > low:
             speed = ti.max(ti.abs(slope[0]), ti.abs(slope[1]))
             largest = ti.max(ti.abs(low), ti.abs(high))
-            least_step = ti.max(real(_LEAST_STEP_PX) / ti.max(speed, real(1e-6)), real(_LEAST_STEP[dtype]) * largest)
+            least_step = ti.max(real(_LEAST_ADVANCE_PX) / ti.max(speed, real(1e-6)), real(_LEAST_ADVANCE[dtype]) * largest)
             pieces = ti.max(1, ti.cast(ti.ceil(speed * (high - low) / TILE), ti.i32))
             step = (high - low) / pieces
             result = low

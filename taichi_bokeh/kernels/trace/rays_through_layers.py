@@ -4,9 +4,9 @@ Forward, for pixel x and lens point u of weight w_u, with p_l where the ray meet
 bilinear premultiplied colour and a the bilinear alpha there:
 
     s(x) = Σ_u w_u·Σ_l T_l·c_l,      T_0 = 1,   T_{l+1} = T_l·(1 − a_l)         front to back, until nothing shines through
-    m(x) = Σ_u w_u over the rays that pass the lens                             picture = s/m
+    m(x) = Σ_u w_u over the rays that pass the lens                             image = s/m
 
-Adjoint, with g = ∂loss/∂s and S_l the picture of what lies behind layer l on that ray (walked back to front):
+Adjoint, with g = ∂loss/∂s and S_l the image of what lies behind layer l on that ray (walked back to front):
 
     ∂/∂c_l = w·T_l·g,     ∂/∂a_l = −w·T_l·⟨g, S_l⟩,     S_{l−1} = c_l + (1 − a_l)·S_l
     G = Σ over c, a of (∂/∂·)·∇(·)                      gradient with respect to the position p_l
@@ -23,17 +23,17 @@ from typing import Any
 from taichi_bokeh._runtime import launch, ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.trace.height_field import height_field
-from taichi_bokeh.kernels.trace.thin_lens_ray import thin_lens_ray
+from taichi_bokeh.kernels.trace.thin_lens_ray import BLUR, FOCUS, thin_lens_ray
 
 _OPAQUE = {"float32": 1e-6, "float64": 1e-12}  # transmittance below which nothing behind counts
 
 
 @cache
 def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
-    """For one lens `kind` ("thin", "biconvex"), 1 or 3 separately refracted `channels`, and so many layers.
+    """Make the sums for one lens `kind` ("thin", "biconvex"), 1 or 3 separately refracted `channels`, and so many layers.
 
-    A function of (textures, disparity, tiles, ranges, lens, lens_pull, points, sums, passed, first, last), whose gradient is
-    overridden by the adjoint, from sums.grad to textures.grad, disparity.grad and `lens_pull`, blur and focus by pixel.
+    They are a function of (textures, disparity, tiles, ranges, lens, d_lens, points, sums, passed), whose gradient is
+    overridden by the adjoint, from sums.grad to textures.grad, disparity.grad and `d_lens`, blur and focus by pixel.
     """
     real = REAL[dtype]
     vec2, vec3, vec4 = (ti.types.vector(n, real) for n in (2, 3, 4))
@@ -47,13 +47,13 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
         from taichi_bokeh.kernels.trace.biconvex_ray import biconvex_ray
 
         ray = biconvex_ray(dtype)
-    textures_type = ti.types.ndarray(dtype=vec4, ndim=4)  # [B, L, H, W] of premultiplied rgb and alpha
-    maps = ti.types.ndarray(dtype=real, ndim=4)  # [B, L, H, W]
+    textures_type = ti.types.ndarray(dtype=vec4, ndim=4)
+    maps = ti.types.ndarray(dtype=real, ndim=4)
     tile_bounds, layer_ranges = ti.types.ndarray(dtype=real, ndim=5), ti.types.ndarray(dtype=real, ndim=3)
     lenses = ti.types.ndarray(dtype=real, ndim=2)
-    samples = ti.types.ndarray(dtype=vec3, ndim=1)  # [rays] of u, v, weight
-    pictures = ti.types.ndarray(dtype=vec4, ndim=3)  # [B, H, W] of rgb and coverage
-    planes = ti.types.ndarray(dtype=vec3, ndim=3)  # [B, H, W] of three channels
+    samples = ti.types.ndarray(dtype=vec3, ndim=1)
+    images = ti.types.ndarray(dtype=vec4, ndim=3)
+    planes = ti.types.ndarray(dtype=vec3, ndim=3)
 
     @ti.func
     def texel(textures: ti.template(), b, layer, cell):
@@ -80,24 +80,21 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
 
     @ti.kernel
     def forward(
-        textures: textures_type,
-        disparity: maps,
-        tiles: tile_bounds,
-        ranges: layer_ranges,
-        lens: lenses,
-        points: samples,
-        sums: pictures,
-        passed: planes,
-        first: ti.i32,
-        last: ti.i32,
+        textures: textures_type,  # [B, L, H, W] of premultiplied rgb and alpha
+        disparity: maps,  # [B, L, H, W]
+        tiles: tile_bounds,  # [B, L, H tiles, W tiles, 2] of least and largest disparity
+        ranges: layer_ranges,  # [B, L, 2] of the same
+        lens: lenses,  # [B, parameters]
+        points: samples,  # [rays] of u, v, weight
+        sums: images,  # [B, H, W] of rgb and coverage, added to
+        passed: planes,  # [B, H, W], added to: the weight of the rays that passed, channel by channel
     ):
-        """Adds the rays first … last − 1 to `sums` and, channel by channel, their weights to `passed`."""
         ti.loop_config(block_dim=64)
         for b, y, x in ti.ndrange(sums.shape[0], sums.shape[1], sums.shape[2]):
             size = vec2(ti.cast(sums.shape[2], real), ti.cast(sums.shape[1], real))
             pixel = vec2(ti.cast(x, real), ti.cast(y, real))
             total, weight = sums[b, y, x], passed[b, y, x]
-            for k in range(first, last):
+            for k in range(points.shape[0]):
                 point = points[k]
                 for c in ti.static(range(channels)):
                     base, slope, alive = ray(lens, b, pixel, size, point.xy, c)
@@ -113,7 +110,7 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
             sums[b, y, x], passed[b, y, x] = total, weight
 
     @ti.func
-    def scatter_back(d_textures: ti.template(), d_disparity: ti.template(), b, layer, cell, pull, kappa):
+    def texel_adjoint(d_textures: ti.template(), d_disparity: ti.template(), b, layer, cell, d_texel, kappa):
         """Inverts texel and height: adds a sample's gradients to the four texels that it was read from."""
         x, y = ti.cast(cell[0], ti.i32), ti.cast(cell[1], ti.i32)
         right, below = ti.min(x + 1, d_textures.shape[3] - 1), ti.min(y + 1, d_textures.shape[2] - 1)
@@ -123,11 +120,11 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
             share_x = cell[2] if ti.static(corner % 2 == 1) else 1 - cell[2]
             share_y = cell[3] if ti.static(corner // 2 == 1) else 1 - cell[3]
             for c in ti.static(range(4)):
-                d_textures[b, layer, row, column, c] += share_x * share_y * pull[c]
+                d_textures[b, layer, row, column, c] += share_x * share_y * d_texel[c]
             d_disparity[b, layer, row, column] += share_x * share_y * kappa
 
     @ti.func
-    def differences(textures: ti.template(), disparity: ti.template(), b, layer, cell, position, pull):
+    def differences(textures: ti.template(), disparity: ti.template(), b, layer, cell, position, d_texel):
         """[G_x, G_y, ∂D/∂x, ∂D/∂y] at a position, nothing across a replicated border."""
         width, height = textures.shape[3], textures.shape[2]
         x, y = ti.cast(cell[0], ti.i32), ti.cast(cell[1], ti.i32)
@@ -142,10 +139,10 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
         tilt_y = (d01 - d00) * (1 - cell[2]) + (d11 - d10) * cell[2]
         inside_x = ti.select((position[0] > 0) & (position[0] < width - 1), real(1.0), real(0.0))
         inside_y = ti.select((position[1] > 0) & (position[1] < height - 1), real(1.0), real(0.0))
-        return vec4(pull.dot(along_x) * inside_x, pull.dot(along_y) * inside_y, tilt_x * inside_x, tilt_y * inside_y)
+        return vec4(d_texel.dot(along_x) * inside_x, d_texel.dot(along_y) * inside_y, tilt_x * inside_x, tilt_y * inside_y)
 
     @ti.func
-    def pull_ray(
+    def radiance_adjoint(
         textures: ti.template(),
         disparity: ti.template(),
         tiles: ti.template(),
@@ -177,13 +174,13 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
             colour = vec3(colours[layer, 0], colours[layer, 1], colours[layer, 2])
             position = base + slope * d
             cell = taps(position, textures.shape[3], textures.shape[2])
-            pull = vec4(visible * g[0], visible * g[1], visible * g[2], -visible * g.dot(behind))
+            d_texel = vec4(visible * g[0], visible * g[1], visible * g[2], -visible * g.dot(behind))
             behind = colour + (1 - colours[layer, 3]) * behind
-            slopes = differences(textures, disparity, b, layer, cell, position, pull)
-            push, tilt = vec2(slopes[0], slopes[1]), vec2(slopes[2], slopes[3])
-            kappa = push.dot(slope) / ti.max(1 - tilt.dot(slope), real(1e-6))
-            scatter_back(d_textures, d_disparity, b, layer, cell, pull, kappa)
-            moved = push + kappa * tilt
+            slopes = differences(textures, disparity, b, layer, cell, position, d_texel)
+            d_position, tilt = vec2(slopes[0], slopes[1]), vec2(slopes[2], slopes[3])
+            kappa = d_position.dot(slope) / ti.max(1 - tilt.dot(slope), real(1e-6))
+            texel_adjoint(d_textures, d_disparity, b, layer, cell, d_texel, kappa)
+            moved = d_position + kappa * tilt
             total += vec4(moved[0], moved[1], d * moved[0], d * moved[1])
         return total
 
@@ -197,20 +194,17 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
         ranges: layer_ranges,
         lens: lenses,
         points: samples,
-        d_sums: planes,
-        d_textures: d_textures_type,
-        d_disparity: maps,
-        lens_pull: maps,
-        first: ti.i32,
-        last: ti.i32,
+        d_sums: planes,  # [B, H, W] of rgb
+        d_textures: d_textures_type,  # [B, L, H, W, 4], added to
+        d_disparity: maps,  # [B, L, H, W], added to
+        d_lens: maps,  # [B, 2, H, W], added to: blur and focus by pixel, of the thin lens alone
     ):
-        """Adds; lens_pull [B, 2, H, W] stays as it is for lenses other than the thin one."""
         ti.loop_config(block_dim=64)
         for b, y, x in ti.ndrange(d_sums.shape[0], d_sums.shape[1], d_sums.shape[2]):
             size = vec2(ti.cast(d_sums.shape[2], real), ti.cast(d_sums.shape[1], real))
             pixel = vec2(ti.cast(x, real), ti.cast(y, real))
             d_blur, d_focus = real(0.0), real(0.0)
-            for k in range(first, last):
+            for k in range(points.shape[0]):
                 point = points[k]
                 for c in ti.static(range(channels)):
                     base, slope, alive = ray(lens, b, pixel, size, point.xy, c)
@@ -220,21 +214,21 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
                             for other in ti.static(range(3)):
                                 if ti.static(other != c):
                                     g[other] = 0.0
-                        moved = pull_ray(textures, disparity, tiles, ranges, d_textures, d_disparity, b, base, slope, g)
+                        moved = radiance_adjoint(textures, disparity, tiles, ranges, d_textures, d_disparity, b, base, slope, g)
                         if ti.static(kind == "thin"):  # base = x − u·K·F, slope = u·K
                             along_base, along_slope = point.xy.dot(moved.xy), point.xy.dot(moved.zw)
-                            d_blur += along_slope - lens[b, 1] * along_base
-                            d_focus -= lens[b, 0] * along_base
-            lens_pull[b, 0, y, x] = lens_pull[b, 0, y, x] + d_blur
-            lens_pull[b, 1, y, x] = lens_pull[b, 1, y, x] + d_focus
+                            d_blur += along_slope - lens[b, FOCUS] * along_base
+                            d_focus -= lens[b, BLUR] * along_base
+            d_lens[b, 0, y, x] = d_lens[b, 0, y, x] + d_blur
+            d_lens[b, 1, y, x] = d_lens[b, 1, y, x] + d_focus
 
     @ti.ad.grad_replaced
-    def trace_sums(textures, disparity, tiles, ranges, lens, lens_pull, points, sums, passed, first, last):
-        launch(forward, textures, disparity, tiles, ranges, lens, points, sums, passed, first, last)
+    def trace_sums(textures, disparity, tiles, ranges, lens, d_lens, points, sums, passed):
+        launch(forward, textures, disparity, tiles, ranges, lens, points, sums, passed)
 
     @ti.ad.grad_for(trace_sums)
-    def trace_adjoint(textures, disparity, tiles, ranges, lens, lens_pull, points, sums, passed, first, last):
-        scene = (textures, disparity, tiles, ranges, lens, points)
-        launch(adjoint, *scene, sums.grad, textures.grad, disparity.grad, lens_pull, first, last)
+    def trace_adjoint(textures, disparity, tiles, ranges, lens, d_lens, points, sums, passed):
+        inputs = (textures, disparity, tiles, ranges, lens, points)
+        launch(adjoint, *inputs, sums.grad, textures.grad, disparity.grad, d_lens)
 
     return trace_sums
