@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from taichi_bokeh.apps.common import Say, speaker
+from taichi_bokeh.apps.common import Say, existing_folder, given, speaker
 from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.terminal import console_of, print_result
 from taichi_bokeh.benchmark import methods, report, runner, tables
@@ -67,19 +67,14 @@ def _benchmark(arguments: Namespace) -> Benchmark:
         raise ValueError("--methods names none; give names with commas between them, see --list-methods")
     return Benchmark(
         scenes=arguments.scenes or 100,
-        settings=SceneSettings(**_given(arguments, "size", "seed"), hdr=bool(arguments.hdr)),
+        settings=SceneSettings(**given(arguments, "size", "seed"), hdr=bool(arguments.hdr)),
         methods=chosen,
         external=_external(arguments.external or []),
-        foregrounds=_folder("--foregrounds", arguments.foregrounds),
-        backgrounds=_folder("--backgrounds", arguments.backgrounds),
+        foregrounds=existing_folder("--foregrounds", arguments.foregrounds),
+        backgrounds=existing_folder("--backgrounds", arguments.backgrounds),
         shard=arguments.shard or (1, 1),
-        **_given(arguments, "rays"),
+        **given(arguments, "rays"),
     )
-
-
-def _given(arguments: Namespace, *names: str) -> dict[str, int]:
-    """The options that were given; the others have the library's defaults."""
-    return {name: value for name in names if (value := getattr(arguments, name)) is not None}
 
 
 def _refuse_options_of_a_run(arguments: Namespace) -> None:
@@ -97,18 +92,10 @@ def _external(texts: Sequence[str]) -> dict[str, Path]:
             raise ValueError(f"--external {text!r} is not NAME=DIR")
         if name in folders:
             raise ValueError(f"--external names {name!r} twice")
-        folders[name] = _existing("--external", Path(path))
+        folder = existing_folder("--external", path)
+        assert folder is not None  # it was given
+        folders[name] = folder
     return folders
-
-
-def _folder(option: str, text: str | None) -> Path | None:
-    return None if text is None else _existing(option, Path(text))
-
-
-def _existing(option: str, folder: Path) -> Path:
-    if not folder.is_dir():
-        raise ValueError(f"{option} {folder} is not a folder")
-    return folder.absolute()
 
 
 def _list_methods() -> None:

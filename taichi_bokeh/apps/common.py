@@ -2,8 +2,10 @@
 
 import io
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +28,19 @@ def speaker(quiet: bool) -> Say:
             sys.stdout.flush()
 
     return say
+
+
+def given(arguments: Namespace, *names: str, **renamed: str) -> dict[str, Any]:
+    """The options that were given, by the library's names, which `renamed` has by the option; all others have its defaults."""
+    library = dict(zip(names, names, strict=True)) | renamed
+    return {name: value for option, name in library.items() if (value := getattr(arguments, option)) is not None}
+
+
+def existing_folder(option: str, text: str | None) -> Path | None:
+    """The folder that an option names, if it is given; ValueError unless it exists."""
+    if text is not None and not Path(text).is_dir():
+        raise ValueError(f"{option} {text} is not a folder")
+    return None if text is None else Path(text).absolute()
 
 
 def largest_radius_px(layers: Layers, blur: float, focus: float) -> float:

@@ -98,6 +98,7 @@ def generate_command(arguments: Namespace) -> None:
 
 
 def _settings(arguments: Namespace) -> "GenerateSettings":
+    from taichi_bokeh.apps.common import existing_folder, given
     from taichi_bokeh.dfd.data.cameras import camera_named
     from taichi_bokeh.dfd.data.generate import GenerateSettings
     from taichi_bokeh.dfd.data.scenes import DefocusSceneSettings
@@ -111,31 +112,17 @@ def _settings(arguments: Namespace) -> "GenerateSettings":
                 )
     if arguments.format == "folder" and arguments.per_file is not None:
         raise ValueError("--per-file has no meaning with --format folder, which has a file for each sample")
-    names = {"seed": "seed", "kinds": "kinds", "objects": "foregrounds", "outlines": "outlines"}
-    names |= {"radius": "largest_radius_px", "focus_plane": "focal_plane"}
-    scene = DefocusSceneSettings(size=arguments.size or camera.size, **_given(arguments, names))
+    renamed = {"objects": "foregrounds", "radius": "largest_radius_px", "focus_plane": "focal_plane"}
+    scene = DefocusSceneSettings(size=arguments.size or camera.size, **given(arguments, "seed", "kinds", "outlines", **renamed))
     return GenerateSettings(
         scenes=arguments.scenes,
         scene=scene,
         camera=arguments.camera,
         picture_type="float16" if arguments.half else "float32",
-        foregrounds=_folder("--foregrounds", arguments.foregrounds),
-        backgrounds=_folder("--backgrounds", arguments.backgrounds),
-        **_given(arguments, {"rays": "rays", "format": "file_format", "per_file": "samples_per_file"}),
+        foregrounds=existing_folder("--foregrounds", arguments.foregrounds),
+        backgrounds=existing_folder("--backgrounds", arguments.backgrounds),
+        **given(arguments, "rays", format="file_format", per_file="samples_per_file"),
     )
-
-
-def _given(arguments: Namespace, names: dict[str, str]) -> dict[str, Any]:
-    """The options that were given, under the library's names; the others have its defaults."""
-    return {name: value for option, name in names.items() if (value := getattr(arguments, option)) is not None}
-
-
-def _folder(option: str, text: str | None) -> Path | None:
-    if text is None:
-        return None
-    if not Path(text).is_dir():
-        raise ValueError(f"{option} {text} is not a folder")
-    return Path(text).absolute()
 
 
 def _size(text: str) -> tuple[int, int]:

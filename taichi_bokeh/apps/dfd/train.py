@@ -126,7 +126,7 @@ def train_command(arguments: Namespace) -> None:
     from taichi_bokeh.dfd.training.distributed import one_gpu_a_process
 
     one_gpu_a_process()
-    from taichi_bokeh.apps.common import speaker
+    from taichi_bokeh.apps.common import given, speaker
     from taichi_bokeh.apps.interrupt import deferred_interrupt
     from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.training.settings import Work
@@ -137,8 +137,12 @@ def train_command(arguments: Namespace) -> None:
     dataset = _dataset(arguments, "train" if arguments.validate_on_rest else "all")
     validation = _dataset(arguments, "validation") if arguments.validate_on_rest else None
     network = _network(arguments)
-    given = _given(arguments, {"checkpoint_every": "checkpoint_every"})
-    work = Work(workers=arguments.workers, tensorboard=arguments.tensorboard, validation=validation, **given)
+    work = Work(
+        workers=arguments.workers,
+        tensorboard=arguments.tensorboard,
+        validation=validation,
+        **given(arguments, "checkpoint_every"),
+    )
     is_first = os.environ.get("RANK", "0") == "0"
     is_quiet, folder = arguments.quiet or not is_first, Path(arguments.out)
     say = speaker(is_quiet)
@@ -220,14 +224,14 @@ def _evaluations(arguments: Namespace, dataset: "DefocusDataset") -> "list[Evalu
 
 
 def _settings(arguments: Namespace) -> "TrainSettings":
+    from taichi_bokeh.apps.common import given
     from taichi_bokeh.apps.photo.lens import aperture_of
     from taichi_bokeh.dfd.data.augment import Noise
     from taichi_bokeh.dfd.losses import Objective
     from taichi_bokeh.dfd.training.settings import TrainSettings
 
-    names = {"steps": "steps", "batch": "batch", "lr": "learning_rate", "schedule": "schedule", "amp": "precision"}
-    names |= {"border": "border_px"}
-    values = _given(arguments, names)
+    renamed = {"lr": "learning_rate", "amp": "precision", "border": "border_px"}
+    values = given(arguments, "steps", "batch", "schedule", **renamed)
     for option in ("objective", "border"):
         if arguments.supervised and getattr(arguments, option) is not None:
             raise ValueError(f"--{option} has no meaning with --supervised, which compares disparities")
@@ -281,11 +285,6 @@ def _line(report: "TrainStep", steps: int) -> str:
     validation = report.validation_rmse_px
     found = "" if validation is None else f", validation RMSE {validation:.3f} px"
     return f"step {report.step} of {steps}: loss {report.loss:.4f}{found}"
-
-
-def _given(arguments: Namespace, names: dict[str, str]) -> dict[str, Any]:
-    """The options that were given, under the library's names; the others have its defaults."""
-    return {name: value for option, name in names.items() if (value := getattr(arguments, option)) is not None}
 
 
 def _add_data(command: argparse.ArgumentParser) -> None:
