@@ -98,9 +98,9 @@ def test_it_goes_on_to_the_same_numbers(data, trained, tmp_path, monkeypatch):
         save(*arguments)
         raise KeyboardInterrupt
 
-    save = library.save_checkpoint
+    save = library.Checkpoint.save
     with monkeypatch.context() as patch:
-        patch.setattr(library, "save_checkpoint", interrupted)
+        patch.setattr(library.Checkpoint, "save", interrupted)
         with pytest.raises(
             KeyboardInterrupt, match=r"2 of 4 steps are in .*run; the same command with --resume goes on from there"
         ):
