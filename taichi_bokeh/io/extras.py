@@ -2,43 +2,33 @@
 
 from importlib import import_module
 from types import ModuleType
+from typing import Literal
 
 from taichi_bokeh._extras import how_to_install
 
-
-def import_tifffile() -> ModuleType:
-    """Tifffile.
-
-    Raises:
-        ValueError: it is not installed; the one line says how to get it.
-    """
-    return _import("tifffile", "TIFF files")
+_FILES = {"OpenEXR": "EXR files", "imagecodecs": "PNG files of 16 bits", "tifffile": "TIFF files"}
+_OF_SUFFIX: dict[str, Literal["OpenEXR", "tifffile"]] = {".exr": "OpenEXR", ".tif": "tifffile", ".tiff": "tifffile"}
 
 
-def import_imagecodecs() -> ModuleType:
-    """Imagecodecs.
-
-    Raises:
-        ValueError: it is not installed; the one line says how to get it.
-    """
-    return _import("imagecodecs", "PNG files of 16 bits")
-
-
-def import_openexr() -> ModuleType:
-    """OpenEXR, of a version that reads and writes in memory.
+def import_package(name: Literal["OpenEXR", "imagecodecs", "tifffile"]) -> ModuleType:
+    """Import a package of the extra ``photo``; OpenEXR of a version that reads and writes in memory.
 
     Raises:
         ValueError: it is not installed or too old; the one line says how to get it.
     """
-    module = _import("OpenEXR", "EXR files")
+    try:
+        module = import_module(name)
+    except ModuleNotFoundError:
+        raise ValueError(f"{_FILES[name]} need {name} ({how_to_install(name)})") from None
     version = str(getattr(module, "__version__", "0.0"))
-    if tuple(int(part) for part in version.split(".")[:2]) < (3, 5):
+    if name == "OpenEXR" and tuple(int(part) for part in version.split(".")[:2]) < (3, 5):
         raise ValueError(f"EXR files need OpenEXR 3.5 or newer, and {version} is installed (pip install 'OpenEXR>=3.5')")
     return module
 
 
-def _import(name: str, kind: str) -> ModuleType:
-    try:
-        return import_module(name)
-    except ModuleNotFoundError:
-        raise ValueError(f"{kind} need {name} ({how_to_install(name)})") from None
+def check_package(suffix: str, bits: int | None = None) -> None:
+    """ValueError unless the package is there that a file of this suffix, and with so many bits, is written with."""
+    if suffix in _OF_SUFFIX:
+        import_package(_OF_SUFFIX[suffix])
+    elif suffix == ".png" and bits == 16:
+        import_package("imagecodecs")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.io.arrays import IMAGE_SUFFIXES, read_contents, refusal, to_unit
-from taichi_bokeh.io.extras import import_imagecodecs, import_openexr, import_tifffile
+from taichi_bokeh.io.extras import check_package
 from taichi_bokeh.io.formats import exr, numpy_files, pfm, png, raster, tiff
 from taichi_bokeh.io.formats.colour_profile import to_srgb
 from taichi_bokeh.io.formats.metadata import Metadata, add_to_tiff, check_metadata
@@ -141,12 +141,7 @@ def check_format(path: str | os.PathLike[str], bits: int | None = None, *, has_a
         raise ValueError(f"{path} cannot have {bits} bits: PNG has 8 or 16, JPEG 8, EXR 16 or 32, TIFF, PFM and npy 32")
     if has_alpha and suffix not in ALPHA_SUFFIXES:
         raise ValueError(f"{path} is a {suffix[1:].upper()} file, which holds no alpha; use PNG, TIFF or EXR")
-    if suffix == ".exr":
-        import_openexr()
-    if suffix in (".tif", ".tiff"):
-        import_tifffile()
-    if suffix == ".png" and bits == 16:
-        import_imagecodecs()
+    check_package(suffix, bits)
 
 
 def _encode(suffix: str, rgb: Array, alpha: Array | None, bits: int | None, metadata: Metadata) -> bytes:

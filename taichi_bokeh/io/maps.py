@@ -7,7 +7,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.extras import import_openexr, import_tifffile
+from taichi_bokeh.io.extras import check_package
 from taichi_bokeh.io.formats import exr, numpy_files, pfm, tiff
 from taichi_bokeh.storage.atomic_files import check_output, write_atomically
 
@@ -57,10 +57,7 @@ def check_map_format(path: str | os.PathLike[str], channel: MapChannel = "Y") ->
         raise ValueError(f"{path} has the suffix {suffix!r}; expected one of {', '.join(MAP_SUFFIXES)}")
     if channel not in get_args(MapChannel):
         raise ValueError(f"channel is {channel!r}; expected 'Z' or 'Y'")
-    if suffix == ".exr":
-        import_openexr()
-    if suffix in (".tif", ".tiff"):
-        import_tifffile()
+    check_package(suffix)
 
 
 def _encode(suffix: str, plane: NDArray[np.float32], channel: MapChannel) -> bytes:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import imageio.v3 as iio
@@ -42,9 +41,10 @@ def read_video(path: Path, grey: bool = False) -> Iterator[NDArray[Any]]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist")
-    av = _import_av()
+    import av
+
     try:
-        facts = _facts(path, av)
+        facts = _facts(path)
         for frame in iio.imiter(path, plugin="pyav", format=facts.array_format, thread_type="FRAME"):
             pixels = np.ascontiguousarray(np.rot90(frame, facts.quarter_turns))
             yield _single_channel(pixels) if grey else pixels
@@ -55,7 +55,7 @@ def read_video(path: Path, grey: bool = False) -> Iterator[NDArray[Any]]:
 
 def rate_of(path: Path) -> Fraction | None:
     """Frames a second of a video that can be read; None where it does not say."""
-    return _facts(path, _import_av()).rate
+    return _facts(path).rate
 
 
 class _Facts(NamedTuple):
@@ -72,7 +72,9 @@ class _Facts(NamedTuple):
     rate: Fraction | None
 
 
-def _facts(path: Path, av: ModuleType) -> _Facts:
+def _facts(path: Path) -> _Facts:
+    import av
+
     with av.open(str(path)) as container:
         if not container.streams.video:
             raise ValueError("it holds no images")
@@ -99,7 +101,8 @@ def video_writer(path: Path, rate: Fraction, overwrite: bool) -> Iterator[Callab
         OSError: the file exists, or cannot be written.
         ModuleNotFoundError: PyAV is not installed.
     """
-    av = _import_av()
+    import av
+
     with whole_file(path, overwrite) as temporary:
         movflags = {"movflags": "+faststart"} if path.suffix.lower() != ".mkv" else {}
         with av.open(str(temporary), "w", options=movflags) as container:
@@ -129,7 +132,9 @@ def check_encoder() -> None:
         ModuleNotFoundError: PyAV is not installed.
         ValueError: its FFmpeg has no x264.
     """
-    if "libx264" not in _import_av().codecs_available:
+    import av
+
+    if "libx264" not in av.codecs_available:
         raise ValueError("this PyAV has no libx264 to write H.264 with; write numbered images instead (-o frame_%04d.png)")
 
 
@@ -151,11 +156,3 @@ def _single_channel(pixels: NDArray[Any]) -> NDArray[Any]:
 def _even(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     height, width = pixels.shape[:2]
     return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-
-
-def _import_av() -> ModuleType:
-    try:
-        import av
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("av", name="av") from None
-    return av

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.extras import import_openexr
+from taichi_bokeh.io.extras import import_package
 from taichi_bokeh.io.formats.contents import Contents, DamagedFileError
 from taichi_bokeh.io.formats.quiet import silent
 from taichi_bokeh.io.limits import check_size
@@ -44,7 +44,7 @@ def decode(content: bytes, use: Use = "image") -> Contents:
 
 def encode(channels: Mapping[str, NDArray[Any]]) -> bytes:
     """The EXR file of channels [H, W], each float16 or float32; compressed without loss."""
-    openexr = import_openexr()
+    openexr = import_package("OpenEXR")
     header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
     buffer = io.BytesIO()
     planes = {name: np.ascontiguousarray(plane) for name, plane in channels.items()}
@@ -75,7 +75,7 @@ def decode_channels(content: bytes) -> dict[str, NDArray[Any]]:
     Raises:
         ValueError: as `decode`, but for its last reason.
     """
-    openexr = import_openexr()
+    openexr = import_package("OpenEXR")
     try:
         with silent():
             parts = openexr.File(io.BytesIO(content), header_only=True, num_threads=0).parts

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.extras import import_imagecodecs
+from taichi_bokeh.io.extras import import_package
 from taichi_bokeh.io.formats.contents import DamagedFileError
 from taichi_bokeh.io.formats.quiet import silent
 
@@ -24,7 +24,7 @@ def decode(content: bytes) -> NDArray[np.uint16]:
     Raises:
         ValueError: the file is damaged or truncated, or imagecodecs is not installed.
     """
-    imagecodecs = import_imagecodecs()
+    imagecodecs = import_package("imagecodecs")
     try:
         with silent():
             values: NDArray[np.uint16] = imagecodecs.png_decode(content)
@@ -35,7 +35,7 @@ def decode(content: bytes) -> NDArray[np.uint16]:
 
 def encode(samples: NDArray[np.uint16], exif: bytes = b"") -> bytes:
     """The PNG file of sRGB samples [H, W, C], C = 3 or 4; `exif` is a block of EXIF, without the word before it."""
-    content: bytes = import_imagecodecs().png_encode(samples, level=6)
+    content: bytes = import_package("imagecodecs").png_encode(samples, level=6)
     at = content.index(b"IDAT") - 4
     chunks = _chunk(b"sRGB", b"\0") + (_chunk(b"eXIf", exif) if exif else b"")
     return content[:at] + chunks + content[at:]

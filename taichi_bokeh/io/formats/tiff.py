@@ -7,7 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.extras import import_tifffile
+from taichi_bokeh.io.extras import import_package
 from taichi_bokeh.io.formats.contents import Contents, DamagedFileError, unpremultiplied, upright
 from taichi_bokeh.io.formats.quiet import quiet
 from taichi_bokeh.io.limits import check_size
@@ -30,7 +30,7 @@ def decode(content: bytes) -> Contents:
     Raises:
         ValueError: the file is damaged, too large, of several pages, or in colours that are not supported.
     """
-    tifffile = import_tifffile()
+    tifffile = import_package("tifffile")
     try:
         # imageio's own reading of tags refuses files with an unknown unit of resolution.
         with quiet(), tifffile.TiffFile(io.BytesIO(content)) as file:
@@ -52,7 +52,7 @@ def encode(values: NDArray[np.float32]) -> bytes:
     Raises:
         ValueError: tifffile is not installed.
     """
-    import_tifffile()
+    import_package("tifffile")
     tags: dict[str, Any] = {"photometric": "minisblack" if values.ndim == 2 else "rgb", "metadata": None, "software": False}
     if values.shape[2:] == (4,):
         tags["extrasamples"] = ["unassalpha"]

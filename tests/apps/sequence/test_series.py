@@ -95,7 +95,9 @@ def test_a_cameras_pull_is_even_in_disparity_and_in_the_width_of_the_opening():
 def test_auto_cells_are_the_same_in_all_pictures(scene, monkeypatch):
     found = []
     render_layers = series.render_layers
-    monkeypatch.setattr(series, "render_layers", lambda *given, **more: found.append(given[3]) or render_layers(*given, **more))
+    monkeypatch.setattr(
+        series, "render_layers", lambda *given, **more: found.append(given[2].cells) or render_layers(*given, **more)
+    )
     assert cli.main(words(scene, blur="0:10", cells="auto", frames=3, output="out_%d.npy")) == 0
     assert len(set(found)) == 1
     assert found[0] > 4
