@@ -18,7 +18,15 @@ from tests.scenes import random_layers
 #: Another value than the default for every field of every model.
 OTHERS = {
     tb.SubAperture: {"cells": "auto", "algorithm": "exact"},
-    tb.Scatter: {"profile": "soft", "algorithm": "exact", "max_radius": 3.5, "quality": "draft", "occlusion": False},
+    tb.Scatter: {
+        "profile": "soft",
+        "algorithm": "exact",
+        "max_radius": 3.5,
+        "quality": "draft",
+        "occlusion": False,
+        "occlusion_gap": -1.0,
+        "occlusion_steepness": 2,
+    },
     tb.OfficialScatter: {"max_radius": 9, "algorithm": "reference", "occlusion": False},
 }
 EVERY_FIELD = [(kind, field.name) for kind in OTHERS for field in fields(kind)]
@@ -92,6 +100,8 @@ def test_a_draft_is_explained():
         (tb.Scatter, {"quality": "draft", "algorithm": "exact"}, ValueError, "algorithm is 'exact'; expected 'auto' or 'fast'"),
         (tb.Scatter, {"quality": "draft", "max_radius": 4}, ValueError, "max_radius is 4.0; expected None"),
         (tb.Scatter, {"occlusion": 0}, TypeError, "occlusion is of type int; expected a bool"),
+        (tb.Scatter, {"occlusion_gap": "near"}, TypeError, "occlusion_gap is of type str; expected a number"),
+        (tb.Scatter, {"occlusion_steepness": 0}, ValueError, "occlusion_steepness is 0"),
         (tb.Scatter, {"max_radius": 0}, ValueError, "max_radius is 0; expected px between 0 and 32768"),
         (tb.Scatter, {"max_radius": float("nan")}, ValueError, "max_radius is nan; expected a finite number"),
         (tb.Scatter, {"max_radius": "35"}, TypeError, "max_radius is of type str; expected a number"),
