@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 
-SAMPLES = 512  # across the opening: 6 a pixel at a radius of 40 px
+SAMPLES = 512  # across the aperture: 6 a pixel at a radius of 40 px
 _POINT_PX = 1e-4  # a sample narrower than this counts as a point where a slope is taken: differences over it lose digits
 _SPARSE_WORTH = 1 << 18  # products of a sum, from which on those with 0 are left out
 
@@ -45,11 +45,11 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Cells:
-    """A raster of the opening and its division.
+    """A raster of the aperture and its division.
 
     Attributes:
         transmission: [N, N], float64 on the CPU, row 0 at the top (y = −extent).
-        extent: half the width of the square that the raster spans, in units of the opening's radius.
+        extent: half the width of the square that the raster spans, in units of the aperture's radius.
         boxes: the M cells.
         groups: for each cell, which group of three to five neighbours it belongs to; G groups, numbered from 0.
     """
@@ -115,7 +115,7 @@ class Cells:
                 continue
             rows, columns = _lit(down, box.top, box.bottom), _lit(across, box.left, box.right)
             through = transmission[box.top : box.bottom, box.left : box.right]
-            kernel[rows.at, columns.at] = _sums(columns.spread, _sums(rows.spread, through).T).T
+            kernel[rows.at, columns.at] = _sums(columns.weights, _sums(rows.weights, through).T).T
         result /= float(self._light)
         return result
 
@@ -194,10 +194,10 @@ def kernel_reach(radius_px: float, extent: float) -> int:
 
 
 def divide(aperture: "Aperture", cells: int) -> Cells:
-    """Raster the opening, without its cat-eye, and divide it: each part again and again across its longer side.
+    """Raster the aperture, without its cat-eye, and divide it: each part again and again across its longer side.
 
     "Longer" is by the spread of the light, and a part that holds c cells is cut where its light divides as ⌊c/2⌋ : ⌈c/2⌉.
-    An opening of too few samples has fewer cells than were asked for.
+    An aperture of too few samples has fewer cells than were asked for.
     """
     return _divided(_Key(aperture), cells)
 
@@ -228,7 +228,7 @@ def _divided(key: _Key, cells: int) -> Cells:
 
 
 def raster(aperture: "Aperture", size: int) -> Tensor:
-    """Transmission of the opening, without its cat-eye, as means over size × size squares of [−extent, extent]²."""
+    """Take the transmission of the aperture, without its cat-eye, as means over size × size squares of [−extent, extent]²."""
     extent = aperture.extent
     corners = aperture.transmission(sample_points(size, extent, corners=True))
     quads = torch.stack([corners[:-1, :-1], corners[:-1, 1:], corners[1:, :-1], corners[1:, 1:]])
@@ -267,7 +267,7 @@ def _divide(transmission: Tensor, box: Box, cells: int, boxes: list[Box], groups
         return
     part = transmission[box.top : box.bottom, box.left : box.right]
     by_row, by_column = part.sum(1), part.sum(0)
-    across_rows = _spread(by_row) > _spread(by_column)
+    across_rows = _variance(by_row) > _variance(by_column)
     if len(by_row if across_rows else by_column) < 2:
         across_rows = not across_rows
     first = cells // 2
@@ -282,35 +282,35 @@ def _divide(transmission: Tensor, box: Box, cells: int, boxes: list[Box], groups
 
 class _Lit(NamedTuple):
     at: slice  # which pixels of an axis some samples reach
-    spread: Array  # [pixels, samples]
+    weights: Array  # [pixels, samples]
 
 
-def _lit(spread: Array, first: int, last: int) -> _Lit:
-    part = spread[:, first:last]
+def _lit(weights: Array, first: int, last: int) -> _Lit:
+    part = weights[:, first:last]
     reached = np.flatnonzero(part.any(1))
     at = slice(int(reached[0]), int(reached[-1]) + 1)
     return _Lit(at, part[at])
 
 
-def _sums(spread: Array, light: Array) -> Array:
-    """spread @ light, of which `spread` is 0 but near its diagonal.
+def _sums(weights: Array, light: Array) -> Array:
+    """Multiply weights @ light, of which `weights` is 0 but near its diagonal.
 
     On one thread: torch and BLAS part arrays as small as these, and on a busy machine wait for the slowest at each step.
     """
-    if spread.size * light.shape[1] < _SPARSE_WORTH:
-        return np.einsum("rs,sc->rc", spread, light)
+    if weights.size * light.shape[1] < _SPARSE_WORTH:
+        return np.einsum("rs,sc->rc", weights, light)
     from scipy import sparse  # its import takes longer than all that small kernels need
 
-    result: Array = sparse.csr_array(spread) @ light
+    result: Array = sparse.csr_array(weights) @ light
     return result
 
 
-def _spread(light: Tensor) -> float:
-    """Variance of the place, in samples², of light [N] along a line."""
-    place = torch.arange(light.shape[0], dtype=light.dtype, device=light.device)
+def _variance(light: Tensor) -> float:
+    """Variance of the position, in samples², of light [N] along a line."""
+    position = torch.arange(light.shape[0], dtype=light.dtype, device=light.device)
     total = light.sum().clamp(min=torch.finfo(light.dtype).tiny)
-    mean = (light * place).sum() / total
-    return float((light * (place - mean) ** 2).sum() / total)
+    mean = (light * position).sum() / total
+    return float((light * (position - mean) ** 2).sum() / total)
 
 
 def _cut(light: Tensor, share: float) -> int:

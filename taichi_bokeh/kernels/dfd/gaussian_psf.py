@@ -15,8 +15,8 @@ Both are gathered, by the pixel and by the source. The windows h are constants; 
 the Gaussian still has there. Source: Gur and Wolf, Single image depth estimation trained via depth from defocus cues (2019).
 
 Sources are padded by `pad` px on every side. Runs of taps are rounded up to LANES, which lets them vectorise without a
-remainder: what lies outside the window weighs nothing. Cotangents have `pad` rows of zeros above and below, and LANES columns
-of zeros on the right.
+remainder: what lies outside the window weighs nothing. Gradients of sums have `pad` rows of zeros above and below, and
+LANES columns of zeros on the right.
 """
 
 from functools import cache
@@ -47,7 +47,10 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
     bounds = ti.types.ndarray(dtype=ti.i32, ndim=4)
 
     @ti.kernel
-    def widest(source: arrays4, out: tiles):
+    def widest(
+        source: arrays4,  # [N, 5, Hp, Wp] of rgb, rate a, window h
+        out: tiles,  # [N, tile rows, tile columns]
+    ):
         """The largest window among a tile's sources, px, or −1 where none spreads anything."""
         for n, row, column in ti.ndrange(out.shape[0], out.shape[1], out.shape[2]):
             largest = -1
@@ -63,7 +66,11 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
         return ti.max(0, (ti.abs(a - b) - 1) * TILE + 1)
 
     @ti.kernel
-    def reach(largest: tiles, out: bounds, pad: ti.i32):
+    def reach(
+        largest: tiles,  # [N, tile rows, tile columns] of the padded sources
+        out: bounds,  # [N, H tiles, W tiles, bands]
+        pad: ti.i32,
+    ):
         """For a tile of pixels and each TILE rows of padded sources: the largest window that still touches it, or −1."""
         for n, row, column, band in ti.ndrange(out.shape[0], out.shape[1], out.shape[2], out.shape[3]):
             beside = pad // TILE
@@ -80,7 +87,7 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
         return (count + (LANES - 1)) // LANES * LANES
 
     @ti.func
-    def spread(rate, squared):
+    def gaussian(rate, squared):
         """exp(−a·ρ²) and its product with 1 − a·ρ², which is ∂g/∂a."""
         exponent = rate * squared
         light = exp(-exponent)
@@ -94,7 +101,7 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
         for column in range(x - half, x - half + round_up(2 * half + 1)):
             columns_apart = ti.cast(ti.abs(column - x), real)
             rate = source[n, RATE, y, column]
-            light = rate * spread(rate, rows_apart * rows_apart + columns_apart * columns_apart)[0]
+            light = rate * gaussian(rate, rows_apart * rows_apart + columns_apart * columns_apart)[0]
             inside = ti.max(rows_apart, columns_apart) <= source[n, WINDOW, y, column]
             weight = ti.select(inside, light, real(0.0))
             for c in ti.static(range(3)):
@@ -103,7 +110,12 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
         return total
 
     @ti.kernel
-    def forward(source: arrays4, bands: bounds, out: arrays4, pad: ti.i32):
+    def forward(
+        source: arrays4,  # [N, 5, Hp, Wp]
+        bands: bounds,  # [N, H tiles, W tiles, bands]
+        out: arrays4,  # [N, 4, H, W] of Σ g·I and Σ g
+        pad: ti.i32,
+    ):
         ti.loop_config(block_dim=128)
         for n, py, px in ti.ndrange(out.shape[0], out.shape[2], out.shape[3]):
             y, x = py + pad, px + pad
@@ -118,8 +130,8 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
                 out[n, c, py, px] = total[c]
 
     @ti.func
-    def pull_run(cotangent: ti.template(), n, above, below, x, dy, first, last, at):
-        """Inverts gather_run for the source `at`, column x of the picture, and two rows as far from it: [Σ n·g/a, Σ ∂loss/∂a].
+    def gather_run_adjoint(d_sums: ti.template(), n, above, below, x, dy, first, last, at):
+        """Inverts gather_run for the source `at`, column x of the image, and two rows as far from it: [Σ n·g/a, Σ ∂loss/∂a].
 
         They have the same weights, so that these are evaluated once.
         """
@@ -127,18 +139,23 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
         rows_apart = ti.cast(dy, real)
         for column in range(first, first + round_up(last - first)):
             columns_apart = ti.cast(column - x, real)
-            light, slope = spread(at[RATE], rows_apart * rows_apart + columns_apart * columns_apart)
+            light, slope = gaussian(at[RATE], rows_apart * rows_apart + columns_apart * columns_apart)
             inside = ti.select(column < last, real(1.0), real(0.0))
-            pulled = cotangent[n, 3, above, column] + cotangent[n, 3, below, column]
+            pulled = d_sums[n, 3, above, column] + d_sums[n, 3, below, column]
             for c in ti.static(range(3)):
-                share = cotangent[n, c, above, column] + cotangent[n, c, below, column]
+                share = d_sums[n, c, above, column] + d_sums[n, c, below, column]
                 total[c] += inside * light * share
                 pulled += at[c] * share
             total[3] += inside * slope * pulled
         return total
 
     @ti.kernel
-    def adjoint(source: arrays4, cotangent: arrays4, d_source: arrays4, pad: ti.i32):
+    def adjoint(
+        source: arrays4,  # [N, 5, Hp, Wp]
+        d_sums: arrays4,  # [N, 4, Hp, W + LANES] of n and m
+        d_source: arrays4,  # [N, 4, Hp, Wp] of the gradients of I and a
+        pad: ti.i32,
+    ):
         ti.loop_config(block_dim=128)
         for n, py, px in ti.ndrange(source.shape[0], source.shape[2], source.shape[3]):
             at = vec5(0.0)
@@ -147,13 +164,13 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
             total = vec4(0.0)
             if at[RATE] > 0:
                 x, half = px - pad, ti.cast(at[WINDOW], ti.i32)
-                last_row = cotangent.shape[2] - 1
-                first, last = ti.max(0, x - half), ti.min(cotangent.shape[3] - LANES, x + half + 1)
-                nearest = ti.max(0, ti.max(pad - py, py - (last_row - pad)))  # row of the picture
+                last_row = d_sums.shape[2] - 1
+                first, last = ti.max(0, x - half), ti.min(d_sums.shape[3] - LANES, x + half + 1)
+                nearest = ti.max(0, ti.max(pad - py, py - (last_row - pad)))  # row of the image
                 if first < last:
                     for dy in range(nearest, half + 1):
                         above, below = ti.max(0, py - dy), ti.min(last_row, py + dy)  # the outermost rows are 0
-                        pulled = pull_run(cotangent, n, above, below, x, dy, first, last, at)
+                        pulled = gather_run_adjoint(d_sums, n, above, below, x, dy, first, last, at)
                         total += pulled * ti.select(dy == 0, real(0.5), real(1.0))
             for c in ti.static(range(3)):
                 d_source[n, c, py, px] = at[RATE] * total[c]

@@ -6,7 +6,7 @@ On a path with the step s, for pixel p and label k of N:
     P2(p)   = max(P1, P2·exp(−w·|G(p) − G(p − s)|))                                  cheap where the guide G has an edge
     S(p, k) = Σ_s L(p, k)                                                            over the 8 steps to a neighbour
 
-Where a path enters the picture L = C. Source: Hirschmüller, Stereo processing by semiglobal matching and mutual information
+Where a path enters the image L = C. Source: Hirschmüller, Stereo processing by semiglobal matching and mutual information
 (2008), Eq. (13) and (14). It is a search, not a function to be differentiated: there is no adjoint.
 """
 
@@ -24,7 +24,7 @@ _HUGE = 1e30
 @cache
 def semi_global(dtype: str) -> Any:
     real = REAL[dtype]
-    volumes, pictures = ti.types.ndarray(dtype=real, ndim=3), ti.types.ndarray(dtype=real, ndim=2)
+    volumes, images = ti.types.ndarray(dtype=real, ndim=3), ti.types.ndarray(dtype=real, ndim=2)
 
     @ti.func
     def start_of(line, down: ti.template(), right: ti.template(), height, width):
@@ -46,7 +46,7 @@ def semi_global(dtype: str) -> Any:
     @ti.kernel
     def aggregate(
         cost: volumes,  # [H, W, N]
-        guide: pictures,  # [H, W]
+        guide: images,  # [H, W]
         scratch: volumes,  # [lines, 2, N + 2]: L of the pixel before and of this one
         total: volumes,  # [H, W, N], added to: every pixel lies on one line
         small: real,  # P1

@@ -1,7 +1,7 @@
 """Defocus that knows what hides what: every source pixel is thrown through M points of the lens onto soft z-buffers.
 
 Through the lens point u a source y of radius r lands at y − u·r, on the four pixels round it with bilinear weights b. With
-its colour I, coverage α and order q (larger is nearer), over the sources y of all surfaces of a picture:
+its colour I, coverage α and order q (larger is nearer), over the sources y of all surfaces of an image:
 
     e(y) = exp(β·(q(y) − the middle of q's range))
     S_m(x) = Σ_y b·α·e·(I, 1)          A_m(x) = Σ_y b·α·(I, 1)      Q_m(x) = Σ_y b·α·e²
@@ -34,8 +34,8 @@ A source counts on a pixel only where b·α ≥ LEAST_COVERAGE, which costs 1.5e
 much more than 1/b, it would hide a farther source q′ all the same, by a step as steep as that exponential; so the slope is at
 most 1/(4·LEAST_COVERAGE) of the difference in colour.
 
-The sums are float64 for pictures of either dtype: e is between exp(−300) and exp(300), and Q has its square. They have a margin
-of one pixel on all sides, so that a source that touches the picture has four pixels to land on.
+The sums are float64 for images of either dtype: e is between exp(−300) and exp(300), and Q has its square. They have a margin
+of one pixel on all sides, so that a source that touches the image has four pixels to land on.
 """
 
 from functools import cache
@@ -45,7 +45,7 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 
 #: Taichi gives a thread of the CPU this many iterations of a parallel loop at a time: each lens point is counted so often.
-WAYS = 512
+ROW_PARTS = 512
 LEAST_COVERAGE = 1e-3
 ROUNDING = 0.05  # τ
 LEAST_BEHIND = 0.1  # δ, in sources per pixel
@@ -55,8 +55,8 @@ class Splat(NamedTuple):
     weigh: Any
     scatter: Any
     resolve: Any
-    pull: Any
-    gather: Any
+    resolve_adjoint: Any
+    scatter_adjoint: Any
 
 
 @cache
@@ -72,7 +72,7 @@ def splat(shared: bool, dtype: str) -> Splat:
     numbers = ti.types.ndarray(dtype=ti.f64, ndim=1)  # [M]
     weighted_sums = ti.types.ndarray(dtype=wide, ndim=3)  # [M, H + 2, W + 2] of S or A, or of G or N
     square_sums = ti.types.ndarray(dtype=ti.f64, ndim=3)  # Q, or R
-    pictures = ti.types.ndarray(dtype=wide, ndim=2)  # [H, W]
+    images = ti.types.ndarray(dtype=wide, ndim=2)  # [H, W]
 
     @ti.func
     def landing(y, x, u, radius, pad):
@@ -155,8 +155,8 @@ def splat(shared: bool, dtype: str) -> Splat:
             for m, s, y, x in ti.ndrange(points.shape[0], alpha.shape[0], alpha.shape[1], alpha.shape[2]):
                 throw(colour, alpha, radius, nearness, points[m], m, s, y, x, pad, sums, plain, squares)
         else:
-            for m, way in ti.ndrange(points.shape[0], WAYS):
-                if way == 0:
+            for m, part in ti.ndrange(points.shape[0], ROW_PARTS):
+                if part == 0:
                     for s in range(alpha.shape[0]):
                         for y in range(alpha.shape[1]):
                             for x in range(alpha.shape[2]):
@@ -179,9 +179,7 @@ def splat(shared: bool, dtype: str) -> Splat:
         return front, k, by_front, by_rest
 
     @ti.kernel
-    def resolve(
-        sums: weighted_sums, plain: weighted_sums, squares: square_sums, weights: numbers, hole: ti.f64, total: pictures
-    ):
+    def resolve(sums: weighted_sums, plain: weighted_sums, squares: square_sums, weights: numbers, hole: ti.f64, total: images):
         """Adds Σ ω·h·(B_m, 1)."""
         for y, x in total:
             here = total[y, x]
@@ -195,21 +193,21 @@ def splat(shared: bool, dtype: str) -> Splat:
             total[y, x] = here
 
     @ti.kernel
-    def pull(
+    def resolve_adjoint(
         sums: weighted_sums,
         plain: weighted_sums,
         squares: square_sums,
         weights: numbers,
         hole: ti.f64,
-        picture: pictures,
-        d_picture: pictures,
+        image: images,
+        d_image: images,
     ):
-        """Turns S, A and Q into G, N and R, in place; picture: (B, T), d_picture: (g/T, 0). Inverts resolve."""
+        """Turns S, A and Q into G, N and R, in place; image: (B, T), d_image: (g/T, 0). Inverts resolve."""
         for y, x in ti.ndrange(sums.shape[1], sums.shape[2]):
             inside = 0 < y < sums.shape[1] - 1 and 0 < x < sums.shape[2] - 1
             g, blurred = wide(0.0), wide(0.0)
             if inside:
-                g, blurred = d_picture[y - 1, x - 1], picture[y - 1, x - 1]
+                g, blurred = d_image[y - 1, x - 1], image[y - 1, x - 1]
             for m in range(weights.shape[0]):
                 d_sums, d_plain, d_square = wide(0.0), wide(0.0), ti.f64(0.0)
                 total_weight = sums[m, y, x][3]
@@ -232,7 +230,7 @@ def splat(shared: bool, dtype: str) -> Splat:
                 squares[m, y, x] = d_square
 
     @ti.kernel
-    def gather(
+    def scatter_adjoint(
         colour: colours,
         alpha: maps,
         radius: maps,
@@ -277,4 +275,4 @@ def splat(shared: bool, dtype: str) -> Splat:
             d_radius[s, y, x] += ti.cast(opacity * into_radius, real)
             d_order[s, y, x] += ti.cast(sharpness * into_order, real)
 
-    return Splat(weigh, scatter, resolve, pull, gather)
+    return Splat(weigh, scatter, resolve, resolve_adjoint, scatter_adjoint)

@@ -1,4 +1,4 @@
-"""The operator of pixels spread by Gaussians (kernels/dfd/gaussian_psf.py): pads, culls, launches, and folds gradients back."""
+"""The operator of pixels spread by Gaussians (kernels/dfd/gaussian_psf.py): padding, culling, launches, and their adjoints."""
 
 import math
 from typing import Any
@@ -17,7 +17,7 @@ WINDOW_DIAMETERS = 1.5
 _LARGEST_WINDOW_PX = 4096
 
 
-def _prepare(picture: Tensor, diameter_px: Tensor, least_px: float, window_px: int) -> tuple[Tensor, int]:
+def _prepare(image: Tensor, diameter_px: Tensor, least_px: float, window_px: int) -> tuple[Tensor, int]:
     """The padded source [N, 5, Hp, Wp] of the kernels and its padding."""
     least, largest = (float(end) for end in diameter_px.aminmax())
     if not (math.isfinite(least) and math.isfinite(largest)):
@@ -30,7 +30,7 @@ def _prepare(picture: Tensor, diameter_px: Tensor, least_px: float, window_px: i
     pad = TILE * math.ceil((half_px + LANES) / TILE)
     rate = torch.where(diameter_px > least_px, 2 / diameter_px.square(), 0.0)
     window = torch.full_like(rate, window_px) if window_px else (WINDOW_DIAMETERS * diameter_px).floor()
-    return pad_planes(torch.cat([picture, rate[:, None], window[:, None]], 1), pad, "replicate"), pad
+    return pad_planes(torch.cat([image, rate[:, None], window[:, None]], 1), pad, "replicate"), pad
 
 
 def _reach(source: Tensor, pad: int) -> Tensor:
@@ -54,44 +54,44 @@ def _totals(source: Tensor, pad: int) -> Tensor:
 
 
 @operator
-def gaussian_psf(picture: Tensor, diameter_px: Tensor, least_px: float, window_px: int) -> tuple[Tensor, Tensor]:
-    """Spread pixels by Gaussians: the picture [N, 3, H, W], and what its weights add up to, [N, H, W].
+def gaussian_psf(image: Tensor, diameter_px: Tensor, least_px: float, window_px: int) -> tuple[Tensor, Tensor]:
+    """Spread pixels by Gaussians: the image [N, 3, H, W], and what its weights add up to, [N, H, W].
 
-    picture [N, 3, H, W]; diameter_px [N, H, W], of the circles of confusion, > 0; pixels of least_px or less neither spread
+    image [N, 3, H, W]; diameter_px [N, H, W], of the circles of confusion, > 0; pixels of least_px or less neither spread
     nor change, and have the weight 1; window_px: half the width of the square window, 0 for as large as needed, 1.5
     diameters. The border is replicated. The weights are for the backward pass, and no gradient goes through them.
     """
-    source, pad = _prepare(plain(picture), plain(diameter_px), least_px, window_px)
+    source, pad = _prepare(plain(image), plain(diameter_px), least_px, window_px)
     total = _totals(source, pad)
     weight = total[:, 3]
-    kept = diameter_px <= least_px
-    weight = torch.where(kept, 1.0, weight)
-    blurred = torch.where(kept[:, None], picture, total[:, :3] / weight[:, None])
+    unchanged = diameter_px <= least_px
+    weight = torch.where(unchanged, 1.0, weight)
+    blurred = torch.where(unchanged[:, None], image, total[:, :3] / weight[:, None])
     return blurred, weight
 
 
 @operator
 def _gaussian_psf_backward(
-    grad: Tensor, picture: Tensor, diameter_px: Tensor, blurred: Tensor, weight: Tensor, least_px: float, window_px: int
+    grad: Tensor, image: Tensor, diameter_px: Tensor, blurred: Tensor, weight: Tensor, least_px: float, window_px: int
 ) -> tuple[Tensor, Tensor]:
-    source, pad = _prepare(plain(picture), plain(diameter_px), least_px, window_px)
-    count, _, height, width = picture.shape
-    kept = (diameter_px <= least_px)[:, None]
-    cotangent = grad.new_zeros(count, 4, height + 2 * pad, width + LANES)
-    inner = cotangent[:, :, pad : pad + height, :width]
-    inner[:, :3] = torch.where(kept, 0.0, grad / weight[:, None])
+    source, pad = _prepare(plain(image), plain(diameter_px), least_px, window_px)
+    count, _, height, width = image.shape
+    unchanged = (diameter_px <= least_px)[:, None]
+    d_sums = grad.new_zeros(count, 4, height + 2 * pad, width + LANES)
+    inner = d_sums[:, :, pad : pad + height, :width]
+    inner[:, :3] = torch.where(unchanged, 0.0, grad / weight[:, None])
     inner[:, 3] = -(inner[:, :3] * blurred).sum(1)
     d_source = source.new_empty(count, 4, *source.shape[2:])
-    _runtime.launch(kernels(dtype_name(source)).adjoint, source, cotangent, d_source, pad)
-    folded = fold_planes(d_source, pad, "replicate")
-    d_picture = folded[:, :3] + torch.where(kept, grad, 0.0)
-    d_diameter = torch.where(kept[:, 0], 0.0, folded[:, 3] * -4 / diameter_px**3)
-    return d_picture.contiguous(), d_diameter.contiguous()
+    _runtime.launch(kernels(dtype_name(source)).adjoint, source, d_sums, d_source, pad)
+    unpadded = fold_planes(d_source, pad, "replicate")
+    d_image = unpadded[:, :3] + torch.where(unchanged, grad, 0.0)
+    d_diameter = torch.where(unchanged[:, 0], 0.0, unpadded[:, 3] * -4 / diameter_px**3)
+    return d_image.contiguous(), d_diameter.contiguous()
 
 
 def _save(ctx: Any, inputs: Any, output: Any) -> None:
-    picture, diameter_px, ctx.least_px, ctx.window_px = inputs
-    ctx.save_for_backward(picture, diameter_px, *output)
+    image, diameter_px, ctx.least_px, ctx.window_px = inputs
+    ctx.save_for_backward(image, diameter_px, *output)
     ctx.mark_non_differentiable(output[1])
 
 
@@ -103,7 +103,7 @@ def _like(*tensors: Tensor) -> tuple[Tensor, ...]:
     return tuple(torch.empty_like(tensor, memory_format=torch.contiguous_format) for tensor in tensors)
 
 
-torch.library.register_fake(gaussian_psf, lambda picture, diameter_px, least_px, window_px: _like(picture, diameter_px))
-torch.library.register_fake(_gaussian_psf_backward, lambda grad, picture, diameter_px, *rest: _like(picture, diameter_px))
+torch.library.register_fake(gaussian_psf, lambda image, diameter_px, least_px, window_px: _like(image, diameter_px))
+torch.library.register_fake(_gaussian_psf_backward, lambda grad, image, diameter_px, *rest: _like(image, diameter_px))
 torch.library.register_autograd(gaussian_psf, _backward, setup_context=_save)
 refuse_double_backward(_gaussian_psf_backward, "gaussian_psf")

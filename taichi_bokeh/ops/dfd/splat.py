@@ -1,6 +1,6 @@
 """The operator of splats through lens points (kernels/dfd/splat.py).
 
-Pictures are rendered one after the other, and lens points in groups whose sums fit in memory; the backward pass makes the sums
+Images are rendered one after the other, and lens points in groups whose sums fit in memory; the backward pass makes the sums
 again instead of keeping them.
 """
 
@@ -22,7 +22,7 @@ _MOST_EXPONENT = 600.0  # of exp(±300), whose squares are still far from the en
 
 
 class _Sources(NamedTuple):
-    """One picture's surfaces as the kernels read them, continued beyond the border by `pad` px."""
+    """One image's surfaces as the kernels read them, continued beyond the border by `pad` px."""
 
     colour: Tensor  # [S, H′, W′, 3]
     alpha: Tensor  # [S, H′, W′]
@@ -47,7 +47,7 @@ def _kernels(tensor: Tensor) -> Splat:
 def _pad_and_sources(
     points: Tensor, sharpness: float, rgb: Tensor, alpha: Tensor, radius: Tensor, order: Tensor
 ) -> tuple[int, _Sources]:
-    """The sources of one picture: rgb [S, 3, H, W], the others [S, H, W]."""
+    """Make the sources of one image: rgb [S, 3, H, W], the others [S, H, W]."""
     farthest, low, high = torch.stack([radius.abs().max(), *order.aminmax()]).tolist()
     reach = farthest * float(points.norm(dim=-1).max())
     if not (math.isfinite(reach) and math.isfinite(high - low)):
@@ -80,13 +80,13 @@ def _groups(pad: int, sources: _Sources, points: Tensor, weights: Tensor) -> Ite
 def splat(
     rgb: Tensor, alpha: Tensor, radius: Tensor, order: Tensor, points: Tensor, weights: Tensor, sharpness: float, hole: float
 ) -> tuple[Tensor, Tensor]:
-    """Picture [N, 3, H, W], and which share of the lens's light it is made of, [N, H, W]: T, without a gradient.
+    """Render the image [N, 3, H, W], and which share of the lens's light it is made of, [N, H, W]: T, without a gradient.
 
     rgb [N, S, 3, H, W]; alpha, radius (signed px) and order (px, larger is nearer) [N, S, H, W], of S surfaces in any order;
     points [M, 2] and weights [M] of the lens; sharpness β per px; hole ε: how much coverage a lens point needs to count.
-    Where nothing arrived the picture is that of surface 0.
+    Where nothing arrived the image is that of surface 0.
     """
-    pictures, confidences = torch.empty_like(rgb[:, 0]), torch.empty_like(alpha[:, 0])
+    images, confidences = torch.empty_like(rgb[:, 0]), torch.empty_like(alpha[:, 0])
     inputs = [plain(value) for value in (rgb, alpha, radius, order)]
     points, weights = plain(points).to(rgb), plain(weights).to(rgb.device, torch.float64)
     for n in range(rgb.shape[0]):
@@ -96,15 +96,15 @@ def splat(
             _runtime.launch(_kernels(rgb).resolve, *group[2:], group.weights, hole, total)
         confidence = total[..., 3]
         blurred = (total[..., :3] / torch.where(confidence > 0, confidence, 1.0)[..., None]).movedim(-1, 0)
-        pictures[n] = torch.where(confidence > 0, blurred, inputs[0][n, 0])
+        images[n] = torch.where(confidence > 0, blurred, inputs[0][n, 0])
         confidences[n] = confidence
-    return pictures, confidences
+    return images, confidences
 
 
 @operator
 def _splat_backward(
     grad: Tensor,
-    picture: Tensor,
+    image: Tensor,
     confidence: Tensor,
     rgb: Tensor,
     alpha: Tensor,
@@ -119,15 +119,15 @@ def _splat_backward(
     points, weights = plain(points).to(rgb), plain(weights).to(rgb.device, torch.float64)
     results = tuple(torch.empty_like(value) for value in inputs)
     arrived = confidence > 0
-    shown = torch.cat([picture, confidence[:, None]], 1).movedim(1, -1).double().contiguous()
+    shown = torch.cat([image, confidence[:, None]], 1).movedim(1, -1).double().contiguous()
     scaled = torch.where(arrived[..., None], grad.movedim(1, -1).double() / shown[..., 3:], 0.0)
     scaled = torch.nn.functional.pad(scaled, (0, 1)).contiguous()
     for n in range(rgb.shape[0]):
         pad, sources = _pad_and_sources(points, sharpness, *(value[n] for value in inputs))
         gradients = [torch.zeros_like(value) for value in (sources.colour, *(sources.alpha,) * 3)]
         for group in _groups(pad, sources, points, weights):
-            _runtime.launch(_kernels(rgb).pull, *group[2:], group.weights, hole, shown[n], scaled[n])
-            _runtime.launch(_kernels(rgb).gather, *sources, group.points, pad, *group[2:], sharpness, *gradients)
+            _runtime.launch(_kernels(rgb).resolve_adjoint, *group[2:], group.weights, hole, shown[n], scaled[n])
+            _runtime.launch(_kernels(rgb).scatter_adjoint, *sources, group.points, pad, *group[2:], sharpness, *gradients)
         gradients[0] = gradients[0].movedim(-1, 1)
         for result, gradient in zip(results, gradients, strict=True):
             result[n] = fold_planes(gradient, pad, "replicate")
@@ -139,7 +139,7 @@ def _fake(rgb: Tensor, alpha: Tensor, *rest: Any) -> tuple[Tensor, Tensor]:
     return torch.empty_like(rgb[:, 0]), torch.empty_like(alpha[:, 0])
 
 
-def _fake_backward(grad: Tensor, picture: Tensor, confidence: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
+def _fake_backward(grad: Tensor, image: Tensor, confidence: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
     return tuple(torch.empty_like(value, memory_format=torch.contiguous_format) for value in inputs[:4])
 
 

@@ -4,12 +4,12 @@ import torch
 from torch import Tensor
 
 
-def gaussian_psf(picture: Tensor, diameter_px: Tensor, least_px: float, window_px: int) -> Tensor:
-    """Blurred picture [N, 3, H, W]; picture [N, 3, H, W], diameter_px [N, H, W], settings as of the operator."""
-    height, width = picture.shape[-2:]
+def gaussian_psf(image: Tensor, diameter_px: Tensor, least_px: float, window_px: int) -> Tensor:
+    """Blur an image [N, 3, H, W]; diameter_px [N, H, W], settings as of the operator."""
+    height, width = image.shape[-2:]
     reach = window_px or int(1.5 * float(diameter_px.detach().max()))
-    y, x = (torch.arange(size, device=picture.device) for size in (height, width))
-    total, weight = torch.zeros_like(picture), torch.zeros_like(diameter_px)
+    y, x = (torch.arange(size, device=image.device) for size in (height, width))
+    total, weight = torch.zeros_like(image), torch.zeros_like(diameter_px)
     spreads = diameter_px > least_px
     # Where a source spreads nothing its diameter is of no matter, and may be 0.
     diameter = torch.where(spreads, diameter_px, 1.0)
@@ -21,6 +21,6 @@ def gaussian_psf(picture: Tensor, diameter_px: Tensor, least_px: float, window_p
             if window_px == 0:
                 g = g * (max(abs(dx), abs(dy)) <= 1.5 * diameter.detach())
             g = g[:, rows][:, :, columns]
-            total = total + g[:, None] * picture[:, :, rows][..., columns]
+            total = total + g[:, None] * image[:, :, rows][..., columns]
             weight = weight + g
-    return torch.where(spreads[:, None], total / torch.where(spreads, weight, 1.0)[:, None], picture)
+    return torch.where(spreads[:, None], total / torch.where(spreads, weight, 1.0)[:, None], image)

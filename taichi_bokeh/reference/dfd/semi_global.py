@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def semi_global(cost: Tensor, guide: Tensor, small: float, large: float, edge: float) -> Tensor:
-    """Costs [H, W, N] summed over the paths in all 8 directions; guide [H, W]."""
+    """Sum costs [H, W, N] over the paths in all 8 directions; guide [H, W]."""
     height, width, labels = cost.shape
     total = torch.zeros_like(cost)
     for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (1, -1), (-1, 1), (-1, -1)):
@@ -21,8 +21,8 @@ def semi_global(cost: Tensor, guide: Tensor, small: float, large: float, edge: f
                 before, lowest = path[y, x], path[y, x].min()
                 jump = max(small, large * math.exp(-edge * abs(float(guide[row, column] - guide[y, x]))))
                 for k in range(labels):
-                    ways = [before[k], lowest + jump]
-                    ways += [before[j] + small for j in (k - 1, k + 1) if 0 <= j < labels]
-                    path[row, column, k] += min(ways) - lowest
+                    candidates = [before[k], lowest + jump]
+                    candidates += [before[j] + small for j in (k - 1, k + 1) if 0 <= j < labels]
+                    path[row, column, k] += min(candidates) - lowest
         total += path
     return total
