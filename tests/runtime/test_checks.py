@@ -69,3 +69,17 @@ def test_layers_and_lens_read_nothing(enabled, reads):
     with tb.checks(enabled):
         tb.ThinLens(torch.tensor(3.0), torch.tensor(0.5)).per_picture(tb.Layers(**scene()))
     assert bool(reads) == enabled
+
+
+def test_a_step_of_the_scatter_model_reads_once_forward_and_once_backward(reads):
+    inputs = {name: value.requires_grad_(name != "alpha") for name, value in scene(32).items()}
+    blur = torch.tensor(8.0, requires_grad=True)
+
+    def step():
+        with tb.checks(False):
+            tb.render(tb.Layers(**inputs), tb.ThinLens(blur, torch.tensor(0.5)), model="scatter").sum().backward()
+
+    step()  # makes the tables
+    reads.clear()
+    step()
+    assert reads == ["tolist", "tolist"]  # the facts that the strategy goes by

@@ -80,6 +80,19 @@ def by_module(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus
     return tb.BokehRenderer(blur, focus)(rgb, alpha, disparity)
 
 
+def blurred(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:
+    radius_px = blur.float() * (disparity[:, 0].float() - focus.float())  # lest autocast's inputs round it
+    return tb.blur(rgb[:, 0], radius_px, model="scatter")
+
+
+def refocused(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:
+    return tb.refocus(rgb[:, 0], disparity[:, 0], blur, focus, layers="one", model="scatter")
+
+
+def stacked(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:
+    return tb.focal_stack(tb.Layers(rgb, alpha, disparity), tb.ThinLens(blur, 0.0), focus.reshape(1), "scatter")
+
+
 def defocused(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor, *, name: str) -> Tensor:
     return LAYERS[name]().eval()(rgb[:, 0], disparity[:, 0], tb.ThinLens(blur, focus))
 
@@ -114,6 +127,9 @@ CASES: dict[str, Function] = {
     **{name: partial(rendered, name=name) for name in RENDERERS},
     "scatter draft": drafted,
     "BokehRenderer": by_module,
+    "blur": blurred,
+    "refocus": refocused,
+    "focal stack": stacked,
     "trace": traced,
     "trace glass": traced_through_glass,
     "trace progressively": traced_progressively,
