@@ -300,7 +300,7 @@ def draw_by_function(aperture: Aperture) -> None:
 
 
 def draw_by_module(aperture: Aperture) -> None:
-    BokehRenderer(3.0, 0.5, aperture=aperture, profile="soft")  # refuses before there is a scene
+    BokehRenderer(3.0, 0.5, aperture=aperture, model="scatter", profile="soft")  # refuses before there is a scene
 
 
 @pytest.mark.parametrize(
