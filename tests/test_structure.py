@@ -1,5 +1,6 @@
 """The project is laid out as its page on design says."""
 
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -25,3 +26,16 @@ def test_the_files_of_each_model_are_where_the_page_on_design_says():
         ours = [row[column] for column in (KERNEL, ADJOINT, OPERATOR, ORACLE) if row[column] != "–"]
         for path in [*(ROOT / "taichi_bokeh" / name for name in ours), ROOT / row[TEST]]:
             assert path.is_file(), f"{row[MODEL]}: {path}"
+
+
+def test_no_directory_has_more_than_15_files():
+    """Besides its README and what makes it a package."""
+    left_out = {"README.md", "__init__.py", "__pycache__", "_build", "generated", "gallery"}  # the last are made, not written
+    files = [
+        path
+        for place in ("taichi_bokeh", "tests", "docs")
+        for path in (ROOT / place).rglob("*")
+        if path.is_file() and not left_out & set(path.relative_to(ROOT).parts)
+    ]
+    crowded = {str(place): count for place, count in Counter(path.parent for path in files).items() if count > 15}
+    assert crowded == {}

@@ -16,9 +16,8 @@ from typing import NamedTuple
 import torch
 
 from taichi_bokeh.apps.memory import available_bytes
-from taichi_bokeh.apps.options.device import device_of
 from taichi_bokeh.apps.options.lens import LensRequest
-from taichi_bokeh.apps.options.model import ModelRequest
+from taichi_bokeh.apps.options.model import ModelRequest, device_of
 from taichi_bokeh.models import Model, OfficialScatter, Scatter, SubAperture
 from taichi_bokeh.optics.aperture import Aperture
 

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from taichi_bokeh.apps.blur_limit import Work, check_blur
 from taichi_bokeh.apps.common import Say, speaker
-from taichi_bokeh.apps.options.device import device_of
 from taichi_bokeh.apps.options.lens import LensRequest
+from taichi_bokeh.apps.options.model import device_of
 from taichi_bokeh.apps.options.preview import PreviewRequest, scene_words
 from taichi_bokeh.apps.options.render import add_render
 from taichi_bokeh.apps.photo.demo_photo import demo_photo

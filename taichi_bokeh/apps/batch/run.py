@@ -16,7 +16,7 @@ from taichi_bokeh.apps.batch.list import Item, read_items
 from taichi_bokeh.apps.batch.processes import run_in_processes
 from taichi_bokeh.apps.common import Say, speaker
 from taichi_bokeh.apps.options.batch import BatchRequest
-from taichi_bokeh.apps.options.device import device_of
+from taichi_bokeh.apps.options.model import device_of
 from taichi_bokeh.apps.options.photo import Network
 from taichi_bokeh.apps.photo.layer_cache import check_cache
 from taichi_bokeh.apps.photo.lens import aperture_of

@@ -16,7 +16,7 @@ from taichi_bokeh.apps.checkpoint import alone_with, check_checkpoint, checkpoin
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, speaker, write_layers
 from taichi_bokeh.apps.options.aperture import ApertureRequest
 from taichi_bokeh.apps.options.checkpoint import CheckpointRequest
-from taichi_bokeh.apps.options.device import device_of
+from taichi_bokeh.apps.options.model import device_of
 from taichi_bokeh.apps.options.requests import request_of
 from taichi_bokeh.apps.photo.lens import aperture_of
 from taichi_bokeh.apps.progress import progress_bar, progress_with_note

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from taichi_bokeh.apps.options.aperture import ApertureRequest
 from taichi_bokeh.apps.options.arguments import BLUR_HELP, positive, whole
 from taichi_bokeh.apps.options.checkpoint import CheckpointRequest
-from taichi_bokeh.apps.options.device import add_device
+from taichi_bokeh.apps.options.model import add_device
 from taichi_bokeh.apps.options.requests import add_options
 
 _EXAMPLES = """\

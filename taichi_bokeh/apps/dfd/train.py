@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from taichi_bokeh.apps.options.aperture import ApertureRequest
 from taichi_bokeh.apps.options.arguments import not_negative, positive, whole, whole_from_0
-from taichi_bokeh.apps.options.device import add_device, device_of
+from taichi_bokeh.apps.options.model import add_device, device_of
 from taichi_bokeh.apps.options.requests import add_options, request_of
 
 if TYPE_CHECKING:

@@ -1,11 +1,15 @@
 """The model that renders, and where it computes."""
 
+import argparse
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from taichi_bokeh.apps.options.arguments import whole, whole_or_auto
 from taichi_bokeh.apps.options.requests import opt, option
 from taichi_bokeh.models import DEFAULT, FIELDS, MODELS, Model, model_of
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -53,3 +57,21 @@ class ModelRequest:
 
 def _option(field: str) -> str:
     return "--draft" if field == "quality" else option(field)
+
+
+def add_device(group: "argparse._ActionsContainer") -> None:
+    """Add --device."""
+    group.add_argument("--device", choices=("cpu", "cuda"), help="where to compute (a GPU if there is one)")
+
+
+def device_of(name: str | None) -> "torch.device":
+    """The device of this name, or without one a GPU if there is one.
+
+    Raises:
+        ValueError: it is not there.
+    """
+    import torch
+
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device is cuda, but torch finds no GPU")
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))

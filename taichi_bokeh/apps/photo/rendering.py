@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh._render import ProgressCallback, render
-from taichi_bokeh.apps.options.device import device_of
 from taichi_bokeh.apps.options.look import LookRequest
-from taichi_bokeh.apps.options.model import ModelRequest
+from taichi_bokeh.apps.options.model import ModelRequest, device_of
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models import Model, SubAperture
 from taichi_bokeh.optics.aperture import Aperture
