@@ -125,21 +125,21 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
 
     @ti.kernel
     def gather(
-        sources: interleaved,
-        nearer: maps,
-        place: maps,
-        widest: numbers,
-        lists: list_heads,
-        entries: polynomials,
-        in_focus: maps,
-        disparity: maps,
-        lens: numbers,
-        whole: interleaved,
-        sums: planar,
+        sources: interleaved,  # [rows, W + 2·pad]: P of a band of padded rows
+        nearer: maps,  # [rows, W + 2·pad]: what the occlusion compares of the sources, their disparity or radius
+        place: maps,  # [rows, W + 2·pad]: signed radius in steps of the lists
+        widest: numbers,  # [rows]: how far, in px, any source of a row counts
+        lists: list_heads,  # [dy, intervals, parts]: begin, first offset, length, kind (rows/row_lists.py)
+        entries: polynomials,  # [total]: powers of t of the weights
+        in_focus: maps,  # [H, W]: e
+        disparity: maps,  # [H, W]: what the occlusion compares of the pixels
+        lens: numbers,  # [3]: see field_at
+        whole: interleaved,  # [rows, W]: sums of a band, scratch
+        sums: planar,  # [5, H, W]: s, written
         top: ti.i32,
         pad: ti.i32,
-        steps: real,
-        occlusion: vec2,
+        steps: real,  # steps of the lists in a px of the radius
+        occlusion: vec2,  # (gap, steepness) of τ
         ways: ti.i32,
     ):
         """Writes s to `sums` [5, H, W] from row `top` on; nearer: the disparity of the padded sources; whole is scratch."""
@@ -161,22 +161,22 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
 
     @ti.kernel
     def focus_adjoint(
-        sources: interleaved,
-        nearer: maps,
-        place: maps,
-        widest: numbers,
-        lists: list_heads,
-        entries: polynomials,
-        in_focus: maps,
-        disparity: maps,
-        lens: numbers,
-        d_sums: planar,
-        d_in_focus: maps,
-        d_disparity: maps,
+        sources: interleaved,  # [rows, W + 2·pad]: P of a band of padded rows
+        nearer: maps,  # [rows, W + 2·pad]: what the occlusion compares of the sources, their disparity or radius
+        place: maps,  # [rows, W + 2·pad]: signed radius in steps of the lists
+        widest: numbers,  # [rows]: how far, in px, any source of a row counts
+        lists: list_heads,  # [dy, intervals, parts]: begin, first offset, length, kind (rows/row_lists.py)
+        entries: polynomials,  # [total]: powers of t of the weights
+        in_focus: maps,  # [H, W]: e
+        disparity: maps,  # [H, W]: what the occlusion compares of the pixels
+        lens: numbers,  # [3]: see field_at
+        d_sums: planar,  # [5, H, W]: ∂loss/∂s
+        d_in_focus: maps,  # [H, W], added to
+        d_disparity: maps,  # [H, W], added to
         top: ti.i32,
         pad: ti.i32,
-        steps: real,
-        occlusion: vec2,
+        steps: real,  # steps of the lists in a px of the radius
+        occlusion: vec2,  # (gap, steepness) of τ
         ways: ti.i32,
     ):
         """Adds what the pixels in focus of a band get: inverts the `w *= 1 - e·τ` of row_of, for e and d_x."""
@@ -210,23 +210,23 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
 
     @ti.kernel
     def pull(
-        sources: interleaved,
-        nearer: maps,
-        place: maps,
-        widest: numbers,
-        lists: list_heads,
-        entries: polynomials,
-        in_focus: maps,
-        disparity: maps,
-        lens: numbers,
-        d_sums: planar,
-        d_sources: interleaved,
-        d_place: maps,
-        d_nearer: maps,
+        sources: interleaved,  # [rows, W + 2·pad]: P of a band of padded rows
+        nearer: maps,  # [rows, W + 2·pad]: what the occlusion compares of the sources, their disparity or radius
+        place: maps,  # [rows, W + 2·pad]: signed radius in steps of the lists
+        widest: numbers,  # [rows]: how far, in px, any source of a row counts
+        lists: list_heads,  # [dy, intervals, parts]: begin, first offset, length, kind (rows/row_lists.py)
+        entries: polynomials,  # [total]: powers of t of the weights
+        in_focus: maps,  # [H, W]: e
+        disparity: maps,  # [H, W]: what the occlusion compares of the pixels
+        lens: numbers,  # [3]: see field_at
+        d_sums: planar,  # [5, H, W]: ∂loss/∂s
+        d_sources: interleaved,  # as sources, written
+        d_place: maps,  # as place, written
+        d_nearer: maps,  # as nearer, written
         top: ti.i32,
         pad: ti.i32,
-        steps: real,
-        occlusion: vec2,
+        steps: real,  # steps of the lists in a px of the radius
+        occlusion: vec2,  # (gap, steepness) of τ
         ways: ti.i32,
     ):
         """Writes the gradients of a band of padded sources, the first of which is row `top` of the padded picture."""

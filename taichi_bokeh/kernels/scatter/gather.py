@@ -119,14 +119,14 @@ def scatter(name: str, dtype: str) -> Scatter:
 
     @ti.kernel
     def forward(
-        source: arrays4,
-        focus: arrays4,
-        table: tables,
-        reach: bounds,
-        sums: arrays4,
+        source: arrays4,  # [N, 7, Hp, Wp]: P, radius in px, disparity; padded
+        focus: arrays4,  # [N, 2, H, W + LANES]: in-focus weight e, disparity
+        table: tables,  # [rows, columns, nodes, 2]: E of the disc (disc_table.py); of the logistic profiles unused
+        reach: bounds,  # [N, tile rows, tile columns, bands, 2] (culling.py)
+        sums: arrays4,  # [N, 5, H, W + LANES]: s, written
         pad: ti.i32,
-        limit: real,
-        occlusion: vec2,
+        limit: real,  # px: sources at this distance and beyond weigh nothing
+        occlusion: vec2,  # (gap, steepness) of τ
         rows: ti.math.ivec2,
     ):
         ti.loop_config(block_dim=128)
@@ -240,15 +240,15 @@ def scatter(name: str, dtype: str) -> Scatter:
 
     @ti.kernel
     def adjoint(
-        source: arrays4,
-        focus: arrays4,
-        spans: columns,
-        table: tables,
-        d_sums: arrays4,
-        d_source: arrays4,
+        source: arrays4,  # [N, 7, Hp, Wp]: P, radius in px, disparity; padded
+        focus: arrays4,  # [N, 2, H, W + LANES]: in-focus weight e, disparity
+        spans: columns,  # [N, H, 2]: columns [first, last) between which a row holds pixels in focus
+        table: tables,  # [rows, columns, nodes, 2]: E of the disc (disc_table.py); of the logistic profiles unused
+        d_sums: arrays4,  # [N, 5, H, W + LANES]: ∂loss/∂s
+        d_source: arrays4,  # as source, added to
         pad: ti.i32,
-        limit: real,
-        occlusion: vec2,
+        limit: real,  # px: sources at this distance and beyond weigh nothing
+        occlusion: vec2,  # (gap, steepness) of τ
     ):
         ti.loop_config(block_dim=128)
         for n, py, px in ti.ndrange(source.shape[0], source.shape[2], source.shape[3]):
@@ -289,15 +289,15 @@ def scatter(name: str, dtype: str) -> Scatter:
 
     @ti.kernel
     def focus_adjoint(
-        source: arrays4,
-        focus: arrays4,
-        table: tables,
-        reach: bounds,
-        d_sums: arrays4,
-        d_focus: arrays4,
+        source: arrays4,  # [N, 7, Hp, Wp]: P, radius in px, disparity; padded
+        focus: arrays4,  # [N, 2, H, W + LANES]: in-focus weight e, disparity
+        table: tables,  # [rows, columns, nodes, 2]: E of the disc (disc_table.py); of the logistic profiles unused
+        reach: bounds,  # [N, tile rows, tile columns, bands, 2] (culling.py)
+        d_sums: arrays4,  # [N, 5, H, W + LANES]: ∂loss/∂s
+        d_focus: arrays4,  # as focus, added to
         pad: ti.i32,
-        limit: real,
-        occlusion: vec2,
+        limit: real,  # px: sources at this distance and beyond weigh nothing
+        occlusion: vec2,  # (gap, steepness) of τ
     ):
         ti.loop_config(block_dim=128)
         for n, py, i in ti.ndrange(d_focus.shape[0], d_focus.shape[2], d_focus.shape[3] - LANES):

@@ -77,14 +77,14 @@ def merging(count: int, dtype: str, on_gpu: bool) -> Merging:
 
     @ti.kernel
     def merge(
-        planes: planar,
-        radius: maps,
-        disparity: maps,
-        nodes: numbers,
-        merged: stacks,
-        spread: maps,
-        area: maps,
-        occlusion: vec2,
+        planes: planar,  # [5, H, W]: P
+        radius: maps,  # [H, W]: signed, px
+        disparity: maps,  # [H, W]: what the occlusion compares
+        nodes: numbers,  # [T]: n_k
+        merged: stacks,  # [1 + T, 5, h, w]: Q_k, written
+        spread: maps,  # [h, w]: r(b) with the sign of the side, written
+        area: maps,  # [h, w]: A(b)
+        occlusion: vec2,  # (gap, steepness) of τ
         level: ti.i32,
         side: ti.i32,
     ):
@@ -130,13 +130,13 @@ def merging(count: int, dtype: str, on_gpu: bool) -> Merging:
 
     @ti.kernel
     def merge_adjoint(
-        d_merged: stacks,
-        area: maps,
-        radius: maps,
-        disparity: maps,
-        nodes: numbers,
-        d_planes: planar,
-        occlusion: vec2,
+        d_merged: stacks,  # [1 + T, 5, h, w]: g_k
+        area: maps,  # [h, w]: A(b)
+        radius: maps,  # [H, W]: signed, px
+        disparity: maps,  # [H, W]: what the occlusion compares
+        nodes: numbers,  # [T]: n_k
+        d_planes: planar,  # [5, H, W], written
+        occlusion: vec2,  # (gap, steepness) of τ
         level: ti.i32,
         side: ti.i32,
     ):

@@ -66,13 +66,13 @@ def row_planes(opaque: bool, dtype: str, on_gpu: bool) -> RowPlanes:
 
     @ti.kernel
     def pack(
-        planes: planar,
-        spread: maps,
-        sources: interleaved,
-        place: maps,
+        planes: planar,  # [5, H, W]: P
+        spread: maps,  # [H, W]: radius in px
+        sources: interleaved,  # [rows, W + 2·pad]: P of a band of padded rows, written
+        place: maps,  # [rows, W + 2·pad]: radius in steps of the lists, written
         top: ti.i32,
         pad: ti.i32,
-        steps: real,
+        steps: real,  # steps of the lists in a px of the radius
         ways: ti.i32,
     ):
         """sources, place [rows, W + 2·pad]; place: the radius, `steps` a pixel."""
@@ -119,15 +119,15 @@ def row_planes(opaque: bool, dtype: str, on_gpu: bool) -> RowPlanes:
 
     @ti.kernel
     def fold(
-        d_sources: pixels,
-        d_place: maps,
-        d_nearer: maps,
-        d_planes: planar,
-        d_spread: maps,
-        d_disparity: maps,
+        d_sources: pixels,  # [rows, W + 2·pad]: ∂loss/∂P of a band
+        d_place: maps,  # [rows, W + 2·pad]
+        d_nearer: maps,  # [rows, W + 2·pad]: of what the occlusion compares
+        d_planes: planar,  # [5, H, W], added to
+        d_spread: maps,  # [H, W], added to
+        d_disparity: maps,  # [H, W], added to
         top: ti.i32,
         pad: ti.i32,
-        steps: real,
+        steps: real,  # steps of the lists in a px of the radius
         ways: ti.i32,
     ):
         """Adds the gradients of a band of padded sources to those of the pixels that they are copies of."""

@@ -55,13 +55,13 @@ def hidden_planes(opaque: bool, dtype: str) -> HiddenPlanes:
 
     @ti.kernel
     def hide(
-        sources: pixels,
-        disparity: maps,
-        nodes: numbers,
+        sources: pixels,  # [rows, W + 2·pad]: P of a band of padded rows
+        disparity: maps,  # [H, W]: what the occlusion compares
+        nodes: numbers,  # [T]: n_k
         group: ti.i32,
-        near: flags,
-        hidden: wide_pixels,
-        occlusion: vec2,
+        near: flags,  # [rows, segments]: 1 where sources count
+        hidden: wide_pixels,  # [rows, W + 2·pad] × 16: Q_k, GROUP nodes of 5, written
+        occlusion: vec2,  # (gap, steepness) of τ
         top: ti.i32,
         pad: ti.i32,
     ):
@@ -77,15 +77,15 @@ def hidden_planes(opaque: bool, dtype: str) -> HiddenPlanes:
 
     @ti.kernel
     def adjoint(
-        sources: pixels,
-        disparity: maps,
-        nodes: numbers,
+        sources: pixels,  # [rows, W + 2·pad]: P of a band of padded rows
+        disparity: maps,  # [H, W]: what the occlusion compares
+        nodes: numbers,  # [T]: n_k
         group: ti.i32,
-        near: flags,
-        d_hidden: wide_pixels,
-        d_sources: pixels,
-        d_nearer: maps,
-        occlusion: vec2,
+        near: flags,  # [rows, segments]: 1 where sources count
+        d_hidden: wide_pixels,  # as of `hide`: g_k
+        d_sources: pixels,  # as sources, added to
+        d_nearer: maps,  # [rows, W + 2·pad]: of the sources' disparity, added to
+        occlusion: vec2,  # (gap, steepness) of τ
         top: ti.i32,
         pad: ti.i32,
     ):

@@ -102,20 +102,20 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
 
     @ti.kernel
     def occlude(
-        sums: planar,
-        planes: planar,
-        spread: maps,
-        in_focus: maps,
-        disparity: maps,
-        nodes: numbers,
+        sums: planar,  # [5, H, W]: S, from which is taken
+        planes: planar,  # [5, H, W]: P
+        spread: maps,  # [H, W]: radius in px
+        in_focus: maps,  # [H, W]: e
+        disparity: maps,  # [H, W]: d, what the occlusion compares
+        nodes: numbers,  # [T]: n_k
         group: ti.i32,
-        whole: wide_pixels,
-        lists: list_heads,
-        entries: polynomials,
-        steps: real,
-        kept: planar,
+        whole: wide_pixels,  # [rows, W] × 16: S_k of a band of rows, GROUP nodes of 5
+        lists: list_heads,  # [dy, intervals, parts]: begin, first offset, length, kind (row_lists.py)
+        entries: polynomials,  # [total]: powers of t of the weights
+        steps: real,  # steps of the lists in a px of the radius
+        kept: planar,  # [10, H, W]: Σ_k u_k·S_k and Σ_k u_k′·S_k
         keeps: ti.i32,
-        occlusion: vec2,
+        occlusion: vec2,  # (gap, steepness) of τ
         top: ti.i32,
     ):
         """Takes the S_k of one group from the sums of a band of rows; with the first group, gives back the pixel itself.
@@ -145,14 +145,14 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
 
     @ti.kernel
     def cotangent(
-        d_sums: planar,
-        in_focus: maps,
-        disparity: maps,
-        nodes: numbers,
+        d_sums: planar,  # [5, H, W]: g
+        in_focus: maps,  # [H, W]: e
+        disparity: maps,  # [H, W]: d, what the occlusion compares
+        nodes: numbers,  # [T]: n_k
         group: ti.i32,
-        d_whole: wide_pixels,
-        d_step: wide_pixels,
-        before: counts,
+        d_whole: wide_pixels,  # [rows, W + 2·edge] × 16: −e·u_k·g, written
+        d_step: wide_pixels,  # as d_whole: its sums from the right, written
+        before: counts,  # [rows, W + 1]: how many columns before this are in focus, written
         top: ti.i32,
         edge: ti.i32,
         ways: ti.i32,
@@ -191,22 +191,22 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
 
     @ti.kernel
     def occlude_adjoint(
-        d_sums: planar,
-        planes: planar,
-        spread: maps,
-        in_focus: maps,
-        disparity: maps,
-        nodes: numbers,
-        kept: planar,
+        d_sums: planar,  # [5, H, W]: g
+        planes: planar,  # [5, H, W]: P
+        spread: maps,  # [H, W]: radius in px
+        in_focus: maps,  # [H, W]: e
+        disparity: maps,  # [H, W]: d, what the occlusion compares
+        nodes: numbers,  # [T]: n_k
+        kept: planar,  # [10, H, W]: Σ_k u_k·S_k and Σ_k u_k′·S_k
         has_kept: ti.i32,
-        lists: list_heads,
-        entries: polynomials,
-        steps: real,
-        occlusion: vec2,
-        d_planes: planar,
-        d_spread: maps,
-        d_in_focus: maps,
-        d_disparity: maps,
+        lists: list_heads,  # [dy, intervals, parts]: begin, first offset, length, kind (row_lists.py)
+        entries: polynomials,  # [total]: powers of t of the weights
+        steps: real,  # steps of the lists in a px of the radius
+        occlusion: vec2,  # (gap, steepness) of τ
+        d_planes: planar,  # [5, H, W], added to
+        d_spread: maps,  # [H, W], added to
+        d_in_focus: maps,  # [H, W], added to
+        d_disparity: maps,  # [H, W], added to
     ):
         """Adds what the pixels in focus get: inverts `occlude` of all groups, with what it kept, or but for that."""
         for y, x in in_focus:
