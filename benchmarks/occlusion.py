@@ -11,10 +11,9 @@ steepness 20/K. A row is a kind of scene:
     slanted, curved:     the scenes of benchmarks/slanted.py, five layers
     benchmark:           scenes of `taichi-bokeh benchmark`, mean and worst
 
-The last row is how many nodes of disparity the fast path takes in float32 (docs/mathematics.md), the first is where all that is
-asked for is met.
+The last row is how many nodes the fast path takes in float32 (docs/mathematics.md).
 
-    python benchmarks/occlusion.py [--size 96] [--rays 1024] [--scenes 6] [--steps=GAP,STEEPNESS/GAP,STEEPNESS/…]
+    python benchmarks/occlusion.py [--size 96] [--rays 1024] [--scenes 6] [--steps=-1,3/-2,1]
 """
 
 import argparse
@@ -33,7 +32,7 @@ from taichi_bokeh.synthetic.pictures import Pictures
 from taichi_bokeh.synthetic.scenes import SceneSettings, make_scene
 
 PAPER_BLURS = (1, 10, 35)
-STEPS = [(-0.2, 20.0), (-0.75, 6.0), (-1.0, 4.0), (-1.0, 3.0), (-1.5, 3.0), (-1.5, 2.0), (-2.0, 2.0), (-3.0, 1.0)]
+STEPS = [(-1.75, 1.1), (-1.0, 2.5), (-0.2, 20.0)]
 LENS = tb.ThinLens(blur=1.0, focus=0.0)  # so that disparity is the radius in px
 NONE = OcclusionStep(-1e3, 1.0)  # τ = 0 for all that is there
 

@@ -24,6 +24,7 @@ from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
 from taichi_bokeh.kernels.scatter.occlusion import occlusion_weight
 from taichi_bokeh.kernels.scatter.rows.layout import BLOCK_THREADS, LANES, PLANES, part_of_row
+from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, FIRST, LENGTH
 
 WHOLE_PX = 2.0  # radius up to which the rim cuts nothing
 
@@ -82,10 +83,10 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
     @ti.func
     def entries_between(head, at, x, first, last):
         """The first and last + 1 of a list's entries that fall on the columns first … last − 1, from a source at column x."""
-        low, high = first - x - head[1], last - x - head[1]
+        low, high = first - x - head[FIRST], last - x - head[FIRST]
         if at >= 0:
-            low, high = x - last + 1 - head[1], x - first + 1 - head[1]
-        return ti.math.ivec2(ti.max(low, 0), ti.min(high, head[2]))
+            low, high = x - last + 1 - head[FIRST], x - first + 1 - head[FIRST]
+        return ti.math.ivec2(ti.max(low, 0), ti.min(high, head[LENGTH]))
 
     @ti.func
     def row_of(
@@ -115,9 +116,9 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
             t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
             some = entries_between(head, at, k - pad, first, last)
             for i in range(some[0], some[1]):
-                dx = ti.select(at < 0, head[1] + i, -head[1] - i)
+                dx = ti.select(at < 0, head[FIRST] + i, -head[FIRST] - i)
                 x = k - pad + dx
-                w = weight(entries[head[0] + i], t, dx, dy, at / steps, steps, field_at(lens, top + row, x))[0]
+                w = weight(entries[head[BEGIN] + i], t, dx, dy, at / steps, steps, field_at(lens, top + row, x))[0]
                 e = in_focus[top + row, x]
                 if e > negligible and (dx != 0 or dy != 0):
                     w *= 1 - e * tau(nearer[y, k] - disparity[top + row, x], occlusion)[0]
@@ -193,13 +194,13 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
                             t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
                             some = entries_between(head, at, k - pad, columns[0], columns[1])
                             for i in range(some[0], some[1]):
-                                dx = ti.select(at < 0, head[1] + i, -head[1] - i)
+                                dx = ti.select(at < 0, head[FIRST] + i, -head[FIRST] - i)
                                 x = k - pad + dx
                                 if dx != 0 or dy != 0:
                                     e = in_focus[top + row, x]
                                     if e > negligible:
                                         field = field_at(lens, top + row, x)
-                                        w = weight(entries[head[0] + i], t, dx, dy, at / steps, steps, field)[0]
+                                        w = weight(entries[head[BEGIN] + i], t, dx, dy, at / steps, steps, field)[0]
                                         share = tau(nearer[y, k] - disparity[top + row, x], occlusion)
                                         pulled = real(0.0)
                                         for c in ti.static(range(PLANES)):
@@ -244,11 +245,11 @@ def direct(cat_eye: bool, dtype: str, on_gpu: bool) -> Direct:
                     for row in range(ti.max(0, own - reach), ti.min(height, own + reach + 1)):
                         dy = row - own
                         head = head_of(lists, dy, at)
-                        for i in range(head[2]):
-                            dx = ti.select(at < 0, head[1] + i, -head[1] - i)
+                        for i in range(head[LENGTH]):
+                            dx = ti.select(at < 0, head[FIRST] + i, -head[FIRST] - i)
                             x = k - pad + dx
                             if 0 <= x < width:
-                                w = weight(entries[head[0] + i], t, dx, dy, at / steps, steps, field_at(lens, row, x))
+                                w = weight(entries[head[BEGIN] + i], t, dx, dy, at / steps, steps, field_at(lens, row, x))
                                 pulled, visible, leaning = real(0.0), real(1.0), real(0.0)
                                 e = in_focus[row, x]
                                 if e > negligible and (dx != 0 or dy != 0):

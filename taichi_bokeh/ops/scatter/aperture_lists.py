@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.scatter.rows.row_lists import STEPS, WEIGHTS
+from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, STEPS, WEIGHTS
 from taichi_bokeh.kernels.scatter.rows.row_table import LEAST_STEP_RADIUS_PX
 from taichi_bokeh.ops.scatter.rows import Table
 from taichi_bokeh.optics.aperture import Aperture
@@ -45,7 +45,7 @@ def _table(cells: Cells, largest_px: int, dtype: torch.dtype, device: torch.devi
         steps_allowed = not weights_only and interval >= LEAST_STEP_RADIUS_PX * STEPS_PER_PIXEL
         low, low_slope = (_widened(value, stop[0].shape[0]) for value in start)
         head, entry = _lists(_hermite(low, low_slope, *stop), steps_allowed)
-        head[..., 0] += begin
+        head[..., BEGIN] += begin
         begin += len(entry)
         heads.append(torch.nn.functional.pad(head, (0, 0, 0, 0, *[middle - head.shape[0] // 2] * 2)))
         entries.append(entry)

@@ -15,7 +15,7 @@ from taichi_bokeh.kernels.scatter.profile import profile as profile_of
 from taichi_bokeh.kernels.scatter.rows.gpu_tiles import row_tiles
 from taichi_bokeh.kernels.scatter.rows.layout import GROUP, HIDDEN_LANES, LANES, OPAQUE_LANES, PLANES, row_planes
 from taichi_bokeh.kernels.scatter.rows.occluded_sources import hidden_planes
-from taichi_bokeh.kernels.scatter.rows.row_lists import FOUR, TAPS, entry_size
+from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, FOUR, LENGTH, TAPS, entry_size
 from taichi_bokeh.kernels.scatter.rows.row_sums import BLOCK, COLUMNS, SEGMENT, rows, stride_of
 from taichi_bokeh.kernels.scatter.rows.row_table import row_table
 from taichi_bokeh.kernels.scatter.rows.separable_occlusion import separable_occlusion
@@ -81,8 +81,8 @@ def _row_lists(name: str, largest_px: int, dtype: torch.dtype, device: torch.dev
     kernels = row_table(name, kind)
     heads = torch.zeros(reach + 1, largest_px * STEPS_PER_PIXEL[kind] + 1, 1, 4, dtype=torch.int32, device=device)
     _runtime.launch(kernels.count, table, heads)
-    lengths = heads[..., 2].flatten().to(torch.int64)
-    heads[..., 0] = (lengths.cumsum(0) - lengths).view(heads.shape[:3])
+    lengths = heads[..., LENGTH].flatten().to(torch.int64)
+    heads[..., BEGIN] = (lengths.cumsum(0) - lengths).view(heads.shape[:3])
     entries = torch.empty(int(lengths.sum()), entry_size(shaped=False), dtype=dtype, device=device)
     _runtime.launch(kernels.fill, table, heads, entries)
     return Table(heads, entries, 1.0, margin, float(STEPS_PER_PIXEL[kind]), False)

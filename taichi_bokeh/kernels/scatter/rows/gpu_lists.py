@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.scatter.rows.row_lists import STEPS, TAPS, sides
+from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, FIRST, KIND, LENGTH, STEPS, TAPS, sides
 
 
 class ListBlocks(NamedTuple):
@@ -34,15 +34,15 @@ def _mirrored_blocks(dtype: str) -> ListBlocks:
 
     @ti.func
     def length(head):
-        return head[2]
+        return head[LENGTH]
 
     @ti.func
     def load(entries: ti.template(), head, block):
-        return coefficients([entries[head[0] + block, k] for k in ti.static(range(4 * TAPS))])
+        return coefficients([entries[head[BEGIN] + block, k] for k in ti.static(range(4 * TAPS))])
 
     @ti.func
     def columns(head, block, at, x):
-        near, steps = head[1] + TAPS * block, ti.cast(head[3] == STEPS, ti.i32)
+        near, steps = head[FIRST] + TAPS * block, ti.cast(head[KIND] == STEPS, ti.i32)
         return ti.math.ivec3(x - near, -1, 1), ti.math.ivec3(x + near + steps, 1, 1 - 2 * steps)
 
     return ListBlocks(1, 2, head_of, length, load, columns)
@@ -55,23 +55,23 @@ def _shaped_blocks(dtype: str) -> ListBlocks:
 
     @ti.func
     def length(head):
-        return (head[2] + TAPS - 1) // TAPS
+        return (head[LENGTH] + TAPS - 1) // TAPS
 
     @ti.func
     def load(entries: ti.template(), head, block):
         """Beyond the end of the list 0."""
         result = coefficients(0.0)
         for j in ti.static(range(TAPS)):
-            if TAPS * block + j < head[2]:
+            if TAPS * block + j < head[LENGTH]:
                 for k in ti.static(range(4)):
-                    result[TAPS * k + j] = entries[head[0] + TAPS * block + j, k]
+                    result[TAPS * k + j] = entries[head[BEGIN] + TAPS * block + j, k]
         return result
 
     @ti.func
     def columns(head, block, at, x):
         sign = side(at)
         return ti.math.ivec3(
-            column_of(x, head[1] + TAPS * block, head[3], sign), sign, ti.select(head[3] == STEPS, sign, 1)
+            column_of(x, head[FIRST] + TAPS * block, head[KIND], sign), sign, ti.select(head[KIND] == STEPS, sign, 1)
         ), ti.math.ivec3(0)
 
     return ListBlocks(2, 1, head_of, length, load, columns)

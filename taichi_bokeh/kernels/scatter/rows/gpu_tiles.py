@@ -16,7 +16,7 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.rows.gpu_lists import list_blocks
 from taichi_bokeh.kernels.scatter.rows.layout import HIDDEN_LANES, OPAQUE_LANES, PLANES, plane_of
-from taichi_bokeh.kernels.scatter.rows.row_lists import STEPS, TAPS
+from taichi_bokeh.kernels.scatter.rows.row_lists import KIND, LENGTH, STEPS, TAPS
 from taichi_bokeh.kernels.scatter.rows.row_sums import SEGMENT
 
 ROWS = 32  # of a tile, and threads of a block
@@ -66,10 +66,10 @@ def row_tiles(shaped: bool, lanes: int, dtype: str) -> Any:
             for j in ti.static(range(TAPS)):
                 column = start + places[side][1] * j
                 # The source's own column counts once, on the left.
-                twice = ti.static(side == 1 and j == 0) and head[3] != STEPS and column == x
+                twice = ti.static(side == 1 and j == 0) and head[KIND] != STEPS and column == x
                 added[side][j] = weights[j] * places[side][2] * source
-                where[side][j] = ti.select(twice, nowhere, cell_of(column, head[3]))
-                if head[3] == STEPS and column < 0:
+                where[side][j] = ti.select(twice, nowhere, cell_of(column, head[KIND]))
+                if head[KIND] == STEPS and column < 0:
                     before += added[side][j]
         if touched:
             held = [
@@ -147,7 +147,7 @@ def row_tiles(shaped: bool, lanes: int, dtype: str) -> Any:
                                         heads[part] = head_type(0)
                                         if here:
                                             heads[part] = head_of(lists, dy, radius, part)
-                                            if heads[part][2] > 0:
+                                            if heads[part][LENGTH] > 0:
                                                 blocks[part] = load(entries, heads[part], 0)
                                 for part in ti.static(range(parts)):
                                     source = vec([values[n, c] for c in ti.static(range(QUARTET))])

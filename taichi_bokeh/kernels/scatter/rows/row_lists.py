@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 
+BEGIN, FIRST, LENGTH, KIND = 0, 1, 2, 3  # where they stand in the head of a list
 WEIGHTS, STEPS = 0, 1  # kinds of lists
 TAPS = 4  # entries of a block of a mirrored list
 FOUR = 4  # neighbours that are added together
@@ -90,17 +91,17 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
 
     @ti.func
     def reach_of(head):
-        return head[1] + TAPS * head[2]
+        return head[FIRST] + TAPS * head[LENGTH]
 
     @ti.func
     def ends_of(x, head, block):
         """The columns next to the source that a block touches; its other entries lie farther away."""
-        near = head[1] + TAPS * block
-        return ti.math.ivec2(x - near, x + near + ti.select(head[3] == STEPS, 1, 0))
+        near = head[FIRST] + TAPS * block
+        return ti.math.ivec2(x - near, x + near + ti.select(head[KIND] == STEPS, 1, 0))
 
     @ti.func
     def reaches(lists: ti.template(), dy, at):
-        return lists[ti.abs(dy), ti.cast(at, ti.i32), 0][2] > 0
+        return lists[ti.abs(dy), ti.cast(at, ti.i32), 0][LENGTH] > 0
 
     @ti.func
     def add(
@@ -122,15 +123,15 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         interval = ti.cast(at, ti.i32)
         head = lists[ti.abs(dy), interval, 0]
         reach = reach_of(head)
-        if head[2] > 0 and x - reach < last and x + reach >= first:
-            for block in range(head[2]):
+        if head[LENGTH] > 0 and x - reach < last and x + reach >= first:
+            for block in range(head[LENGTH]):
                 ends = ends_of(x, head, block)
-                scratch[slot, 0] = values(entries, head[0] + block, at - interval)
+                scratch[slot, 0] = values(entries, head[BEGIN] + block, at - interval)
                 weights = scratch[slot, 0]
                 for j in range(TAPS):
                     part = pick(weights, j) * source
                     left, right = ends[0] - j, ends[1] + j
-                    if head[3] == STEPS:
+                    if head[KIND] == STEPS:
                         left, right = ti.max(left, first), ti.max(right, first)
                         if left < last:
                             step[row, left] = step[row, left] + part
@@ -145,7 +146,7 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
     @ti.func
     def extent(lists: ti.template(), dy, at):
         head = lists[ti.abs(dy), ti.cast(at, ti.i32), 0]
-        reach = ti.select(head[2] > 0, reach_of(head), -1)
+        reach = ti.select(head[LENGTH] > 0, reach_of(head), -1)
         return ti.math.ivec2(-reach, reach)
 
     @ti.func
@@ -154,13 +155,13 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         interval = ti.cast(at, ti.i32)
         head, t = lists[ti.abs(dy), interval, 0], at - interval
         total, total_slope = vec(0.0), vec(0.0)
-        for block in range(head[2]):
+        for block in range(head[LENGTH]):
             ends = ends_of(x, head, block)
-            weights, by_radius = values(entries, head[0] + block, t), slopes(entries, head[0] + block, t)
+            weights, by_radius = values(entries, head[BEGIN] + block, t), slopes(entries, head[BEGIN] + block, t)
             for j in range(TAPS):
                 left, right = ends[0] - j, ends[1] + j
                 both = vec(0.0)
-                if head[3] == STEPS:
+                if head[KIND] == STEPS:
                     both = d_step[row, left] - d_step[row, right]
                 else:
                     both = d_whole[row, left]
@@ -173,7 +174,7 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
     @ti.func
     def at_itself(lists: ti.template(), entries: ti.template(), at):
         interval = ti.cast(at, ti.i32)
-        block, t = lists[0, interval, 0][0], at - interval
+        block, t = lists[0, interval, 0][BEGIN], at - interval
         return vec2(values(entries, block, t)[0], slopes(entries, block, t)[0])
 
     return RowLists(reaches, add, extent, gather, at_itself, _fours(lanes, dtype, values, slopes, reach_of, ends_of))
@@ -195,8 +196,8 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
         result = NOTHING
         heads = [lists[ti.abs(dy), at[m], 0] for m in ti.static(range(FOUR))]
         if ((at[0] ^ at[1]) | (at[0] ^ at[2]) | (at[0] ^ at[3])) == 0:
-            result = ti.select(heads[0][2] > 0, ALIKE, NOTHING)
-        elif ti.max(heads[0][2], heads[1][2], heads[2][2], heads[3][2]) > 0:
+            result = ti.select(heads[0][LENGTH] > 0, ALIKE, NOTHING)
+        elif ti.max(heads[0][LENGTH], heads[1][LENGTH], heads[2][LENGTH], heads[3][LENGTH]) > 0:
             same = True
             for m in ti.static(range(1, FOUR)):
                 for c in ti.static(range(1, 4)):
@@ -231,14 +232,14 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
     ):
         at = [place[y, k + m] for m in ti.static(range(FOUR))]
         intervals = [ti.cast(at[m], ti.i32) for m in ti.static(range(FOUR))]
-        begins = [lists[dy, intervals[m], 0][0] for m in ti.static(range(FOUR))]
+        begins = [lists[dy, intervals[m], 0][BEGIN] for m in ti.static(range(FOUR))]
         source = [sources[y, k + m] for m in ti.static(range(FOUR))]
         head = lists[dy, intervals[0], 0]
-        for block in range(head[2]):
+        for block in range(head[LENGTH]):
             ends = ends_of(x, head, block)
             left = [vec(0.0) for _ in ti.static(range(_SPAN))]
             right = [vec(0.0) for _ in ti.static(range(_SPAN))]
-            share = share_of_first(head[3], block)
+            share = share_of_first(head[KIND], block)
             for m in ti.static(range(FOUR)):
                 scratch[slot, m] = values(entries, begins[m] + block, at[m] - intervals[m])
             for m in ti.static(range(FOUR)):
@@ -247,7 +248,7 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
                     part = weights[j] * source[m]
                     left[m + TAPS - 1 - j] += part
                     right[m + j] += part if ti.static(j > 0) else share * part
-            if head[3] == STEPS:
+            if head[KIND] == STEPS:
                 for i in ti.static(range(_SPAN)):  # a step up on the left is one down on the right
                     right[i] = -right[i]
                 if to_above:
@@ -283,19 +284,19 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
         """Totals of all, then their slopes: of both rows, which have the same weights."""
         at = [place[y, k + m] for m in ti.static(range(FOUR))]
         intervals = [ti.cast(at[m], ti.i32) for m in ti.static(range(FOUR))]
-        begins = [lists[dy, intervals[m], 0][0] for m in ti.static(range(FOUR))]
+        begins = [lists[dy, intervals[m], 0][BEGIN] for m in ti.static(range(FOUR))]
         head = lists[dy, intervals[0], 0]
         total = [vec(0.0) for _ in ti.static(range(FOUR))]
         total_slope = [vec(0.0) for _ in ti.static(range(FOUR))]
-        for block in range(head[2]):
+        for block in range(head[LENGTH]):
             ends = ends_of(x, head, block)
             left = [vec(0.0) for _ in ti.static(range(_SPAN))]
             right = [vec(0.0) for _ in ti.static(range(_SPAN))]
-            share = share_of_first(head[3], block)
+            share = share_of_first(head[KIND], block)
             for side in ti.static(range(2)):
                 row = above if ti.static(side == 0) else below
                 if from_above if ti.static(side == 0) else from_below:
-                    if head[3] == STEPS:
+                    if head[KIND] == STEPS:
                         for i in ti.static(range(_SPAN)):
                             left[i] += d_step[row, ends[0] - TAPS + 1 + i]
                             right[i] -= d_step[row, ends[1] + i]
@@ -365,10 +366,10 @@ def _shaped(lanes: int, dtype: str) -> RowLists:
         t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
         for part in ti.static(range(2)):
             head = head_of(lists, dy, at, part)
-            for i in range(head[2]):
-                place = column(x, head[1] + i, head[3], sign)
-                weighted = value(entries[head[0] + i], t) * source
-                if head[3] == STEPS:
+            for i in range(head[LENGTH]):
+                place = column(x, head[FIRST] + i, head[KIND], sign)
+                weighted = value(entries[head[BEGIN] + i], t) * source
+                if head[KIND] == STEPS:
                     place = ti.max(place, first)
                     if place < last:
                         step[row, place] = step[row, place] + ti.cast(sign, real) * weighted
@@ -380,8 +381,8 @@ def _shaped(lanes: int, dtype: str) -> RowLists:
         low, high = 1, 0
         for part in ti.static(range(2)):
             head = head_of(lists, dy, at, part)
-            if head[2] > 0:
-                begin, end = side(at) * head[1], side(at) * (head[1] + head[2])
+            if head[LENGTH] > 0:
+                begin, end = side(at) * head[FIRST], side(at) * (head[FIRST] + head[LENGTH])
                 near, far = ti.min(begin, end), ti.max(begin, end)
                 if low > high:
                     low, high = near, far
@@ -396,10 +397,10 @@ def _shaped(lanes: int, dtype: str) -> RowLists:
         total, total_slope = vec(0.0), vec(0.0)
         for part in ti.static(range(2)):
             head = head_of(lists, dy, at, part)
-            for i in range(head[2]):
-                place = column(x, head[1] + i, head[3], sign)
-                p = entries[head[0] + i]
-                if head[3] == STEPS:
+            for i in range(head[LENGTH]):
+                place = column(x, head[FIRST] + i, head[KIND], sign)
+                p = entries[head[BEGIN] + i]
+                if head[KIND] == STEPS:
                     total += ti.cast(sign, real) * value(p, t) * d_step[row, place]
                     total_slope += ti.cast(sign, real) * slope(p, t) * d_step[row, place]
                 else:
@@ -411,8 +412,8 @@ def _shaped(lanes: int, dtype: str) -> RowLists:
     def at_itself(lists: ti.template(), entries: ti.template(), at):
         head = head_of(lists, 0, at, 0)
         weight = vec2(0.0)
-        if head[1] <= 0 < head[1] + head[2]:
-            p, t = entries[head[0] - head[1]], ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
+        if head[FIRST] <= 0 < head[FIRST] + head[LENGTH]:
+            p, t = entries[head[BEGIN] - head[FIRST]], ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
             weight = vec2(value(p, t), ti.cast(-side(at), real) * slope(p, t))
         return weight
 

@@ -22,7 +22,7 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.disc_table import STEPS_PER_PIXEL
 from taichi_bokeh.kernels.scatter.profile import profile
-from taichi_bokeh.kernels.scatter.rows.row_lists import STEPS, TAPS, WEIGHTS
+from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, FIRST, KIND, LENGTH, STEPS, TAPS, WEIGHTS
 
 #: Below this radius (px) a list holds weights, from it on steps. Above the radius of whatever counts as in focus.
 LEAST_STEP_RADIUS_PX = 5.0
@@ -91,12 +91,12 @@ def row_table(name: str, dtype: str) -> RowTable:
     def fill(table: tables, lists: list_heads, entries: coefficients):
         for dy, interval, part in lists:
             head = lists[dy, interval, part]
-            for k in range(TAPS * head[2]):
+            for k in range(TAPS * head[LENGTH]):
                 low, high = ti.cast(interval, real) / steps, ti.cast(interval + 1, real) / steps
-                start = entry(table, dy, head[1] + k, low, head[3])
-                stop = entry(table, dy, head[1] + k, high, head[3])
+                start = entry(table, dy, head[FIRST] + k, low, head[KIND])
+                stop = entry(table, dy, head[FIRST] + k, high, head[KIND])
                 rise, s0, s1 = stop[0] - start[0], start[1] / steps, stop[1] / steps
-                block, j = head[0] + k // TAPS, k % TAPS
+                block, j = head[BEGIN] + k // TAPS, k % TAPS
                 entries[block, j], entries[block, TAPS + j] = start[0], s0
                 entries[block, 2 * TAPS + j], entries[block, 3 * TAPS + j] = 3 * rise - 2 * s0 - s1, s0 + s1 - 2 * rise
 
