@@ -104,7 +104,7 @@ def test_shards_are_parts_of_the_set(tmp_path):
         ("--camera dered --focus-plane far", "--focus-plane has no meaning with --camera dered"),
         ("--format folder --per-file 3", "--per-file has no meaning with --format folder"),
         ("--backgrounds /none/such", "--backgrounds /none/such is not a folder"),
-        ("--kinds round", "kinds: 'round' is unknown"),
+        ("--kinds round", "kinds is 'round'"),
         ("--shard 3/2", "shard is 3/2"),
         ("--size 8", "size is 8; expected at least 16"),
     ],
