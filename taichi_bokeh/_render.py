@@ -7,7 +7,7 @@ from torch import Tensor
 
 from taichi_bokeh import _runtime
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.models import DEFAULT, Explanation, Model, model_of
+from taichi_bokeh.models import Explanation, Model, model_of
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 ProgressCallback = Callable[[int, int], None]
@@ -16,7 +16,7 @@ ProgressCallback = Callable[[int, int], None]
 def render(
     layers: Layers,
     lens: ThinLens,
-    model: str | Model = DEFAULT.name,
+    model: str | Model | None = None,
     *,
     progress: ProgressCallback | None = None,
     **fields: Any,
@@ -27,7 +27,8 @@ def render(
         layers: B scenes of L layers; float32 or float64, on the CPU or on CUDA.
         lens: blur and focus in the disparity's units.
         model: a `SubAperture`, by far the most accurate, for every aperture; a `Scatter`; or an `OfficialScatter`. Or the name
-            of one, "subaperture", "scatter" or "scatter-official", with `fields`.
+            of one, "subaperture", "scatter" or "scatter-official", with `fields`. Where none is named, the first of these that
+            has all the fields: `SubAperture()` without any, a `Scatter` for `profile="soft"`.
         progress: called with (done, total) while the forward pass runs; not under torch.compile.
         **fields: those of the dataclass of that name, which says what they mean: `render(layers, lens, "subaperture",
             cells=64)` is `render(layers, lens, SubAperture(cells=64))`.
@@ -52,7 +53,7 @@ def render(
 def explain(
     layers: Layers,
     lens: ThinLens,
-    model: str | Model = DEFAULT.name,
+    model: str | Model | None = None,
     *,
     progress: ProgressCallback | None = None,
     **fields: Any,

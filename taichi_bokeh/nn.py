@@ -7,7 +7,7 @@ from torch import Tensor
 
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_values
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.models import DEFAULT, Model, model_of
+from taichi_bokeh.models import Model, model_of
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import Learnt, ThinLens, value_of
 
@@ -122,7 +122,7 @@ class BokehRenderer(torch.nn.Module):
         return ", ".join(f"{name}={value}" for name, value in shown.items() if not isinstance(value, Positive))
 
 
-def _of_lens(lens: ThinLens, model: str | Model = DEFAULT.name, **fields: Any) -> tuple[ThinLens, Model]:
+def _of_lens(lens: ThinLens, model: str | Model | None = None, **fields: Any) -> tuple[ThinLens, Model]:
     if not isinstance(lens, ThinLens):
         raise TypeError(f"lens is of type {type(lens).__name__}; expected a ThinLens")
     return lens, model_of(model, **fields)
@@ -133,7 +133,7 @@ def _of_numbers(
     focus: float | Tensor | Learnt,
     *,
     aperture: Aperture | None = None,
-    model: str | Model = DEFAULT.name,
+    model: str | Model | None = None,
     **fields: Any,
 ) -> tuple[ThinLens, Model]:
     return ThinLens(blur, focus, aperture or Aperture()), model_of(model, **fields)

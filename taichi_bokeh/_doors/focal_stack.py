@@ -10,7 +10,7 @@ from taichi_bokeh._autocast import full_precision, in_full_precision
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_integer, require_number, require_values
 from taichi_bokeh._render import render
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.models import DEFAULT, Model, SubAperture, model_of
+from taichi_bokeh.models import Model, SubAperture, model_of
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
@@ -22,7 +22,7 @@ def focal_stack(
     layers: Layers,
     lens: ThinLens,
     foci: Sequence[float] | Tensor,
-    model: str | Model = DEFAULT.name,
+    model: str | Model | None = None,
     *,
     memory_bytes: int = 1 << 30,
     **fields: Any,

@@ -18,11 +18,11 @@ FIELDS = MappingProxyType({name: tuple(field.name for field in fields_of(model))
 _WHAT_ALL_DO = (("quality", "full"), ("occlusion", True))  # taken by models without such a field, as it asks for nothing
 
 
-def model_of(model: str | Model, **fields: Any) -> Model:
+def model_of(model: str | Model | None, **fields: Any) -> Model:
     """Build a model of its name and fields; a field that is None is as by default.
 
     Args:
-        model: a name of `MODELS`, or a model, which is returned.
+        model: a name of `MODELS`; a model, which is returned; or None for the first of `MODELS` that has all the fields.
         fields: of the dataclass of that name.
 
     Raises:
@@ -33,15 +33,21 @@ def model_of(model: str | Model, **fields: Any) -> Model:
         if fields:
             raise TypeError(f"{', '.join(fields)} given beside the model {model}; expected dataclasses.replace(model, …) alone")
         return model
+    given = {name: value for name, value in fields.items() if value is not None}
+    if model is None:
+        model = next((name for name in MODELS if not _foreign(name, given)), DEFAULT.name)
     if not isinstance(model, str):
         raise TypeError(f"model is of type {type(model).__name__}; expected a name or a model")
     if model not in MODELS:
         raise ValueError(f"model is {model!r}; expected one of {', '.join(map(repr, MODELS))}")
-    given = {name: value for name, value in fields.items() if value is not None}
-    for name in [name for name in given if name not in FIELDS[model]]:
-        if (name, given.pop(name)) not in _WHAT_ALL_DO:
-            _refuse(name, fields[name], model)
-    return MODELS[model](**given)
+    for name in _foreign(model, given):
+        _refuse(name, given[name], model)
+    return MODELS[model](**{name: value for name, value in given.items() if name in FIELDS[model]})
+
+
+def _foreign(model: str, given: Mapping[str, Any]) -> list[str]:
+    """Those of the fields that the model of this name has not, and which ask for something."""
+    return [name for name, value in given.items() if name not in FIELDS[model] and (name, value) not in _WHAT_ALL_DO]
 
 
 def _refuse(name: str, value: Any, model: str) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 from taichi_bokeh._render import ProgressCallback, render
 from taichi_bokeh.io.require import require_coverage, require_light
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.models import DEFAULT, Model, model_of
+from taichi_bokeh.models import Model, model_of
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo.fill.push_pull import push_pull
 from taichi_bokeh.photo.layering import split_image
@@ -89,7 +89,7 @@ def split_cut_out(
 def render_cut_out(
     cut_out: CutOut,
     lens: ThinLens,
-    model: str | Model = DEFAULT.name,
+    model: str | Model | None = None,
     *,
     progress: ProgressCallback | None = None,
     **fields: Any,

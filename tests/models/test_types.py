@@ -125,6 +125,7 @@ def test_a_field_is_checked(kind, bad, error, message):
         ("subaperture", {"profile": "disc"}, ValueError, "profile is 'disc', but model 'subaperture' has no such field"),
         ("subaperture", {"quality": "draft"}, ValueError, "quality is 'draft', but model 'subaperture' has no such field"),
         ("subaperture", {"occlusion": False}, ValueError, "occlusion is False, but model 'subaperture' has no such field"),
+        (None, {"profile": "soft", "cells": 4}, ValueError, "profile is 'soft', but model 'subaperture' has no such field"),
         ("scatter", {"cells": 16}, ValueError, "cells is 16, but model 'scatter' has no such field"),
         ("scatter-official", {"profile": "disc"}, ValueError, "profile is 'disc', but model 'scatter-official' has no such"),
     ],
@@ -139,6 +140,21 @@ def test_what_is_no_model_is_refused_everywhere(model, given, error, message):
     ):
         with pytest.raises(error, match=f"^{message}"):
             build()
+
+
+@pytest.mark.parametrize(
+    ("given", "built"),
+    [
+        ({}, DEFAULT),
+        ({"cells": 4, "algorithm": "exact"}, tb.SubAperture(4, "exact")),
+        ({"profile": "soft"}, tb.Scatter("soft")),
+        ({"max_radius": 9, "quality": "full"}, tb.Scatter(max_radius=9)),
+        ({"quality": "draft"}, tb.Scatter(quality="draft")),
+    ],
+)
+def test_where_no_model_is_named_it_is_the_first_that_has_all_the_fields(given, built):
+    assert model_of(None, **given) == built
+    assert tb.BokehRenderer(5.0, 0.5, **given).model == built
 
 
 @pytest.mark.parametrize("model", MODELS)
