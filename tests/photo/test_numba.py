@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 _MATTE = """
 from numba.core import caching
 for kind in (getattr(caching, "CacheImpl", None) or caching._CacheImpl)._locator_classes:
@@ -13,6 +15,7 @@ print(refine._pymatting().__name__)
 """
 
 
+@pytest.mark.slow
 def test_pymatting_is_compiled_without_a_folder_to_keep_it_in():
-    done = subprocess.run([sys.executable, "-c", _MATTE], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run([sys.executable, "-c", _MATTE], capture_output=True, text=True, timeout=600, check=False)
     assert (done.stdout, done.stderr) == ("pymatting\n", "")

@@ -130,6 +130,7 @@ def test_a_runtime_that_the_user_started_is_used():
     assert float(out.split()[-1]) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("blur", "aperture"),
     [(15.0, ""), (60.0, ""), (60.0, "blades=6, roundness=0.0"), (20.0, "cat_eye=0.5")],
@@ -172,6 +173,7 @@ def test_a_second_gpu_is_refused_by_name():
         _runtime._start(torch.device("cuda:1"))
 
 
+@pytest.mark.slow
 def test_no_kernel_reads_or_writes_out_of_range():
     """Taichi's debug mode checks every index."""
     script(
