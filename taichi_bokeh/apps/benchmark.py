@@ -1,11 +1,12 @@
 """``taichi-bokeh benchmark``: methods against ray-traced truth."""
 
 import sys
-from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from taichi_bokeh.apps.common import Say, existing_folder, given, speaker
+from taichi_bokeh.apps.options.benchmark import BenchmarkRequest, RunRequest
+from taichi_bokeh.apps.options.requests import given_options, option
 from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.terminal import console_of, print_result
 from taichi_bokeh.benchmark import methods, report, runner, tables
@@ -14,74 +15,72 @@ from taichi_bokeh.benchmark.runner import Benchmark
 from taichi_bokeh.report.page import require_report
 from taichi_bokeh.synthetic.scenes import SceneSettings
 
-_OF_A_RUN = ("scenes", "seed", "size", "hdr", "rays", "foregrounds", "backgrounds", "methods", "external", "shard", "workers")
 _SPEED_OVER_S = 900.0  # a unit may take minutes
 _ALL_COLUMNS_FROM = 180  # characters a line
 _FIRST_COLUMNS = ("PSNR", "worst PSNR", "PSNR at best blur", "best blur")
 
 
-def benchmark(arguments: Namespace) -> None:
+def benchmark(request: BenchmarkRequest) -> None:
     """Run the command; see ``taichi-bokeh benchmark --help``.
 
     Raises:
         ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
         KeyboardInterrupt: with what was done, and how to go on.
     """
-    say = speaker(arguments.quiet)
-    if arguments.merge or arguments.report_only or arguments.list_methods:
-        _refuse_options_of_a_run(arguments)
-    if arguments.list_methods:
+    say = speaker(request.quiet)
+    if request.merge or request.report_only or request.list_methods:
+        _refuse_options_of_a_run(request)
+    if request.list_methods:
         _list_methods()
         return
-    if arguments.out is None:
+    if request.out is None:
         raise ValueError("--out DIR is missing: the folder of the results")
     require_report()
-    folder = Path(arguments.out)
-    if arguments.merge:
-        runner.merge([Path(part) for part in arguments.merge], folder)
-    elif not arguments.report_only:
-        _run(arguments, folder, say)
+    folder = request.out
+    if request.merge:
+        runner.merge(request.merge, folder)
+    elif not request.report_only:
+        _run(request.measured, folder, request.quiet, say)
     page = report.write_report(folder)
-    if not arguments.quiet:
+    if not request.quiet:
         _print_summary(summarise(load_all(folder)))
     say(f"written: {page}, and tables beside it")
 
 
-def _run(arguments: Namespace, folder: Path, say: Say) -> None:
-    asked = _benchmark(arguments)
-    processes = arguments.workers or 1
+def _run(request: RunRequest, folder: Path, is_quiet: bool, say: Say) -> None:
+    asked = _benchmark(request)
+    processes = request.workers or 1
     before = runner.count(asked, folder)
     if before.done:
         say(f"going on in {folder}: {before.done} of {before.total} units are done")
     try:
-        with progress_bar("benchmark", arguments.quiet, speed_over_s=_SPEED_OVER_S) as progress:
+        with progress_bar("benchmark", is_quiet, speed_over_s=_SPEED_OVER_S) as progress:
             runner.run(asked, folder, processes, progress)
     except KeyboardInterrupt:
         done, total = runner.count(asked, folder)
         raise KeyboardInterrupt(f"{done} of {total} units are in {folder}; the same command goes on from there") from None
 
 
-def _benchmark(arguments: Namespace) -> Benchmark:
-    chosen = methods.DEFAULT if arguments.methods is None else tuple(filter(None, arguments.methods.split(",")))
+def _benchmark(request: RunRequest) -> Benchmark:
+    chosen = methods.DEFAULT if request.methods is None else tuple(filter(None, request.methods.split(",")))
     if not chosen:
         raise ValueError("--methods names none; give names with commas between them, see --list-methods")
     return Benchmark(
-        scenes=arguments.scenes or 100,
-        settings=SceneSettings(**given(arguments, "size", "seed"), hdr=bool(arguments.hdr)),
+        scenes=request.scenes or 100,
+        settings=SceneSettings(**given(request, "size", "seed", "hdr")),
         methods=chosen,
-        external=_external(arguments.external or []),
-        foregrounds=existing_folder("--foregrounds", arguments.foregrounds),
-        backgrounds=existing_folder("--backgrounds", arguments.backgrounds),
-        shard=arguments.shard or (1, 1),
-        **given(arguments, "rays"),
+        external=_external(request.external or []),
+        foregrounds=existing_folder("--foregrounds", request.foregrounds),
+        backgrounds=existing_folder("--backgrounds", request.backgrounds),
+        shard=request.shard or (1, 1),
+        **given(request, "rays"),
     )
 
 
-def _refuse_options_of_a_run(arguments: Namespace) -> None:
-    given = next((name for name in _OF_A_RUN if getattr(arguments, name) is not None), None)
-    if given is not None:
-        instead = next(name for name in ("merge", "report_only", "list_methods") if getattr(arguments, name))
-        raise ValueError(f"--{given} has no meaning with --{instead.replace('_', '-')}, which runs nothing")
+def _refuse_options_of_a_run(request: BenchmarkRequest) -> None:
+    instead = "--list-methods" if request.list_methods else "--report-only" if request.report_only else "--merge"
+    for name in given_options(request.measured):
+        raise ValueError(f"{option(name)} has no meaning with {instead}, which runs nothing")
 
 
 def _external(texts: Sequence[str]) -> dict[str, Path]:
@@ -92,7 +91,7 @@ def _external(texts: Sequence[str]) -> dict[str, Path]:
             raise ValueError(f"--external {text!r} is not NAME=DIR")
         if name in folders:
             raise ValueError(f"--external names {name!r} twice")
-        folder = existing_folder("--external", path)
+        folder = existing_folder("--external", Path(path))
         assert folder is not None  # it was given
         folders[name] = folder
     return folders

@@ -66,8 +66,7 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         arguments = _parser().parse_args(argv)
         module, _, command = arguments.run.partition(":")
-        request = arguments.request(arguments) if "request" in arguments else arguments
-        return getattr(import_module(module), command)(request) or 0
+        return getattr(import_module(module), command)(arguments.request(arguments)) or 0
     except KeyboardInterrupt as interruption:
         sys.stderr.write(": ".join(filter(None, (_PROG, "interrupted", str(interruption)))) + "\n")
         return 130

@@ -2,7 +2,6 @@
 
 import io
 import sys
-from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,17 +29,17 @@ def speaker(quiet: bool) -> Say:
     return say
 
 
-def given(arguments: Namespace, *names: str, **renamed: str) -> dict[str, Any]:
+def given(request: object, *names: str, **renamed: str) -> dict[str, Any]:
     """The options that were given, by the library's names, which `renamed` has by the option; all others have its defaults."""
     library = dict(zip(names, names, strict=True)) | renamed
-    return {name: value for option, name in library.items() if (value := getattr(arguments, option)) is not None}
+    return {name: value for option, name in library.items() if (value := getattr(request, option)) is not None}
 
 
-def existing_folder(option: str, text: str | None) -> Path | None:
+def existing_folder(option: str, folder: Path | None) -> Path | None:
     """The folder that an option names, if it is given; ValueError unless it exists."""
-    if text is not None and not Path(text).is_dir():
-        raise ValueError(f"{option} {text} is not a folder")
-    return None if text is None else Path(text).absolute()
+    if folder is not None and not folder.is_dir():
+        raise ValueError(f"{option} {folder} is not a folder")
+    return folder and folder.absolute()
 
 
 def largest_radius_px(layers: Layers, blur: float, focus: float) -> float:

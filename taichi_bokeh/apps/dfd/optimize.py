@@ -1,8 +1,8 @@
 """``taichi-bokeh dfd optimize``: the work."""
 
 import itertools
-from argparse import Namespace
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh.apps.checkpoint import alone_with, check_checkpoint, checkpoint_of, save_after
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, speaker, write_layers
-from taichi_bokeh.apps.options.aperture import ApertureRequest
-from taichi_bokeh.apps.options.checkpoint import CheckpointRequest
+from taichi_bokeh.apps.dfd.optimize_options import OptimizeRequest
 from taichi_bokeh.apps.options.model import device_of
-from taichi_bokeh.apps.options.requests import request_of
+from taichi_bokeh.apps.options.requests import option
 from taichi_bokeh.apps.photo.lens import aperture_of
 from taichi_bokeh.apps.progress import progress_bar, progress_with_note
 from taichi_bokeh.dfd.estimate.lens_search import is_point_mirror, observe
@@ -43,30 +42,27 @@ _FORMAT = 2  # of the checkpoint; to be raised when it, or what a step with a gi
 _SPEED_OVER_S = 60.0
 _LINES = 10  # that tell of the loss
 _PREVIEWS = (".png", ".jpg", ".jpeg")
-#: The options on which the map depends. `--device` is not one of them: there may be another one tomorrow.
-_COUNTING = ("near", "far", "blur", "focus", "layers", "layer", "steps", "objective")
-_APERTURE = ("blades", "rotation", "roundness", "squeeze", "cat_eye", "ring")
 
 
-def optimize_photos(arguments: Namespace) -> None:
+def optimize_photos(request: OptimizeRequest) -> None:
     """Run the command; see ``taichi-bokeh dfd optimize --help``.
 
     Raises:
         ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
         KeyboardInterrupt: with what was done, and how to go on.
     """
-    say = speaker(arguments.quiet)
-    _check_options(arguments)
-    _check_outputs(arguments)
-    aperture = aperture_of(request_of(ApertureRequest, arguments))
+    say = speaker(request.quiet)
+    _check_options(request)
+    _check_outputs(request)
+    aperture = aperture_of(request.aperture)
     require_one_shape(aperture)
-    settings, layer = _settings(arguments), _layer(arguments)
-    device = device_of(arguments.device)
-    blurred = [arguments.blurred] if arguments.stack is None else [shot.path for shot in arguments.stack]
-    photographs = read_photographs(arguments.sharp, blurred, allow_saturated=arguments.allow_saturated).to(device)
+    settings, layer = _settings(request), _layer(request)
+    device = device_of(request.device)
+    blurred = [path for path in (request.seen.blurred, *(shot.path for shot in request.seen.stack or ())) if path]
+    photographs = read_photographs(request.seen.sharp, blurred, allow_saturated=request.allow_saturated).to(device)
     _try_out(layer, photographs, aperture)
-    with alone_with(arguments.checkpoint):
-        _begin_and_optimize(photographs, aperture, settings, layer, arguments, say)
+    with alone_with(request.saving.checkpoint):
+        _begin_and_optimize(photographs, aperture, settings, layer, request, say)
 
 
 def _begin_and_optimize(
@@ -74,84 +70,84 @@ def _begin_and_optimize(
     aperture: Aperture,
     settings: OptimizeSettings,
     layer: DefocusLayer,
-    arguments: Namespace,
+    request: OptimizeRequest,
     say: Say,
 ) -> None:
-    checkpoint = checkpoint_of(request_of(CheckpointRequest, arguments), "optimisation", partial(_record, arguments))
+    checkpoint = checkpoint_of(request.saving, "optimisation", partial(_record, request))
     saved = None if checkpoint is None else checkpoint.load()
     height, width = photographs.all_in_focus.shape[1:]
     saturated = f"saturated: at most {photographs.saturated:.1%} of the pixels"
     say(f"pictures: {width}×{height}, {len(photographs.blurred)} blurred; {saturated}")
     if saved is not None:
-        say(f"going on from {arguments.checkpoint}: {_done(saved)} of {settings.steps} steps")
+        say(f"going on from {request.saving.checkpoint}: {_done(saved)} of {settings.steps} steps")
     try:
-        seen = _observation(photographs, aperture, arguments, saved)
-        _tell_lens(seen, arguments, say)
+        seen = _observation(photographs, aperture, request, saved)
+        _tell_lens(seen, request, say)
         say(
             "plane sweep …" if saved is None else "plane sweep once more, as its costs are evidence and not in the checkpoint …"
         )
-        with progress_bar("plane sweep", arguments.quiet, speed_over_s=_SPEED_OVER_S) as progress:
+        with progress_bar("plane sweep", request.quiet, speed_over_s=_SPEED_OVER_S) as progress:
             work = _begin(seen, layer, settings, saved, progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("before the first step") from None
-    _optimize(work, checkpoint, arguments, say)
+    _optimize(work, checkpoint, request, say)
 
 
-def _check_options(arguments: Namespace) -> None:
+def _check_options(request: OptimizeRequest) -> None:
     """Refuse options that contradict each other, before a file is read."""
-    near, far, stack = arguments.near, arguments.far, arguments.stack
+    near, far, stack = request.seen.near, request.seen.far, request.seen.stack
     if not far < near:
         raise ValueError(f"--far is {far:g}; expected less than --near, {near:g}: both are disparities, larger is nearer")
     if stack is not None and len(stack) < 2:
         raise ValueError("--stack has one picture; expected at least 2 (for one there are --blurred and --focus)")
-    if stack is not None and arguments.focus is not None:
+    if stack is not None and request.seen.focus is not None:
         raise ValueError("--focus goes with --blurred: each picture of --stack has its own, as in a.png:0.5")
-    for focus in [arguments.focus] if stack is None else [shot.focus for shot in stack]:
+    for focus in [request.seen.focus] if stack is None else [shot.focus for shot in stack]:
         if focus is not None and not far <= focus <= near:
             raise ValueError(f"focus {focus:g} is outside the range of disparities; expected --far {far:g} to --near {near:g}")
     if stack is not None and len({shot.focus for shot in stack}) == 1:
         raise ValueError(f"--stack has the focus {stack[0].focus:g} only; expected at least 2 different ones")
-    if arguments.depth and far <= 0:
+    if request.depth and far <= 0:
         raise ValueError(f"--depth needs --far above 0, and it is {far:g}: the depth of a disparity of 0 is infinite")
-    if arguments.save_layers is not None and arguments.layers == 1:
+    if request.save_layers is not None and request.fit.layers == 1:
         raise ValueError("--save-layers goes with --layers 2: of one layer the picture is --sharp and the disparity OUT")
 
 
-def _check_outputs(arguments: Namespace) -> None:
+def _check_outputs(request: OptimizeRequest) -> None:
     """Find what would fail at the end, at the start."""
-    check_map_format(arguments.output)
-    if arguments.confidence is not None:
-        check_map_format(arguments.confidence)
-    if arguments.preview is not None:
-        check_format(arguments.preview)
-        if Path(arguments.preview).suffix.lower() not in _PREVIEWS:
-            raise ValueError(f"--preview {arguments.preview}: colours are for the eye; expected one of {', '.join(_PREVIEWS)}")
-    files = {"-o": arguments.output, "--confidence": arguments.confidence, "--preview": arguments.preview}
+    check_map_format(request.output)
+    if request.confidence is not None:
+        check_map_format(request.confidence)
+    if request.preview is not None:
+        check_format(request.preview)
+        if request.preview.suffix.lower() not in _PREVIEWS:
+            raise ValueError(f"--preview {request.preview}: colours are for the eye; expected one of {', '.join(_PREVIEWS)}")
+    files = {"-o": request.output, "--confidence": request.confidence, "--preview": request.preview}
     given = {option: Path(path) for option, path in files.items() if path is not None}
     for (first, one), (second, other) in itertools.combinations(given.items(), 2):
         if one.resolve() == other.resolve():
             raise ValueError(f"{first} and {second} are both {one}; expected files of their own")
     for path in given.values():
-        check_output(path, arguments.overwrite)
-    check_checkpoint(request_of(CheckpointRequest, arguments), *given.values())
-    if arguments.save_layers is not None:
-        folder = Path(arguments.save_layers)
-        check_folder(folder, [file for pair in layer_files(folder, 2) for file in pair], arguments.overwrite)
+        check_output(path, request.overwrite)
+    check_checkpoint(request.saving, *given.values())
+    if request.save_layers is not None:
+        folder = request.save_layers
+        check_folder(folder, [file for pair in layer_files(folder, 2) for file in pair], request.overwrite)
 
 
-def _settings(arguments: Namespace) -> OptimizeSettings:
-    given: dict[str, Any] = {} if arguments.steps is None else {"steps": arguments.steps}
-    if arguments.objective is not None:
-        given["objective"] = Objective.named(arguments.objective)
-    is_pair = arguments.stack is None
-    learn_blur, learn_focus = arguments.blur is None, is_pair and arguments.focus is None
-    return OptimizeSettings(layers=arguments.layers, learn_blur=learn_blur, learn_focus=learn_focus, **given)
+def _settings(request: OptimizeRequest) -> OptimizeSettings:
+    given: dict[str, Any] = {} if request.fit.steps is None else {"steps": request.fit.steps}
+    if request.fit.objective is not None:
+        given["objective"] = Objective.named(request.fit.objective)
+    is_pair = request.seen.stack is None
+    learn_blur, learn_focus = request.seen.blur is None, is_pair and request.seen.focus is None
+    return OptimizeSettings(layers=request.fit.layers, learn_blur=learn_blur, learn_focus=learn_focus, **given)
 
 
-def _layer(arguments: Namespace) -> DefocusLayer:
-    name = arguments.layer or ("scatter" if arguments.layers == 1 else "splat")
+def _layer(request: OptimizeRequest) -> DefocusLayer:
+    name = request.fit.layer or ("scatter" if request.fit.layers == 1 else "splat")
     layer = layer_named(name)
-    return layer if arguments.layers == 1 else require_two(layer)
+    return layer if request.fit.layers == 1 else require_two(layer)
 
 
 @torch.no_grad()
@@ -162,37 +158,36 @@ def _try_out(layer: DefocusLayer, photographs: Photographs, aperture: Aperture) 
     layer(corner, torch.zeros_like(corner[:, :1]), ThinLens(1.0, 0.0, aperture))
 
 
-def _record(arguments: Namespace) -> dict[str, Any]:
+def _record(request: OptimizeRequest) -> dict[str, Any]:
     """What a checkpoint belongs to: by the names of the options, numbers and digests of files."""
-    values: dict[str, Any] = {name: getattr(arguments, name) for name in (*_COUNTING, *_APERTURE)}
-    for name in ("sharp", "blurred", "aperture_image"):
-        path = getattr(arguments, name)
-        values[name] = None if path is None else file_digest(Path(path))
-    values["steps"] = OptimizeSettings().steps if arguments.steps is None else arguments.steps
-    for number, shot in enumerate(arguments.stack or (), 1):
-        values |= {f"stack {number}": file_digest(Path(shot.path)), f"focus of {number}": shot.focus}
-    return {"format": _FORMAT} | {f"--{name.replace('_', '-')}": value for name, value in values.items()}
+    seen = replace(request.seen, stack=None)
+    fit = replace(request.fit, steps=OptimizeSettings().steps if request.fit.steps is None else request.fit.steps)
+    values = {option(name): value for part in (seen, request.aperture, fit) for name, value in vars(part).items()}
+    for number, shot in enumerate(request.seen.stack or (), 1):
+        values |= {f"--stack {number}": shot.path, f"--focus of {number}": shot.focus}
+    digests = {name: file_digest(value) for name, value in values.items() if isinstance(value, Path)}
+    return {"format": _FORMAT} | values | digests
 
 
 def _observation(
-    photographs: Photographs, aperture: Aperture, arguments: Namespace, saved: dict[str, Any] | None
+    photographs: Photographs, aperture: Aperture, request: OptimizeRequest, saved: dict[str, Any] | None
 ) -> Observation:
     """What is known; where the lens is not, it is searched for, or in the checkpoint."""
-    blur, focus = arguments.blur, None if arguments.focus is None else [arguments.focus]
-    if arguments.stack is not None:
-        focus = [shot.focus for shot in arguments.stack]
+    blur, focus = request.seen.blur, None if request.seen.focus is None else [request.seen.focus]
+    if request.seen.stack is not None:
+        focus = [shot.focus for shot in request.seen.stack]
     if saved is not None:
         blur, focus = float(saved["blur"][0, 0]), saved["focus"][0].tolist()
-    return observe(photographs, arguments.near, arguments.far, aperture, blur, focus)
+    return observe(photographs, request.seen.near, request.seen.far, aperture, blur, focus)
 
 
-def _tell_lens(seen: Observation, arguments: Namespace, say: Say) -> None:
-    how = "as given" if arguments.blur is not None else "found"
+def _tell_lens(seen: Observation, request: OptimizeRequest, say: Say) -> None:
+    how = "as given" if request.seen.blur is not None else "found"
     say(f"lens: blur {float(seen.blur[0, 0]):.4g} px per unit of disparity, {how}; {_foci(seen.focus[0].tolist())}")
     say(f"disparity from {seen.far:g} to {seen.near:g}: radius of blur up to {seen.largest_radius_px:.1f} px")
     if seen.count == 1 and is_point_mirror(seen.aperture):
         lesser_side_px = float(seen.blur) * min(seen.near - float(seen.focus), float(seen.focus) - seen.far)
-        if arguments.focus is None:
+        if request.seen.focus is None:
             say("the opening does not tell nearer than the focus from farther: all is taken to be nearer")
         elif lesser_side_px > SIGNED_PX:
             say("the opening does not tell nearer than the focus from farther: on which side a pixel lies is a guess")
@@ -218,12 +213,12 @@ def _begin(
     return work
 
 
-def _optimize(work: Optimization, checkpoint: Checkpoint | None, arguments: Namespace, say: Say) -> None:
+def _optimize(work: Optimization, checkpoint: Checkpoint | None, request: OptimizeRequest, say: Say) -> None:
     """Take the steps, and write the map. Whatever comes between, Ctrl-C or a full disk, the checkpoint has the steps so far."""
     steps = work.settings.steps
     saved = None if checkpoint is None else _snapshot(work)
     try:
-        with progress_with_note("optimising", arguments.quiet, _SPEED_OVER_S) as show:
+        with progress_with_note("optimising", request.quiet, _SPEED_OVER_S) as show:
             show(work.done, steps, "")
             while work.done < steps:
                 loss = work.step()
@@ -234,12 +229,12 @@ def _optimize(work: Optimization, checkpoint: Checkpoint | None, arguments: Name
                 if work.done * _LINES // steps > (work.done - 1) * _LINES // steps:
                     say(f"step {work.done} of {steps}: loss {loss:.5f}")
         found = work.result()
-        _write(found, work, arguments, say)
+        _write(found, work, request, say)
     except BaseException as error:
         if checkpoint is not None and saved is not None:
             save_after(error, partial(checkpoint.save, saved))
         if isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(_how_to_go_on(saved, work, arguments)) from None
+            raise KeyboardInterrupt(_how_to_go_on(saved, work, request)) from None
         raise
     if checkpoint is not None:
         checkpoint.remove()
@@ -256,35 +251,35 @@ def _done(saved: dict[str, Any]) -> int:
     return len(saved["state"]["losses"])
 
 
-def _how_to_go_on(saved: dict[str, Any] | None, work: Optimization, arguments: Namespace) -> str:
+def _how_to_go_on(saved: dict[str, Any] | None, work: Optimization, request: OptimizeRequest) -> str:
     steps = work.settings.steps
     if saved is None:
         return f"{work.done} of {steps} steps are lost; with --checkpoint FILE they would have been kept"
-    return f"{_done(saved)} of {steps} steps are in {arguments.checkpoint}; the same command goes on from there"
+    return f"{_done(saved)} of {steps} steps are in {request.saving.checkpoint}; the same command goes on from there"
 
 
-def _write(found: Optimized, work: Optimization, arguments: Namespace, say: Say) -> None:
-    seen, overwrite = work.observation, arguments.overwrite
+def _write(found: Optimized, work: Optimization, request: OptimizeRequest, say: Say) -> None:
+    seen, overwrite = work.observation, request.overwrite
     if work.settings.learn_blur or work.settings.learn_focus:
         blur, focus = float(found.blur[0, 0]), found.focus[0].tolist()
         say(f"lens after the steps: blur {blur:.4g} px per unit of disparity, {_foci(focus)}")
     disparity = _plane(found.disparity)
-    values = 1 / disparity if arguments.depth else disparity
-    write_map(arguments.output, values, channel="Z" if arguments.depth else "Y", overwrite=overwrite)
-    written = [arguments.output]
-    if arguments.confidence is not None:
-        write_map(arguments.confidence, _plane(found.confidence), overwrite=overwrite)
-        written.append(arguments.confidence)
-    if arguments.preview is not None:
+    values = 1 / disparity if request.depth else disparity
+    write_map(request.output, values, channel="Z" if request.depth else "Y", overwrite=overwrite)
+    written: list[object] = [request.output]
+    if request.confidence is not None:
+        write_map(request.confidence, _plane(found.confidence), overwrite=overwrite)
+        written.append(request.confidence)
+    if request.preview is not None:
         colours = heat((disparity - seen.far) / (seen.near - seen.far)) / np.float32(255)
-        write_image(arguments.preview, srgb_decode(colours), overwrite=overwrite)
-        written.append(arguments.preview)
-    if arguments.save_layers is not None:
-        folder = Path(arguments.save_layers)
+        write_image(request.preview, srgb_decode(colours), overwrite=overwrite)
+        written.append(request.preview)
+    if request.save_layers is not None:
+        folder = request.save_layers
         folder.mkdir(exist_ok=True)
         write_layers(found.layers, folder, overwrite)
         written.append(f"layers in {folder}")
-    say(f"written: {', '.join(written)}")
+    say(f"written: {', '.join(map(str, written))}")
 
 
 def _plane(maps: torch.Tensor) -> NDArray[np.float32]:

@@ -3,13 +3,15 @@
 import argparse
 import math
 import re
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from taichi_bokeh.apps.options.aperture import ApertureRequest
 from taichi_bokeh.apps.options.arguments import BLUR_HELP, positive, whole
 from taichi_bokeh.apps.options.checkpoint import CheckpointRequest
-from taichi_bokeh.apps.options.model import add_device
-from taichi_bokeh.apps.options.requests import add_options
+from taichi_bokeh.apps.options.requests import add_command, opt
 
 _EXAMPLES = """\
 examples:
@@ -40,51 +42,15 @@ class Shot(NamedTuple):
         focus: the disparity in focus.
     """
 
-    path: str
+    path: Path
     focus: float
 
 
-def add_optimize(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add ``optimize`` to the commands of ``taichi-bokeh dfd``."""
-    optimize = commands.add_parser(
-        "optimize",
-        help="find the depth of a sharp picture from one or more blurred ones",
-        description="Find the disparity of a sharp picture from blurred pictures of the same view.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    optimize.set_defaults(run="taichi_bokeh.apps.dfd.optimize:optimize_photos")
-    pictures = optimize.add_argument_group("pictures")
-    pictures.add_argument("--sharp", metavar="FILE", required=True, help="the picture that is sharp everywhere")
-    blurred = pictures.add_mutually_exclusive_group(required=True)
-    blurred.add_argument("--blurred", metavar="FILE", help="the blurred picture of the same view")
-    blurred.add_argument(
-        "--stack", metavar="FILE:D", nargs="+", type=shot, help="or several, at least 2, each with the disparity D in focus"
-    )
-    pictures.add_argument("--allow-saturated", action="store_true", help="go on where pictures are overexposed")
-    scene = optimize.add_argument_group("scene")
-    scene.add_argument("--near", metavar="D", type=disparity, default=1.0, help="the largest disparity that may occur (1)")
-    scene.add_argument("--far", metavar="D", type=disparity, default=0.0, help="the smallest (0)")
-    lens = optimize.add_argument_group("lens")
-    lens.add_argument("--blur", metavar="K", type=positive, help=f"{BLUR_HELP} (found with the map)")
-    lens.add_argument("--focus", metavar="D", type=disparity, help="the disparity in focus of --blurred (found with the map)")
-    add_options(optimize, ApertureRequest)
-    how = optimize.add_argument_group("optimisation")
-    how.add_argument("--layers", type=int, choices=(1, 2), default=1, help="2: foreground and hidden background (%(default)s)")
-    how.add_argument("--layer", metavar="NAME", help="model of the blur: scatter, splat, subaperture, … (scatter; of 2 splat)")
-    how.add_argument("--steps", metavar="N", type=whole, help="of gradient descent (120)")
-    how.add_argument("--objective", metavar="NAME", help="loss: l1+g, l1+g+ssim, l1+g+hssim, l1+tv, gausspsf (l1+g, smoother)")
-    work = optimize.add_argument_group("work")
-    add_options(work, CheckpointRequest)
-    add_device(work)
-    output = optimize.add_argument_group("output")
-    output.add_argument("-o", "--output", metavar="OUT", required=True, help="disparity as OpenEXR, PFM, npy or TIFF")
-    output.add_argument("--depth", action="store_true", help="write depth instead, 1/disparity; needs --far above 0")
-    output.add_argument("--confidence", metavar="FILE", help="also write how sure each pixel is, 0 to 1: formats as OUT")
-    output.add_argument("--preview", metavar="FILE", help="also write the disparity in colours, dark is far: PNG or JPEG")
-    output.add_argument("--save-layers", metavar="DIR", help="of --layers 2: also write each layer: RGBA PNG and disparity npy")
-    output.add_argument("--overwrite", action="store_true", help="replace files that exist")
-    output.add_argument("--quiet", action="store_true", help="print nothing, show no progress")
+_TEXTS = {
+    "help": "find the depth of a sharp image from one or more blurred ones",
+    "description": "Find the disparity of a sharp image from blurred images of the same view.",
+    "epilog": _EXAMPLES,
+}
 
 
 def disparity(text: str) -> float:
@@ -104,4 +70,67 @@ def shot(text: str) -> Shot:
     match = re.fullmatch(r"(.+):([^:]+)", text)
     if match is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not FILE:D, a picture and the disparity in focus, as in a.png:0.5")
-    return Shot(match[1], disparity(match[2]))
+    return Shot(Path(match[1]), disparity(match[2]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenRequest:
+    """The photographs, and what is known of their lens and of the scene."""
+
+    sharp: Path = opt("the picture that is sharp everywhere", "FILE", Path, default=MISSING, required=True, group="pictures")
+    blurred: Path | None = opt(
+        "the blurred picture of the same view", "FILE", Path, group="pictures", one_of="given", needed=True
+    )
+    stack: Sequence[Shot] | None = opt(
+        "or several, at least 2, each with the disparity D in focus",
+        "FILE:D",
+        shot,
+        nargs="+",
+        group="pictures",
+        one_of="given",
+        needed=True,
+    )
+    near: float = opt("the largest disparity that may occur (1)", "D", disparity, default=1.0, group="scene")
+    far: float = opt("the smallest (0)", "D", disparity, default=0.0, group="scene")
+    blur: float | None = opt(f"{BLUR_HELP} (found with the map)", "K", positive, group="lens")
+    focus: float | None = opt("the disparity in focus of --blurred (found with the map)", "D", disparity, group="lens")
+
+
+@dataclass(frozen=True)
+class FitRequest:
+    """What is optimised, and how."""
+
+    GROUP = "optimisation"
+
+    layers: int = opt("2: foreground and hidden background (%(default)s)", None, int, choices=(1, 2), default=1)
+    layer: str | None = opt("model of the blur: scatter, splat, subaperture, … (scatter; of 2 splat)", "NAME")
+    steps: int | None = opt("of gradient descent (120)", "N", whole)
+    objective: str | None = opt("loss: l1+g, l1+g+ssim, l1+g+hssim, l1+tv, gausspsf (l1+g, smoother)", "NAME")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizeRequest:
+    """A disparity to be found. The map depends on ``seen``, ``aperture`` and ``fit``, and on nothing else."""
+
+    GROUP = "output"
+
+    seen: SeenRequest
+    allow_saturated: bool = opt("go on where pictures are overexposed", default=False, group="pictures")
+    aperture: ApertureRequest = ApertureRequest()
+    fit: FitRequest = FitRequest()
+    saving: CheckpointRequest = CheckpointRequest()
+    device: str | None = opt("where to compute (a GPU if there is one)", choices=("cpu", "cuda"), group="work")
+    output: Path = opt(
+        "disparity as OpenEXR, PFM, npy or TIFF", "OUT", Path, default=MISSING, required=True, names=["-o", "--output"]
+    )
+    depth: bool = opt("write depth instead, 1/disparity; needs --far above 0", default=False)
+    confidence: Path | None = opt("also write how sure each pixel is, 0 to 1: formats as OUT", "FILE", Path)
+    preview: Path | None = opt("also write the disparity in colours, dark is far: PNG or JPEG", "FILE", Path)
+    save_layers: Path | None = opt("of --layers 2: also write each layer: RGBA PNG and disparity npy", "DIR", Path)
+    overwrite: bool = opt("replace files that exist", default=False)
+    quiet: bool = opt("print nothing, show no progress", default=False)
+
+
+def add_optimize(commands: Any) -> None:
+    """Add ``optimize`` to the commands of ``taichi-bokeh dfd``."""
+    add_command(commands, "optimize", OptimizeRequest, "taichi_bokeh.apps.dfd.optimize:optimize_photos", texts=_TEXTS)

@@ -1,12 +1,12 @@
 """``taichi-bokeh dfd table``: the whole comparison of defocus layers, from scenes to tables, plots and pictures."""
 
-import argparse
-from argparse import Namespace
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from taichi_bokeh.apps.options.arguments import whole, whole_from_0
+from taichi_bokeh.apps.options.requests import add_command, opt
 from taichi_bokeh.apps.terminal import print_result
 
 if TYPE_CHECKING:
@@ -39,47 +39,47 @@ _NETWORKS = (
 _TRAINING_SEED_AFTER = 1_000_000  # the training scenes' seed follows the held-out ones' at this distance
 
 
-def add_table(commands: "argparse._SubParsersAction[Any]") -> None:
-    """Add the command to those of ``taichi-bokeh dfd``."""
-    parser = commands.add_parser(
-        "table",
-        help="compare defocus layers, ablations, the sweep and ours on held-out scenes",
-        description="Compare ways to depth from defocus on the same ray-traced pairs.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--out", metavar="DIR", help="folder of the comparison: new, empty, or that of an earlier run")
-    parser.add_argument("--list-methods", action="store_true", help="print the methods that --methods knows")
-    parser.add_argument("--methods", metavar="A,B,…", help="their names (all that --list-methods prints)")
-    parser.add_argument("--steps", metavar="N", type=whole, help="of each optimisation (120)")
-    parser.add_argument(
-        "--retrace-rays", metavar="N", type=whole_from_0, help="a pixel, to trace what was found; 0: do not (2048)"
-    )
-    scenes = parser.add_argument_group("scenes")
-    scenes.add_argument("--data", metavar="DIR", help="a data set of dfd generate, instead of scenes made for this")
-    scenes.add_argument("--scenes", metavar="N", type=whole, help="how many, of each plane in focus (5)")
-    scenes.add_argument("--seed", metavar="N", type=whole_from_0, help="of all that is random in them (2026)")
-    scenes.add_argument("--size", metavar="PX", type=whole, help="width and height (128)")
-    scenes.add_argument("--rays", metavar="N", type=whole, help="rays a pixel of each blurred picture (2048)")
-    scenes.add_argument("--focus-plane", choices=("far", "near"), help="where the focus lies (both)")
-    networks = parser.add_argument_group("networks")
-    networks.add_argument(
-        "--network-steps",
-        metavar="N",
-        type=whole_from_0,
+_TEXTS = {
+    "help": "compare defocus layers, ablations, the sweep and ours on held-out scenes",
+    "description": "Compare strategies of depth from defocus on the same ray-traced pairs.",
+    "epilog": _EXAMPLES,
+}
+
+
+@dataclass(frozen=True)
+class TableRequest:
+    """A comparison."""
+
+    out: Path | None = opt("folder of the comparison: new, empty, or that of an earlier run", "DIR", Path)
+    list_methods: bool = opt("print the methods that --methods knows", default=False)
+    methods: str | None = opt("their names (all that --list-methods prints)", "A,B,…")
+    steps: int | None = opt("of each optimisation (120)", "N", whole)
+    retrace_rays: int | None = opt("a pixel, to trace what was found; 0: do not (2048)", "N", whole_from_0)
+    data: Path | None = opt("a data set of dfd generate, instead of scenes made for this", "DIR", Path, group="scenes")
+    scenes: int | None = opt("how many, of each plane in focus (5)", "N", whole, group="scenes")
+    seed: int | None = opt("of all that is random in them (2026)", "N", whole_from_0, group="scenes")
+    size: int | None = opt("width and height (128)", "PX", whole, group="scenes")
+    rays: int | None = opt("rays a pixel of each blurred picture (2048)", "N", whole, group="scenes")
+    focus_plane: str | None = opt("where the focus lies (both)", choices=("far", "near"), group="scenes")
+    network_steps: int = opt(
+        "also train networks for N steps each: by known depth, through scatter, planes and GaussPSF (%(default)s)",
+        "N",
+        whole_from_0,
         default=0,
-        help="also train networks for N steps each: by known depth, through scatter, planes and GaussPSF (%(default)s)",
+        group="networks",
     )
-    networks.add_argument(
-        "--training-scenes", metavar="N", type=whole, default=50, help="of other seeds, of each plane (%(default)s)"
-    )
-    networks.add_argument("--training-rays", metavar="N", type=whole, default=256, help="rays a pixel of these (%(default)s)")
-    output = parser.add_argument_group("output")
-    output.add_argument("--pictures", metavar="N", type=whole_from_0, default=4, help="show those of N scenes (%(default)s)")
-    output.add_argument("--quiet", action="store_true", help="print nothing, show no progress")
+    training_scenes: int = opt("of other seeds, of each plane (%(default)s)", "N", whole, default=50, group="networks")
+    training_rays: int = opt("rays a pixel of these (%(default)s)", "N", whole, default=256, group="networks")
+    pictures: int = opt("show those of N scenes (%(default)s)", "N", whole_from_0, default=4, group="output")
+    quiet: bool = opt("print nothing, show no progress", default=False, group="output")
 
 
-def table_command(arguments: Namespace) -> None:
+def add_table(commands: Any) -> None:
+    """Add the command to those of ``taichi-bokeh dfd``."""
+    add_command(commands, "table", TableRequest, "taichi_bokeh.apps.dfd.table:table_command", texts=_TEXTS)
+
+
+def table_command(request: TableRequest) -> None:
     """Run the command; see ``taichi-bokeh dfd table --help``.
 
     Raises:
@@ -91,31 +91,31 @@ def table_command(arguments: Namespace) -> None:
     from taichi_bokeh.report.page import require_report
     from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 
-    if arguments.list_methods:
+    if request.list_methods:
         print_result("".join(f"{method.name:20} {method.title}\n" for method in METHODS.values()))
         return
-    if arguments.out is None:
+    if request.out is None:
         raise ValueError("--out is missing; give the folder of the comparison")
     require_report()
-    say, folder = speaker(arguments.quiet), Path(arguments.out)
-    methods = methods_named(None if arguments.methods is None else [n for n in arguments.methods.split(",") if n])
-    given = {"steps": arguments.steps, "rays": arguments.retrace_rays}
+    say, folder = speaker(request.quiet), request.out
+    methods = methods_named(None if request.methods is None else [n for n in request.methods.split(",") if n])
+    given: dict[str, Any] = {"steps": request.steps, "rays": request.retrace_rays}
     settings = CompareSettings(**{name: value for name, value in given.items() if value is not None})
     check_folder(folder, [], overwrite=False)
     open_folder(folder, settings)
     with sole_run(lock_of_folder(folder), f"--out {folder}"):
-        _compare(methods, settings, arguments, folder, say)
+        _compare(methods, settings, request, folder, say)
 
 
-def _compare(methods: "Sequence[Method]", settings: "CompareSettings", arguments: Namespace, folder: Path, say: "Say") -> None:
+def _compare(methods: "Sequence[Method]", settings: "CompareSettings", request: TableRequest, folder: Path, say: "Say") -> None:
     from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.evaluation.comparison import compare
 
     done = total = 0
     try:
-        dataset = _scenes(arguments, folder)
-        entrants = _networks(arguments, folder, say)
-        with progress_bar("comparison", arguments.quiet, speed_over_s=300.0) as progress:
+        dataset = _scenes(request, folder)
+        entrants = _networks(request, folder, say)
+        with progress_bar("comparison", request.quiet, speed_over_s=300.0) as progress:
 
             def on_result(now: int, of: int) -> None:
                 nonlocal done, total
@@ -126,26 +126,26 @@ def _compare(methods: "Sequence[Method]", settings: "CompareSettings", arguments
             evaluations = compare(methods, dataset, settings, entrants=entrants, folder=folder, progress=on_result)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{done} of {total} results are in {folder}; the same command goes on from there") from None
-    _write(folder, evaluations, dataset, arguments.pictures)
+    _write(folder, evaluations, dataset, request.pictures)
     say(_text(evaluations))
     say(f"written: tables, pictures and report.html of {len(dataset)} scenes in {folder}")
 
 
-def _scenes(arguments: Namespace, folder: Path) -> "DefocusDataset":
+def _scenes(request: TableRequest, folder: Path) -> "DefocusDataset":
     from taichi_bokeh.dfd.data.dataset import DefocusDataset
 
-    own = {name: getattr(arguments, name) for name in ("scenes", "seed", "size", "rays", "focus_plane")}
-    if arguments.data is not None:
+    own = {name: getattr(request, name) for name in ("scenes", "seed", "size", "rays", "focus_plane")}
+    if request.data is not None:
         for name, value in own.items():
             if value is not None:
                 raise ValueError(f"--{name.replace('_', '-')} has no meaning with --data, whose scenes are made")
-        return DefocusDataset(arguments.data)
-    return _generated(arguments, folder / "scenes", own["scenes"] or 5, own["rays"] or 2048, 0, "scenes")
+        return DefocusDataset(request.data)
+    return _generated(request, folder / "scenes", own["scenes"] or 5, own["rays"] or 2048, 0, "scenes")
 
 
-def _networks(arguments: Namespace, folder: Path, say: "Say") -> "list[Entrant]":
+def _networks(request: TableRequest, folder: Path, say: "Say") -> "list[Entrant]":
     """Train them, or load those that are there."""
-    if not arguments.network_steps:
+    if not request.network_steps:
         return []
     import torch
 
@@ -157,8 +157,8 @@ def _networks(arguments: Namespace, folder: Path, say: "Say") -> "list[Entrant]"
     from taichi_bokeh.dfd.training.settings import TrainSettings
     from taichi_bokeh.dfd.training.train import train
 
-    count, rays, steps = arguments.training_scenes, arguments.training_rays, arguments.network_steps
-    dataset = _generated(arguments, folder / "training", count, rays, _TRAINING_SEED_AFTER, "training scenes")
+    count, rays, steps = request.training_scenes, request.training_rays, request.network_steps
+    dataset = _generated(request, folder / "training", count, rays, _TRAINING_SEED_AFTER, "training scenes")
     entrants = []
     for name, layer, objective in _NETWORKS:
         where = folder / "networks" / f"{name}-{steps}"
@@ -166,7 +166,7 @@ def _networks(arguments: Namespace, folder: Path, say: "Say") -> "list[Entrant]"
         settings = TrainSettings(steps=steps, objective=Objective.named(objective))
         torch.manual_seed(0)
         network = load_network("unet")
-        with progress_bar(f"network, {name}", arguments.quiet, speed_over_s=60.0) as progress:
+        with progress_bar(f"network, {name}", request.quiet, speed_over_s=60.0) as progress:
             train(
                 settings,
                 network,
@@ -186,22 +186,22 @@ def _shown(progress: "Callable[[int, int], None] | None", steps: int) -> "Callab
     return None if progress is None else lambda report: progress(report.step, steps)
 
 
-def _generated(arguments: Namespace, folder: Path, count: int, rays: int, seed_after: int, title: str) -> "DefocusDataset":
+def _generated(request: TableRequest, folder: Path, count: int, rays: int, seed_after: int, title: str) -> "DefocusDataset":
     """Make the scenes that are not there yet, of each plane in focus a folder of them."""
     from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.data.dataset import DefocusDataset, files_of
     from taichi_bokeh.dfd.data.generate import GenerateSettings, generate
     from taichi_bokeh.dfd.data.scenes import DefocusSceneSettings
 
-    first = _SEED if arguments.seed is None else arguments.seed
-    size = 128 if arguments.size is None else arguments.size
+    first = _SEED if request.seed is None else request.seed
+    size = 128 if request.size is None else request.size
     folder.mkdir(exist_ok=True)
     files = []
     for number, plane in enumerate(_PLANES):
-        if arguments.focus_plane not in (None, plane):
+        if request.focus_plane not in (None, plane):
             continue
         scene = DefocusSceneSettings(size=size, seed=first + seed_after + number, focal_plane=plane)
-        with progress_bar(f"{title}, focused {plane}", arguments.quiet, speed_over_s=300.0) as progress:
+        with progress_bar(f"{title}, focused {plane}", request.quiet, speed_over_s=300.0) as progress:
             generate(GenerateSettings(count, scene, rays=rays, file_format="folder"), folder / plane, progress)
         files += files_of(folder / plane)
     return DefocusDataset(files)

@@ -1,6 +1,5 @@
 """The model that renders, and where it computes."""
 
-import argparse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -57,11 +56,6 @@ class ModelRequest:
 
 def _option(field: str) -> str:
     return "--draft" if field == "quality" else option(field)
-
-
-def add_device(group: "argparse._ActionsContainer") -> None:
-    """Add --device."""
-    group.add_argument("--device", choices=("cpu", "cuda"), help="where to compute (a GPU if there is one)")
 
 
 def device_of(name: str | None) -> "torch.device":

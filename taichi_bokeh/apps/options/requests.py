@@ -46,10 +46,12 @@ def opt(
         type: turns the text of a value into it.
         default: of the field; `MISSING`: it has none. False: the option is a switch.
         more: ``names`` instead of the field's own; ``group`` of the help instead of the request's; ``one_of``, a name for those
-            of which one may be given; ``ramp``, whether it may be A:B; and all that argparse takes.
+            of which one may be given, or with ``needed`` must be; ``ramp``, whether it may be A:B; and all that argparse takes.
     """
-    kinds = {"metavar": metavar, "type": type} if default is not False else {"action": "store_true"}
-    return field(default=default, metadata={"help": text, **kinds, **more})
+    if default is False:
+        more["action"] = "store_true"
+    given = {"metavar": metavar, "type": type}
+    return field(default=default, metadata={"help": text, **{k: v for k, v in given.items() if v is not None}, **more})
 
 
 def add_command(
@@ -91,11 +93,12 @@ def add_options(
     for owner, one in _options(kind, without):
         how = {**one.metadata, **(changed or {}).get(one.name, {})}
         title, one_of = how.pop("group", getattr(owner, "GROUP", "")), how.pop("one_of", None)
+        needed = how.pop("needed", False)
         title = "" if isinstance(command, argparse._ArgumentGroup) else title
         if title not in groups:
             groups[title] = command.add_argument_group(title, getattr(owner, "ABOUT", None))
         if one_of is not None and one_of not in groups:
-            groups[one_of] = groups[title].add_mutually_exclusive_group()
+            groups[one_of] = groups[title].add_mutually_exclusive_group(required=needed)
         if how.pop("ramp", False) and ramps:
             how |= {"type": _or_ramp(how["type"]), "help": how["help"] + ", or A:B"}
         if one.default is not MISSING:

@@ -1,10 +1,12 @@
 """``taichi-bokeh inspect``: what an image or depth file holds, and how it will be read."""
 
-import argparse
-from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taichi_bokeh.apps.options.requests import add_command, opt
 from taichi_bokeh.apps.terminal import print_result
 
 if TYPE_CHECKING:
@@ -23,20 +25,28 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 _CLEAR_SLOPE = 0.1  # of the range, for a hint
 
 
+_TEXTS = {
+    "help": "say what an image or depth file holds, and how it will be read",
+    "description": "Say what image or depth files hold, and how they will be read.",
+    "epilog": _EXAMPLES,
+}
+
+
+@dataclass(frozen=True)
+class InspectRequest:
+    """Files to be looked at."""
+
+    files: Sequence[Path] = opt(
+        "PNG, JPEG, TIFF, OpenEXR, PFM, npy, npz, WebP, GIF", "FILE", Path, default=MISSING, names=["files"], nargs="+"
+    )
+
+
 def add_inspect(commands: Any) -> None:
     """Add the command to those of ``taichi-bokeh``."""
-    parser = commands.add_parser(
-        "inspect",
-        help="say what an image or depth file holds, and how it will be read",
-        description="Say what image or depth files hold, and how they will be read.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run="taichi_bokeh.apps.photo.inspect:inspect_files")
-    parser.add_argument("files", metavar="FILE", nargs="+", help="PNG, JPEG, TIFF, OpenEXR, PFM, npy, npz, WebP, GIF")
+    add_command(commands, "inspect", InspectRequest, "taichi_bokeh.apps.photo.inspect:inspect_files", texts=_TEXTS)
 
 
-def inspect_files(arguments: Namespace) -> None:
+def inspect_files(request: InspectRequest) -> None:
     """Run the command; see ``taichi-bokeh inspect --help``.
 
     Raises:
@@ -44,12 +54,12 @@ def inspect_files(arguments: Namespace) -> None:
     """
     from taichi_bokeh.io import describe_depth
 
-    for i, path in enumerate(arguments.files):
+    for i, path in enumerate(request.files):
         text = "\n".join(_lines(path, describe_depth(path)))
         print_result("\n" * (i > 0) + text + "\n")
 
 
-def _lines(path: str, found: "DepthDescription") -> list[str]:
+def _lines(path: Path, found: "DepthDescription") -> list[str]:
     names = f" ({', '.join(found.channel_names)})" if found.channel_names else ""
     channels = f"{found.channels} channel{'s' * (found.channels > 1)}{names}"
     head = f"{path}: {found.format}, {found.width}×{found.height} pixels, {found.dtype}, {channels}"

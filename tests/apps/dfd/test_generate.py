@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from taichi_bokeh.apps.dfd.generate import add_generate, generate_command
+from taichi_bokeh.apps.dfd.generate import GenerateRequest, add_generate, generate_command
 from taichi_bokeh.dfd.data import generate as library
 from taichi_bokeh.dfd.data.dataset import DefocusDataset
 from taichi_bokeh.dfd.data.generate import MANIFEST, GenerateSettings
@@ -16,10 +16,11 @@ from taichi_bokeh.dfd.data.scenes import DefocusSceneSettings
 SMALL = ("--scenes", "3", "--size", "24", "--rays", "4", "--per-file", "2")
 
 
-def parsed(*words: str) -> argparse.Namespace:
+def parsed(*words: str) -> GenerateRequest:
     parser = argparse.ArgumentParser()
     add_generate(parser.add_subparsers())
-    return parser.parse_args(["generate", *words])
+    arguments = parser.parse_args(["generate", *words])
+    return arguments.request(arguments)
 
 
 def generate(out: Path, *words: str) -> None:

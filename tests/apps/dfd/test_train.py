@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from taichi_bokeh.apps.dfd.train import add_eval, add_train, eval_command, train_command
+from taichi_bokeh.apps.dfd.train import EvalRequest, TrainRequest, add_eval, add_train, eval_command, train_command
 from taichi_bokeh.dfd.data import generate
 from taichi_bokeh.dfd.data.augment import Noise
 from taichi_bokeh.dfd.data.dataset import DefocusDataset
@@ -47,12 +47,13 @@ def trained(data, tmp_path_factory) -> Path:
     return folder
 
 
-def parsed(*words: object) -> argparse.Namespace:
+def parsed(*words: object) -> TrainRequest | EvalRequest:
     parser = argparse.ArgumentParser(exit_on_error=False)
     commands = parser.add_subparsers()
     add_train(commands)
     add_eval(commands)
-    return parser.parse_args([str(word) for word in words])
+    arguments = parser.parse_args([str(word) for word in words])
+    return arguments.request(arguments)
 
 
 def train(*words: object) -> None:
