@@ -28,22 +28,22 @@ def read_back(tensor: Tensor) -> Any:
 
 
 def on_gpu(tensor: Tensor) -> bool:
-    """Whether kernels that take it run where a launch wants a thread for every pixel."""
+    """Tell whether kernels that take it run where a launch wants a thread for every pixel."""
     return tensor.device.type in GPU_DEVICES
 
 
 def parts_of_row(tensor: Tensor, columns: int) -> int:
-    """How many parts a row is cut into by kernels: see kernels/scatter/rows/layout.py."""
+    """Tell how many parts a row is cut into by kernels: see kernels/scatter/rows/layout.py."""
     return columns if on_gpu(tensor) else WAYS
 
 
 def plain(tensor: Tensor) -> Tensor:
-    """Contiguous, without a sign that torch has put off, and out of the graph: Taichi would allocate `.grad` on one in it."""
+    """Make contiguous, without a sign that torch has put off, out of the graph: Taichi would allocate `.grad` on one in it."""
     return tensor.detach().contiguous().resolve_neg()
 
 
 def border_index(size: int, pad: int, border: str, device: torch.device) -> Tensor:
-    """Which row (or column) stands at each place of an axis padded by `pad` on both sides; any pad, any size."""
+    """Tell which row (or column) stands at each position of an axis padded by `pad` on both sides; any pad, any size."""
     index = torch.arange(-pad, size + pad, device=device)
     if border == "replicate" or size == 1:
         return index.clamp_(0, size - 1)
@@ -53,13 +53,13 @@ def border_index(size: int, pad: int, border: str, device: torch.device) -> Tens
 
 
 def pad_planes(planes: Tensor, pad: int, border: str) -> Tensor:
-    """[..., H, W] -> [..., H + 2·pad, W + 2·pad]."""
+    """Pad [..., H, W] -> [..., H + 2·pad, W + 2·pad]."""
     rows, columns = (border_index(planes.shape[k], pad, border, planes.device) for k in (-2, -1))
     return planes.index_select(-2, rows).index_select(-1, columns)
 
 
-def fold_planes(padded: Tensor, pad: int, border: str) -> Tensor:
-    """The adjoint of `pad_planes`: every padded place's gradient goes back to the pixel that it was copied from."""
+def pad_planes_adjoint(padded: Tensor, pad: int, border: str) -> Tensor:
+    """Invert `pad_planes`: every padded pixel's gradient goes back to the pixel that it was copied from."""
     height, width = padded.shape[-2] - 2 * pad, padded.shape[-1] - 2 * pad
     rows, columns = (border_index(size, pad, border, padded.device) for size in (height, width))
     narrow = padded.new_zeros((*padded.shape[:-1], width)).index_add_(-1, columns, padded)

@@ -40,6 +40,6 @@ def test_a_taichi_tape_reaches_the_sources_through_the_override():
         scatter("disc", "float64").sums(p.source, p.focus, p.spans, p.table, p.reach, out, p.pad, p.limit, p.occlusion)
         weigh(out, weights)
     torch.testing.assert_close(torch.tensor(loss[None], dtype=torch.float64), (sums * cotangent).sum().detach())
-    from taichi_bokeh.ops._common import fold_planes
+    from taichi_bokeh.ops._common import pad_planes_adjoint
 
-    torch.testing.assert_close(fold_planes(p.source.grad, p.pad, "replicate")[:, :5], expected)
+    torch.testing.assert_close(pad_planes_adjoint(p.source.grad, p.pad, "replicate")[:, :5], expected)

@@ -6,7 +6,7 @@ import torch
 import taichi_bokeh as tb
 from taichi_bokeh import ops
 from taichi_bokeh.kernels.scatter.occlusion import PAPER
-from taichi_bokeh.ops._common import BORDERS, border_index, fold_planes, pad_planes
+from taichi_bokeh.ops._common import BORDERS, border_index, pad_planes, pad_planes_adjoint
 from taichi_bokeh.optics.aperture import shape_of
 
 
@@ -138,7 +138,7 @@ def test_double_backward_is_refused_by_name():
 def test_folding_is_the_adjoint_of_padding_for_any_size(border, size):
     x = torch.randn(2, size, size + 1, dtype=torch.float64)
     y = torch.randn(2, size + 14, size + 15, dtype=torch.float64)
-    torch.testing.assert_close((pad_planes(x, 7, border) * y).sum(), (x * fold_planes(y, 7, border)).sum())
+    torch.testing.assert_close((pad_planes(x, 7, border) * y).sum(), (x * pad_planes_adjoint(y, 7, border)).sum())
 
 
 def test_reflection_is_torchs_where_torch_has_it():

@@ -61,13 +61,14 @@ class Splat(NamedTuple):
 
 @cache
 def splat(shared: bool, dtype: str) -> Splat:
-    """`shared`: many threads add to one lens point, atomically (CUDA); else one thread does, always in the same order."""
+    """Make the kernels; `shared`: many threads add to one lens point, atomically (CUDA); else one does, in a fixed order."""
     real = REAL[dtype]
-    vec2, vec3 = ti.types.vector(2, real), ti.types.vector(3, real)
+    vec2 = ti.types.vector(2, real)
     wide = ti.types.vector(4, ti.f64)
-    colours = ti.types.ndarray(dtype=vec3, ndim=3)  # [S, H + 2·pad, W + 2·pad] of rgb, as are all maps of sources
-    maps = ti.types.ndarray(dtype=real, ndim=3)
-    exponentials = ti.types.ndarray(dtype=ti.f64, ndim=3)  # e
+    maps = ti.types.ndarray(dtype=real, ndim=3)  # [S, H, W]
+    surfaces = ti.types.ndarray(dtype=ti.types.vector(5, real), ndim=3)  # [S, H + 2·pad, W + 2·pad] of rgb, α, r
+    source_gradients = ti.types.ndarray(dtype=ti.types.vector(6, real), ndim=3)  # the same of rgb, α, r, q
+    exponentials = ti.types.ndarray(dtype=ti.f64, ndim=3)  # the same of e; of `weigh` without the padding
     lens_points = ti.types.ndarray(dtype=vec2, ndim=1)  # [M] of x, y
     numbers = ti.types.ndarray(dtype=ti.f64, ndim=1)  # [M]
     weighted_sums = ti.types.ndarray(dtype=wide, ndim=3)  # [M, H + 2, W + 2] of S or A, or of G or N
@@ -76,7 +77,7 @@ def splat(shared: bool, dtype: str) -> Splat:
 
     @ti.func
     def landing(y, x, u, radius, pad):
-        """The upper left of the four pixels (row, column) in the sums, and how far beyond it (right, down) the source is."""
+        """Find the upper left of the four pixels (row, column) in the sums, and how far right and down of it the source is."""
         shift = -radius * u
         whole = ti.floor(shift)
         first = ti.math.ivec2(y + ti.cast(whole[1], ti.i32), x + ti.cast(whole[0], ti.i32)) + (1 - pad)
@@ -88,7 +89,7 @@ def splat(shared: bool, dtype: str) -> Splat:
 
     @ti.func
     def bilinear(fraction, down: ti.template(), right: ti.template()):
-        """The weight of one of the four pixels and its derivatives in x and y."""
+        """Compute the weight of one of the four pixels and its derivatives in x and y."""
         across = fraction[0] if ti.static(right == 1) else 1 - fraction[0]
         along = fraction[1] if ti.static(down == 1) else 1 - fraction[1]
         return across * along, vec2((2 * right - 1) * along, (2 * down - 1) * across)
@@ -99,72 +100,68 @@ def splat(shared: bool, dtype: str) -> Splat:
 
     @ti.func
     def throw(
-        colour: ti.template(),
-        alpha: ti.template(),
-        radius: ti.template(),
+        source: ti.template(),
         nearness: ti.template(),
+        at,
         u,
         m,
-        s,
-        y,
-        x,
         pad,
         sums: ti.template(),
         plain: ti.template(),
         squares: ti.template(),
     ):
-        opacity = alpha[s, y, x]
-        first, fraction = landing(y, x, u, radius[s, y, x], pad)
+        """Add one source, `at` (surface, row, column), to the four pixels that it lands on through lens point m, at u."""
+        surface = source[at]
+        opacity = surface[3]
+        first, fraction = landing(at[1], at[2], u, surface[4], pad)
         if is_seen(first, sums):
-            rgb, e = colour[s, y, x], nearness[s, y, x]
-            source = opacity * wide(rgb[0], rgb[1], rgb[2], 1.0)
+            e = nearness[at]
+            light = opacity * wide(surface[0], surface[1], surface[2], 1.0)
             squared = opacity * e * e
             for down, right in ti.static(ti.ndrange(2, 2)):
                 b, _ = bilinear(fraction, down, right)
                 if counts(b, opacity):
                     row, column = first[0] + down, first[1] + right
                     if ti.static(shared):
-                        sums[m, row, column] += b * e * source
-                        plain[m, row, column] += b * source
+                        sums[m, row, column] += b * e * light
+                        plain[m, row, column] += b * light
                         squares[m, row, column] += b * squared
                     else:
-                        sums[m, row, column] = sums[m, row, column] + b * e * source
-                        plain[m, row, column] = plain[m, row, column] + b * source
+                        sums[m, row, column] = sums[m, row, column] + b * e * light
+                        plain[m, row, column] = plain[m, row, column] + b * light
                         squares[m, row, column] = squares[m, row, column] + b * squared
 
     @ti.kernel
     def weigh(order: maps, middle: ti.f64, sharpness: ti.f64, nearness: exponentials):
-        """e. Not by torch, whose exp of float64 has other last bits in some runs than in others."""
+        """Write e. Not by torch, whose exp of float64 has other last bits in some runs than in others."""
         for s, y, x in order:
             nearness[s, y, x] = ti.exp(sharpness * (ti.cast(order[s, y, x], ti.f64) - middle))
 
     @ti.kernel
     def scatter(
-        colour: colours,
-        alpha: maps,
-        radius: maps,
+        source: surfaces,
         nearness: exponentials,
         points: lens_points,
         pad: ti.i32,
-        sums: weighted_sums,
-        plain: weighted_sums,
-        squares: square_sums,
+        sums: weighted_sums,  # S, added to
+        plain: weighted_sums,  # A, added to
+        squares: square_sums,  # Q, added to
     ):
-        """Adds S, A and Q; the sums are 0 before."""
+        """Add every source to the sums of every lens point."""
         if ti.static(shared):
-            for m, s, y, x in ti.ndrange(points.shape[0], alpha.shape[0], alpha.shape[1], alpha.shape[2]):
-                throw(colour, alpha, radius, nearness, points[m], m, s, y, x, pad, sums, plain, squares)
+            for m, s, y, x in ti.ndrange(points.shape[0], source.shape[0], source.shape[1], source.shape[2]):
+                throw(source, nearness, ti.math.ivec3(s, y, x), points[m], m, pad, sums, plain, squares)
         else:
             for m, part in ti.ndrange(points.shape[0], ROW_PARTS):
                 if part == 0:
-                    for s in range(alpha.shape[0]):
-                        for y in range(alpha.shape[1]):
-                            for x in range(alpha.shape[2]):
-                                throw(colour, alpha, radius, nearness, points[m], m, s, y, x, pad, sums, plain, squares)
+                    for s in range(source.shape[0]):
+                        for y in range(source.shape[1]):
+                            for x in range(source.shape[2]):
+                                throw(source, nearness, ti.math.ivec3(s, y, x), points[m], m, pad, sums, plain, squares)
 
     @ti.func
     def behind(total_weight, square, n):
-        """P, k, ∂k/∂P and ∂k/∂n."""
+        """Compute P, k, ∂k/∂P and ∂k/∂n."""
         front = total_weight * total_weight / square
         d, rest = ti.max(0.0, 1 - front), ti.max(0.0, n - front)
         rounding, least = ti.f64(ROUNDING), ti.f64(LEAST_BEHIND**2)
@@ -180,7 +177,7 @@ def splat(shared: bool, dtype: str) -> Splat:
 
     @ti.kernel
     def resolve(sums: weighted_sums, plain: weighted_sums, squares: square_sums, weights: numbers, hole: ti.f64, total: images):
-        """Adds Σ ω·h·(B_m, 1)."""
+        """Add Σ ω·h·(B_m, 1)."""
         for y, x in total:
             here = total[y, x]
             for m in range(weights.shape[0]):
@@ -202,7 +199,7 @@ def splat(shared: bool, dtype: str) -> Splat:
         image: images,
         d_image: images,
     ):
-        """Turns S, A and Q into G, N and R, in place; image: (B, T), d_image: (g/T, 0). Inverts resolve."""
+        """Invert `resolve`: turn S, A and Q into G, N and R, in place; image: (B, T), d_image: (g/T, 0)."""
         for y, x in ti.ndrange(sums.shape[1], sums.shape[2]):
             inside = 0 < y < sums.shape[1] - 1 and 0 < x < sums.shape[2] - 1
             g, blurred = wide(0.0), wide(0.0)
@@ -231,48 +228,44 @@ def splat(shared: bool, dtype: str) -> Splat:
 
     @ti.kernel
     def scatter_adjoint(
-        colour: colours,
-        alpha: maps,
-        radius: maps,
+        source: surfaces,
         nearness: exponentials,
         points: lens_points,
         pad: ti.i32,
-        d_sums: weighted_sums,
-        d_plain: weighted_sums,
-        d_squares: square_sums,
+        d_sums: weighted_sums,  # G
+        d_plain: weighted_sums,  # N
+        d_squares: square_sums,  # R
         sharpness: ti.f64,
-        d_colour: colours,
-        d_alpha: maps,
-        d_radius: maps,
-        d_order: maps,
+        d_source: source_gradients,  # added to
     ):
-        """Adds to the gradients of the sources. Inverts throw; one thread owns a source."""
-        for s, y, x in ti.ndrange(alpha.shape[0], alpha.shape[1], alpha.shape[2]):
-            rgb, opacity, e = colour[s, y, x], alpha[s, y, x], nearness[s, y, x]
-            source = wide(rgb[0], rgb[1], rgb[2], 1.0)
+        """Invert `throw`: one thread owns a source."""
+        for s, y, x in ti.ndrange(source.shape[0], source.shape[1], source.shape[2]):
+            surface, e = source[s, y, x], nearness[s, y, x]
+            opacity = surface[3]
+            light = wide(surface[0], surface[1], surface[2], 1.0)
             into_weighted, into_plain, into_square = wide(0.0), wide(0.0), ti.f64(0.0)  # Σ b·G, Σ b·N, Σ b·R
             into_alpha, into_radius = ti.f64(0.0), ti.f64(0.0)
             for m in range(points.shape[0]):
                 u = points[m]
-                first, fraction = landing(y, x, u, radius[s, y, x], pad)
+                first, fraction = landing(y, x, u, surface[4], pad)
                 if is_seen(first, d_sums):
                     for down, right in ti.static(ti.ndrange(2, 2)):
                         b, slope = bilinear(fraction, down, right)
                         if counts(b, opacity):
                             row, column = first[0] + down, first[1] + right
                             weighted, plain, square = d_sums[m, row, column], d_plain[m, row, column], d_squares[m, row, column]
-                            along = (e * weighted + plain).dot(source) + e * e * square
+                            along = (e * weighted + plain).dot(light) + e * e * square
                             into_weighted += b * weighted
                             into_plain += b * plain
                             into_square += b * square
                             into_alpha += b * along
                             into_radius -= u.dot(slope) * along
             into_colour = opacity * (e * into_weighted + into_plain)
-            into_order = opacity * e * (into_weighted.dot(source) + 2 * e * into_square)
+            into_order = opacity * e * (into_weighted.dot(light) + 2 * e * into_square)
             for c in ti.static(range(3)):
-                d_colour[s, y, x][c] += ti.cast(into_colour[c], real)
-            d_alpha[s, y, x] += ti.cast(into_alpha, real)
-            d_radius[s, y, x] += ti.cast(opacity * into_radius, real)
-            d_order[s, y, x] += ti.cast(sharpness * into_order, real)
+                d_source[s, y, x][c] += ti.cast(into_colour[c], real)
+            d_source[s, y, x][3] += ti.cast(into_alpha, real)
+            d_source[s, y, x][4] += ti.cast(opacity * into_radius, real)
+            d_source[s, y, x][5] += ti.cast(sharpness * into_order, real)
 
     return Splat(weigh, scatter, resolve, resolve_adjoint, scatter_adjoint)

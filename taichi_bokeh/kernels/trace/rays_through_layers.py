@@ -18,9 +18,9 @@ focus are kept by pixel. A visible edge *inside* a layer (one part of its height
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from taichi_bokeh._runtime import launch, ti
+from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.trace.height_field import height_field
 from taichi_bokeh.kernels.trace.thin_lens_ray import BLUR, FOCUS, thin_lens_ray
@@ -28,13 +28,14 @@ from taichi_bokeh.kernels.trace.thin_lens_ray import BLUR, FOCUS, thin_lens_ray
 _OPAQUE = {"float32": 1e-6, "float64": 1e-12}  # transmittance below which nothing behind counts
 
 
-@cache
-def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
-    """Make the sums for one lens `kind` ("thin", "biconvex"), 1 or 3 separately refracted `channels`, and so many layers.
+class Trace(NamedTuple):
+    forward: Any
+    adjoint: Any
 
-    They are a function of (textures, disparity, tiles, ranges, lens, d_lens, points, sums, passed), whose gradient is
-    overridden by the adjoint, from sums.grad to textures.grad, disparity.grad and `d_lens`, blur and focus by pixel.
-    """
+
+@cache
+def trace(kind: str, channels: int, layers: int, dtype: str) -> Trace:
+    """Make the kernels for a lens `kind` ("thin", "biconvex"), 1 or 3 separately refracted `channels`, and so many layers."""
     real = REAL[dtype]
     vec2, vec3, vec4 = (ti.types.vector(n, real) for n in (2, 3, 4))
     per_layer = ti.types.vector(layers, real)
@@ -51,6 +52,7 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
     maps = ti.types.ndarray(dtype=real, ndim=4)
     tile_bounds, layer_ranges = ti.types.ndarray(dtype=real, ndim=5), ti.types.ndarray(dtype=real, ndim=3)
     lenses = ti.types.ndarray(dtype=real, ndim=2)
+    layer_gradients = ti.types.ndarray(dtype=real, ndim=5)
     samples = ti.types.ndarray(dtype=vec3, ndim=1)
     images = ti.types.ndarray(dtype=vec4, ndim=3)
     planes = ti.types.ndarray(dtype=vec3, ndim=3)
@@ -67,7 +69,7 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
     def radiance(
         textures: ti.template(), disparity: ti.template(), tiles: ti.template(), ranges: ti.template(), b, base, slope
     ):
-        """Premultiplied rgb, and coverage, along one ray."""
+        """Add up premultiplied rgb, and coverage, along one ray."""
         light, transmittance = vec4(0.0), real(1.0)
         for layer in range(layers):
             d = meet(disparity, tiles, ranges, b, layer, base, slope)
@@ -110,22 +112,22 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
             sums[b, y, x], passed[b, y, x] = total, weight
 
     @ti.func
-    def texel_adjoint(d_textures: ti.template(), d_disparity: ti.template(), b, layer, cell, d_texel, kappa):
-        """Inverts texel and height: adds a sample's gradients to the four texels that it was read from."""
+    def texel_adjoint(d_layers: ti.template(), b, layer, cell, d_texel, kappa):
+        """Invert texel and height: add a sample's gradients to the four texels that it was read from."""
         x, y = ti.cast(cell[0], ti.i32), ti.cast(cell[1], ti.i32)
-        right, below = ti.min(x + 1, d_textures.shape[3] - 1), ti.min(y + 1, d_textures.shape[2] - 1)
+        right, below = ti.min(x + 1, d_layers.shape[3] - 1), ti.min(y + 1, d_layers.shape[2] - 1)
         for corner in ti.static(range(4)):
             column = right if ti.static(corner % 2 == 1) else x
             row = below if ti.static(corner // 2 == 1) else y
             share_x = cell[2] if ti.static(corner % 2 == 1) else 1 - cell[2]
             share_y = cell[3] if ti.static(corner // 2 == 1) else 1 - cell[3]
             for c in ti.static(range(4)):
-                d_textures[b, layer, row, column, c] += share_x * share_y * d_texel[c]
-            d_disparity[b, layer, row, column] += share_x * share_y * kappa
+                d_layers[b, layer, row, column, c] += share_x * share_y * d_texel[c]
+            d_layers[b, layer, row, column, 4] += share_x * share_y * kappa
 
     @ti.func
     def differences(textures: ti.template(), disparity: ti.template(), b, layer, cell, position, d_texel):
-        """[G_x, G_y, ∂D/∂x, ∂D/∂y] at a position, nothing across a replicated border."""
+        """Compute [G_x, G_y, ∂D/∂x, ∂D/∂y] at a position, 0 across a replicated border."""
         width, height = textures.shape[3], textures.shape[2]
         x, y = ti.cast(cell[0], ti.i32), ti.cast(cell[1], ti.i32)
         right, below = ti.min(x + 1, width - 1), ti.min(y + 1, height - 1)
@@ -147,14 +149,13 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
         disparity: ti.template(),
         tiles: ti.template(),
         ranges: ti.template(),
-        d_textures: ti.template(),
-        d_disparity: ti.template(),
+        d_layers: ti.template(),
         b,
         base,
         slope,
         g,
     ):
-        """Adjoint of radiance; returns Σ_l of [∂/∂base, ∂/∂slope] through v = δbase + d·δslope."""
+        """Invert radiance; return Σ_l of [∂/∂base, ∂/∂slope] through v = δbase + d·δslope."""
         met, shown, colours = per_layer(0.0), per_layer(0.0), per_layer_colours(0.0)
         transmittance, reached = real(1.0), 0
         for layer in range(layers):
@@ -179,12 +180,10 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
             slopes = differences(textures, disparity, b, layer, cell, position, d_texel)
             d_position, tilt = vec2(slopes[0], slopes[1]), vec2(slopes[2], slopes[3])
             kappa = d_position.dot(slope) / ti.max(1 - tilt.dot(slope), real(1e-6))
-            texel_adjoint(d_textures, d_disparity, b, layer, cell, d_texel, kappa)
+            texel_adjoint(d_layers, b, layer, cell, d_texel, kappa)
             moved = d_position + kappa * tilt
             total += vec4(moved[0], moved[1], d * moved[0], d * moved[1])
         return total
-
-    d_textures_type = ti.types.ndarray(dtype=real, ndim=5)
 
     @ti.kernel
     def adjoint(
@@ -195,8 +194,7 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
         lens: lenses,
         points: samples,
         d_sums: planes,  # [B, H, W] of rgb
-        d_textures: d_textures_type,  # [B, L, H, W, 4], added to
-        d_disparity: maps,  # [B, L, H, W], added to
+        d_layers: layer_gradients,  # [B, L, H, W, 5] of premultiplied rgb, alpha, disparity; added to
         d_lens: maps,  # [B, 2, H, W], added to: blur and focus by pixel, of the thin lens alone
     ):
         ti.loop_config(block_dim=64)
@@ -214,7 +212,7 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
                             for other in ti.static(range(3)):
                                 if ti.static(other != c):
                                     g[other] = 0.0
-                        moved = radiance_adjoint(textures, disparity, tiles, ranges, d_textures, d_disparity, b, base, slope, g)
+                        moved = radiance_adjoint(textures, disparity, tiles, ranges, d_layers, b, base, slope, g)
                         if ti.static(kind == "thin"):  # base = x − u·K·F, slope = u·K
                             along_base, along_slope = point.xy.dot(moved.xy), point.xy.dot(moved.zw)
                             d_blur += along_slope - lens[b, FOCUS] * along_base
@@ -222,13 +220,4 @@ def trace(kind: str, channels: int, layers: int, dtype: str) -> Any:
             d_lens[b, 0, y, x] = d_lens[b, 0, y, x] + d_blur
             d_lens[b, 1, y, x] = d_lens[b, 1, y, x] + d_focus
 
-    @ti.ad.grad_replaced
-    def trace_sums(textures, disparity, tiles, ranges, lens, d_lens, points, sums, passed):
-        launch(forward, textures, disparity, tiles, ranges, lens, points, sums, passed)
-
-    @ti.ad.grad_for(trace_sums)
-    def trace_adjoint(textures, disparity, tiles, ranges, lens, d_lens, points, sums, passed):
-        inputs = (textures, disparity, tiles, ranges, lens, points)
-        launch(adjoint, *inputs, sums.grad, textures.grad, disparity.grad, d_lens)
-
-    return trace_sums
+    return Trace(forward, adjoint)

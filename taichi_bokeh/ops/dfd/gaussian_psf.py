@@ -9,7 +9,7 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.dfd.gaussian_psf import LANES, TILE
 from taichi_bokeh.kernels.dfd.gaussian_psf import gaussian_psf as kernels
-from taichi_bokeh.ops._common import dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
+from taichi_bokeh.ops._common import dtype_name, pad_planes, pad_planes_adjoint, plain, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
 
 #: Half the window over the diameter c where it is as large as needed: three standard deviations.
@@ -18,7 +18,7 @@ _LARGEST_WINDOW_PX = 4096
 
 
 def _prepare(image: Tensor, diameter_px: Tensor, least_px: float, window_px: int) -> tuple[Tensor, int]:
-    """The padded source [N, 5, Hp, Wp] of the kernels and its padding."""
+    """Make the padded source [N, 5, Hp, Wp] of the kernels and its padding."""
     least, largest = (float(end) for end in diameter_px.aminmax())
     if not (math.isfinite(least) and math.isfinite(largest)):
         raise ValueError("diameter_px holds NaN or infinite values; expected finite values")
@@ -34,7 +34,7 @@ def _prepare(image: Tensor, diameter_px: Tensor, least_px: float, window_px: int
 
 
 def _reach(source: Tensor, pad: int) -> Tensor:
-    """How far the sources of each TILE rows reach every tile of pixels."""
+    """Find how far the sources of each TILE rows reach every tile of pixels."""
     count, _, height, width = source.shape
     run = kernels(dtype_name(source))
     widest = source.new_empty(count, -(-height // TILE), -(-width // TILE), dtype=torch.int32)
@@ -46,7 +46,7 @@ def _reach(source: Tensor, pad: int) -> Tensor:
 
 
 def _totals(source: Tensor, pad: int) -> Tensor:
-    """Σ g·I and Σ g, [N, 4, H, W]."""
+    """Compute Σ g·I and Σ g, [N, 4, H, W]."""
     count, _, height, width = source.shape
     total = source.new_empty(count, 4, height - 2 * pad, width - 2 * pad)
     _runtime.launch(kernels(dtype_name(source)).forward, source, _reach(source, pad), total, pad)
@@ -83,7 +83,7 @@ def _gaussian_psf_backward(
     inner[:, 3] = -(inner[:, :3] * blurred).sum(1)
     d_source = source.new_empty(count, 4, *source.shape[2:])
     _runtime.launch(kernels(dtype_name(source)).adjoint, source, d_sums, d_source, pad)
-    unpadded = fold_planes(d_source, pad, "replicate")
+    unpadded = pad_planes_adjoint(d_source, pad, "replicate")
     d_image = unpadded[:, :3] + torch.where(unchanged, grad, 0.0)
     d_diameter = torch.where(unchanged[:, 0], 0.0, unpadded[:, 3] * -4 / diameter_px**3)
     return d_image.contiguous(), d_diameter.contiguous()

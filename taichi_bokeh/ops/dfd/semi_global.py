@@ -11,7 +11,7 @@ from taichi_bokeh.ops._common import dtype_name
 
 @torch.no_grad()
 def semi_global(cost: Tensor, guide: Tensor, small: float, large: float, edge: float) -> Tensor:
-    """Costs [H, W, N] summed over the paths, [H, W, N]; guide [H, W]; penalties P1, P2 and the weight of the guide's edges."""
+    """Sum costs [H, W, N] over the paths, [H, W, N]; guide [H, W]; penalties P1, P2 and the weight of the guide's edges."""
     height, width, labels = cost.shape
     cost, guide = cost.contiguous(), guide.contiguous()
     total = torch.zeros_like(cost)

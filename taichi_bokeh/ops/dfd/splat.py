@@ -14,7 +14,7 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.dfd.splat import Splat
 from taichi_bokeh.kernels.dfd.splat import splat as kernels
-from taichi_bokeh.ops._common import dtype_name, fold_planes, on_gpu, pad_planes, plain, refuse_double_backward
+from taichi_bokeh.ops._common import dtype_name, on_gpu, pad_planes, pad_planes_adjoint, plain, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
 
 _GROUP_BYTES = 1 << 29  # what the sums of a group of lens points may take
@@ -24,9 +24,7 @@ _MOST_EXPONENT = 600.0  # of exp(±300), whose squares are still far from the en
 class _Sources(NamedTuple):
     """One image's surfaces as the kernels read them, continued beyond the border by `pad` px."""
 
-    colour: Tensor  # [S, H′, W′, 3]
-    alpha: Tensor  # [S, H′, W′]
-    radius: Tensor  # [S, H′, W′]
+    surfaces: Tensor  # [S, H′, W′, 5] of rgb, alpha, radius
     nearness: Tensor  # [S, H′, W′], e = exp(β·(q − the middle of its range)) in float64
 
 
@@ -60,19 +58,19 @@ def _pad_and_sources(
     pad = math.ceil(reach) + 1
     nearness = torch.empty_like(order, dtype=torch.float64)
     _runtime.launch(_kernels(order).weigh, order, (low + high) / 2, sharpness, nearness)
-    colour, *maps = (pad_planes(value, pad, "replicate") for value in (rgb, alpha, radius, nearness))
-    return pad, _Sources(colour.movedim(1, -1).contiguous(), maps[0], maps[1], maps[2])
+    surfaces = pad_planes(torch.cat([rgb, alpha[:, None], radius[:, None]], 1), pad, "replicate")
+    return pad, _Sources(surfaces.movedim(1, -1).contiguous(), pad_planes(nearness, pad, "replicate"))
 
 
 def _groups(pad: int, sources: _Sources, points: Tensor, weights: Tensor) -> Iterator[_Group]:
     """Throw the sources through all lens points."""
-    height, width = (size - 2 * pad + 2 for size in sources.alpha.shape[1:])
+    height, width = (size - 2 * pad + 2 for size in sources.nearness.shape[1:])
     step = max(1, _GROUP_BYTES // (height * width * 9 * 8))
     for some, weight in zip(points.split(step), weights.split(step), strict=True):
         group = _Group(
             some, weight, *(sources.nearness.new_zeros(len(some), height, width, *lanes) for lanes in ((4,), (4,), ()))
         )
-        _runtime.launch(_kernels(sources.alpha).scatter, *sources, group.points, pad, *group[2:])
+        _runtime.launch(_kernels(sources.surfaces).scatter, *sources, group.points, pad, *group[2:])
         yield group
 
 
@@ -124,13 +122,13 @@ def _splat_backward(
     scaled = torch.nn.functional.pad(scaled, (0, 1)).contiguous()
     for n in range(rgb.shape[0]):
         pad, sources = _pad_and_sources(points, sharpness, *(value[n] for value in inputs))
-        gradients = [torch.zeros_like(value) for value in (sources.colour, *(sources.alpha,) * 3)]
+        d_source = rgb.new_zeros(*sources.nearness.shape, 6)
         for group in _groups(pad, sources, points, weights):
             _runtime.launch(_kernels(rgb).resolve_adjoint, *group[2:], group.weights, hole, shown[n], scaled[n])
-            _runtime.launch(_kernels(rgb).scatter_adjoint, *sources, group.points, pad, *group[2:], sharpness, *gradients)
-        gradients[0] = gradients[0].movedim(-1, 1)
-        for result, gradient in zip(results, gradients, strict=True):
-            result[n] = fold_planes(gradient, pad, "replicate")
+            _runtime.launch(_kernels(rgb).scatter_adjoint, *sources, group.points, pad, *group[2:], sharpness, d_source)
+        gradient = pad_planes_adjoint(d_source.movedim(-1, 1), pad, "replicate")
+        for result, part in zip(results, (gradient[:, :3], *gradient[:, 3:].unbind(1)), strict=True):
+            result[n] = part
     results[0][:, 0] += torch.where(arrived[:, None], 0.0, grad)
     return results[0], results[1], results[2], results[3]
 

@@ -13,7 +13,7 @@ from taichi_bokeh.kernels.scatter.gather import LANES, PLANES
 from taichi_bokeh.kernels.scatter.gather import scatter as scatter_kernels
 from taichi_bokeh.kernels.scatter.occlusion import OcclusionStep
 from taichi_bokeh.kernels.subaperture.cells import PIXELS
-from taichi_bokeh.ops._common import GradientOnly, dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
+from taichi_bokeh.ops._common import GradientOnly, dtype_name, pad_planes, pad_planes_adjoint, plain, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
 from taichi_bokeh.ops.scatter import any_aperture as _direct
 from taichi_bokeh.ops.scatter import rows as _rows
@@ -281,7 +281,7 @@ def _gather_pull(
     sums = GradientOnly(torch.nn.functional.pad(d_sums, (0, LANES)))
     p.source.grad, p.focus.grad = torch.zeros_like(p.source), torch.zeros_like(p.focus)
     scatter_kernels(plan.profile, plan.dtype).sums.grad(*_arguments(p, sums))
-    folded = fold_planes(p.source.grad, p.pad, border)
+    folded = pad_planes_adjoint(p.source.grad, p.pad, border)
     in_focus, disparity = p.focus.grad[..., :-LANES].unbind(1)
     return folded[:, :5], folded[:, 5], folded[:, 6] + disparity, in_focus
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.scatter.square_mean import square_mean as kernels
-from taichi_bokeh.ops._common import dtype_name, fold_planes, pad_planes, plain, refuse_double_backward
+from taichi_bokeh.ops._common import dtype_name, pad_planes, pad_planes_adjoint, plain, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
 
 
@@ -32,7 +32,7 @@ def _square_mean_backward(grad: Tensor, radius: Tensor, limit: int) -> Tensor:
     scaled = plain(grad) / (2 * half + 1).square()
     d_padded = grad.new_empty(grad.shape[0], grad.shape[1] + 2 * pad, grad.shape[2] + 2 * pad)
     _runtime.launch(kernels(dtype_name(grad)).adjoint, scaled, half, d_padded, pad, pad)
-    return fold_planes(d_padded, pad, "reflect")
+    return pad_planes_adjoint(d_padded, pad, "reflect")
 
 
 def _save(ctx: Any, inputs: Any, output: Any) -> None:

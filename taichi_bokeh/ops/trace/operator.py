@@ -10,7 +10,7 @@ from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.trace.flat_layers import trace_flat
 from taichi_bokeh.kernels.trace.height_field import TILE, height_field
 from taichi_bokeh.kernels.trace.rays_through_layers import trace as trace_kernels
-from taichi_bokeh.ops._common import GradientOnly, dtype_name, pad_planes, plain, read_back, refuse_double_backward
+from taichi_bokeh.ops._common import dtype_name, pad_planes, plain, read_back, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
 
 Accumulate = Callable[[Tensor, Tensor, range], None]
@@ -44,10 +44,10 @@ def accumulator(inputs: TraceInputs, points: Tensor, kind: str, channels: int) -
     points = plain(points)
     if kind == "thin" and _are_flat(inputs):
         return _flat_accumulator(inputs, points)
-    trace_sums = trace_kernels(kind, channels, inputs.disparity.shape[1], dtype_name(inputs.disparity))
+    kernel = trace_kernels(kind, channels, inputs.disparity.shape[1], dtype_name(inputs.disparity)).forward
 
     def accumulate(sums: Tensor, passed: Tensor, rays: range) -> None:
-        trace_sums(*inputs, inputs.lens, points[rays.start : rays.stop], sums, passed)  # no gradient is asked for
+        _runtime.launch(kernel, *inputs, points[rays.start : rays.stop], sums, passed)
 
     return accumulate
 
@@ -123,16 +123,14 @@ def _trace_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     inputs = prepare(textures, disparity, lens)
     batch, layers, height, width = inputs.disparity.shape
-    inputs.textures.grad, inputs.disparity.grad = torch.zeros_like(inputs.textures), torch.zeros_like(inputs.disparity)
+    d_layers = inputs.disparity.new_zeros(batch, layers, height, width, 5)
     d_pixel_lens = inputs.disparity.new_zeros(batch, 2, height, width)
-    sums = GradientOnly(plain(grad.permute(0, 2, 3, 1)))
-    points = plain(points)
-    trace_sums = trace_kernels(kind, channels, layers, dtype_name(disparity))
-    trace_sums.grad(*inputs, d_pixel_lens, points, sums, sums)
+    kernel = trace_kernels(kind, channels, layers, dtype_name(disparity)).adjoint
+    _runtime.launch(kernel, *inputs, plain(points), plain(grad.permute(0, 2, 3, 1)), d_layers, d_pixel_lens)
     d_lens = torch.zeros_like(inputs.lens)
     if kind == "thin":
         d_lens[:, :2] = d_pixel_lens.sum((2, 3))
-    return inputs.textures.grad.permute(0, 1, 4, 2, 3).contiguous(), inputs.disparity.grad, d_lens
+    return d_layers[..., :4].permute(0, 1, 4, 2, 3).contiguous(), d_layers[..., 4].contiguous(), d_lens
 
 
 def _fake(textures: Tensor, disparity: Tensor, lens: Tensor, points: Tensor, kind: str, channels: int) -> Any:
