@@ -91,7 +91,7 @@ def multi_layer(size: int) -> Iterator[tuple[str, tb.Layers, tb.Layers]]:
 def render(layers: tb.Layers, step: OcclusionStep) -> Tensor:
     """With this step of the occlusion; disparity is the radius in px."""
     settings = Settings("disc", tb.Aperture(), 0.0, "exact", occlusion_gap=step.gap, occlusion_steepness=step.steepness)
-    return scatter(layers, *LENS.per_picture(layers), settings)
+    return scatter(layers, *LENS.per_image(layers), settings)
 
 
 def row(name: str, values: list[float], digits: int = 1) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch import Tensor
 from taichi_bokeh import _runtime, ops
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import refuse_forward_mode, require_number, spoilt
+from taichi_bokeh._renamed import Renamed
 from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.ops.trace.operator import accumulator, prepare
@@ -19,8 +21,8 @@ Lens = ThinLens | BiconvexLens
 
 
 @dataclass(frozen=True)
-class TraceState:
-    """A picture under way: what has been added up so far. Save it, and give it back to `trace_progressively` to go on.
+class TraceState(Renamed):
+    """An image under way: what has been added up so far. Save it, and give it back to `trace_progressively` to go on.
 
     Attributes:
         sums: [B, H, W, 4], weighted radiance and coverage of the rays so far.
@@ -30,6 +32,8 @@ class TraceState:
         seed: that of the lens samples.
     """
 
+    _new_names = MappingProxyType({"picture": "image"})
+
     sums: Tensor
     passed: Tensor
     done: int
@@ -37,7 +41,7 @@ class TraceState:
     seed: int
 
     @property
-    def picture(self) -> Tensor:
+    def image(self) -> Tensor:
         """The running mean [B, 3, H, W], linear light; black where no ray passed the lens."""
         return _mean(self.sums[..., :3], self.passed).permute(0, 3, 1, 2)
 
@@ -53,11 +57,11 @@ def trace(layers: Layers, lens: Lens, *, rays: int = 1024, seed: int = 0, progre
         layers: B scenes of L layers; float32 or float64, on the CPU or on CUDA. For a BiconvexLens disparity is in 1/m.
         lens: an ideal lens, or a real one.
         rays: lens samples a pixel, the same for all pixels.
-        seed: turns the sampling pattern; the picture is a function of the arguments alone.
+        seed: turns the sampling pattern; the image is a function of the arguments alone.
         progress: called with (done, total) rays while the forward pass runs; not under torch.compile.
 
     Returns:
-        The picture [B, 3, H, W], linear light, with the dtype and on the device of the layers.
+        The image [B, 3, H, W], linear light, with the dtype and on the device of the layers.
 
     Raises:
         TypeError, ValueError: an argument is not what it must be; the message names it.
@@ -82,7 +86,7 @@ def trace(layers: Layers, lens: Lens, *, rays: int = 1024, seed: int = 0, progre
 def trace_progressively(
     layers: Layers, lens: Lens, *, rays: int = 1024, seed: int = 0, batch: int = 64, resume: TraceState | None = None
 ) -> Iterator[TraceState]:
-    """Trace as `trace` does, and yield the state after every `batch` rays; the last one is `trace`'s picture, bit for bit.
+    """Trace as `trace` does, and yield the state after every `batch` rays; the last one is `trace`'s image, bit for bit.
 
     The rays are visited in an order in which every beginning covers the lens evenly. No gradients.
 
@@ -129,9 +133,9 @@ def _points(layers: Layers, lens: Lens, rays: int, seed: int) -> Tensor:
 
 
 def _kernel_lens(layers: Layers, lens: Lens) -> tuple[str, Tensor, int]:
-    """Name of the lens's kernel, its parameters a scene, and how many channels it refracts apart."""
+    """Give the name of the lens's kernel, its parameters a scene, and how many channels it refracts apart."""
     if isinstance(lens, ThinLens):
-        blur, focus = lens.per_picture(layers)
+        blur, focus = lens.per_image(layers)
         return "thin", torch.stack([blur, focus, torch.full_like(blur, lens.aperture.cat_eye)], 1), 1
     if not torch.compiler.is_compiling() and not bool((layers.disparity > 0).all()):
         raise ValueError("disparity has values of 0 or below; expected positive ones, in 1/m, for a BiconvexLens")

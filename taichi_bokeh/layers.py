@@ -1,4 +1,4 @@
-"""The scene that everything here renders: a stack of pictures, each with its coverage and its disparity."""
+"""The scene that everything here renders: a stack of images, each with its coverage and its disparity."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ def splits_images(split: Callable[[Any, Any, int | Literal["auto", "one"]], "Lay
 class _Lens(Protocol):
     """What gives every scene its blur and its focus: a `ThinLens`."""
 
-    def per_picture(self, layers: "Layers") -> tuple[Tensor, Tensor]:
-        """Blur and focus, two [B]."""
+    def per_image(self, layers: "Layers") -> tuple[Tensor, Tensor]:
+        """Give blur and focus, two [B]."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -163,15 +163,15 @@ class Layers:
         return self.rgb.device
 
     def to(self, *args: Any, **kwargs: Any) -> "Layers":
-        """Layers on another device or of another dtype, still part of the graph; arguments as of `Tensor.to`."""
+        """Give the layers on another device or of another dtype, still part of the graph; arguments as of `Tensor.to`."""
         return Layers(*(tensor.to(*args, **kwargs) for tensor in (self.rgb, self.alpha, self.disparity)))
 
     def detach(self) -> "Layers":
-        """Layers that share these values but not their graph."""
+        """Give layers that share these values but not their graph."""
         return Layers(self.rgb.detach(), self.alpha.detach(), self.disparity.detach())
 
     def repeated(self, count: int) -> "Layers":
-        """Every scene so many times, one after the other: B·count scenes, still part of the graph; values are not read."""
+        """Repeat every scene, one after the other: B·count scenes, still part of the graph; values are not read."""
         result = object.__new__(Layers)  # these values have been checked
         for name in ("rgb", "alpha", "disparity"):
             tensor = getattr(self, name)
@@ -179,7 +179,7 @@ class Layers:
         return result
 
     def premultiplied(self) -> Tensor:
-        """Light times coverage, and coverage, [B, L, 4, H, W]: what the renderers sum. Differentiable."""
+        """Give light times coverage, and coverage, [B, L, 4, H, W]: what the renderers sum. Differentiable."""
         return torch.cat([self.alpha * self.rgb, self.alpha], 2)
 
     def all_in_focus(self) -> Tensor:
@@ -191,7 +191,7 @@ class Layers:
         return (through * self.alpha * self.rgb).sum(1)
 
     def largest_radius_px(self, lens: _Lens) -> Tensor:
-        """Largest |radius| of the circle of confusion where a layer covers anything, in px, [B, L]. Differentiable.
+        """Compute the largest |radius| of the circle of confusion where a layer covers anything, in px, [B, L]. Differentiable.
 
         Args:
             lens: a `ThinLens`.
@@ -199,6 +199,6 @@ class Layers:
         Raises:
             ValueError: the lens has another number of scenes, or is on another device.
         """
-        blur, focus = (value[:, None, None, None, None] for value in lens.per_picture(self))
+        blur, focus = (value[:, None, None, None, None] for value in lens.per_image(self))
         radius = blur * (self.disparity - focus)
         return torch.where(self.alpha > 0, radius.abs(), 0.0).flatten(2).amax(2)

@@ -39,7 +39,7 @@ class Positive(torch.nn.Module):
         self.raw = torch.nn.Parameter(_inverse_softplus(value))
 
     def forward(self) -> Tensor:
-        """The value, [] or [B], > 0."""
+        """Give the value, [] or [B], > 0."""
         return torch.nn.functional.softplus(self.raw, threshold=_LINEAR)
 
     def __float__(self) -> float:
@@ -53,12 +53,12 @@ class Positive(torch.nn.Module):
         self.raw.copy_(raw)
 
     def extra_repr(self) -> str:
-        """What print shows between the module's brackets."""
+        """Say what print shows between the module's brackets."""
         return str(self().detach())
 
 
 def _inverse_softplus(value: float | Tensor) -> Tensor:
-    """Computed in float64."""
+    """Invert softplus, in float64."""
     if not isinstance(value, Tensor):
         require_number("value", value, above=0.0)
         value = torch.tensor(float(value), dtype=torch.float32, device=torch.get_default_device())
@@ -77,7 +77,7 @@ class BokehRenderer(torch.nn.Module):
         lens: its blur and focus may be learnt: see below.
         blur, focus: number, tensor [] or [B]; a `torch.nn.Parameter` is registered as one and so can be learned, another
             tensor as a buffer, so that it moves with the module. A `Positive` is learned and stays above 0, as a blur must.
-        aperture: shape of the lens opening; the disc by default.
+        aperture: its shape; the disc by default.
         model, fields: as of `render`.
     """
 
@@ -111,13 +111,13 @@ class BokehRenderer(torch.nn.Module):
                 setattr(self, name, value)
 
     def forward(self, rgb: Tensor, alpha: Tensor, disparity: Tensor) -> Tensor:
-        """Image [B, 3, H, W] of rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]."""
+        """Render the image [B, 3, H, W] of rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]."""
         return self.model.render(
             Layers(rgb, alpha, disparity), ThinLens(value_of(self.blur), value_of(self.focus), self.aperture)
         )
 
     def extra_repr(self) -> str:
-        """What print shows between the module's brackets."""
+        """Say what print shows between the module's brackets."""
         shown = {"blur": self.blur, "focus": self.focus, "aperture": self.aperture, "model": self.model}
         return ", ".join(f"{name}={value}" for name, value in shown.items() if not isinstance(value, Positive))
 

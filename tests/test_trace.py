@@ -303,7 +303,7 @@ def test_progressive_tracing_ends_in_the_same_bits_whatever_the_batch():
     expected = tb.trace(layers, lens, rays=50)
     for batch in (1, 7, 50, 99):
         *_, last = trace_progressively(layers, lens, rays=50, batch=batch)
-        assert torch.equal(last.picture, expected)
+        assert torch.equal(last.image, expected)
         assert last.done == 50
 
 
@@ -311,10 +311,10 @@ def test_tracing_resumes_where_it_stopped_and_early_states_are_pictures():
     layers = random_layers(dtype=torch.float32)
     lens = tb.ThinLens(8.0, 0.4)
     first = next(trace_progressively(layers, lens, rays=96, batch=32))
-    assert (first.picture - tb.trace(layers, lens, rays=96)).abs().mean() < 0.05
+    assert (first.image - tb.trace(layers, lens, rays=96)).abs().mean() < 0.05
     kept = first.sums.clone()
     *_, last = trace_progressively(layers, lens, rays=96, batch=64, resume=first)
-    assert torch.equal(last.picture, tb.trace(layers, lens, rays=96))
+    assert torch.equal(last.image, tb.trace(layers, lens, rays=96))
     assert torch.equal(first.sums, kept)
     with pytest.raises(ValueError, match="seed"):
         next(trace_progressively(layers, lens, rays=96, seed=1, resume=first))

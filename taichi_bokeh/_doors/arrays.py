@@ -33,7 +33,7 @@ class Light(NamedTuple):
 
 
 def take_image(name: str, image: object, *, srgb: bool) -> Light:
-    """Linear light of a numpy array [H, W, 3], or of a torch tensor [3, H, W] or [B, 3, H, W].
+    """Take linear light of a numpy array [H, W, 3], or of a torch tensor [3, H, W] or [B, 3, H, W].
 
     Args:
         name: of the argument.
@@ -68,7 +68,7 @@ def take_image(name: str, image: object, *, srgb: bool) -> Light:
 
 
 def take_plane(name: str, plane: object, like: Tensor, *, unit: bool) -> Tensor:
-    """One number a pixel of an image, [B, 1, H, W], of the dtype and on the device of the image.
+    """Take one number a pixel of an image, [B, 1, H, W], of the dtype and on the device of the image.
 
     Args:
         name: of the argument.
@@ -96,7 +96,7 @@ def take_plane(name: str, plane: object, like: Tensor, *, unit: bool) -> Tensor:
 
 
 def _tensor(name: str, values: object) -> Tensor:
-    """A tensor of these values; of an array a copy, whatever its strides and the order of its bytes."""
+    """Make a tensor of these values; of an array a copy, whatever its strides and the order of its bytes."""
     if isinstance(values, np.ndarray):
         if values.dtype.kind not in "buif" or values.dtype.itemsize > 8:
             raise TypeError(f"{name} has dtype {values.dtype}; expected real numbers")
@@ -121,7 +121,7 @@ def _decoded(image: Tensor) -> Tensor:
 
 
 def _encoded(light: Tensor, dtype: torch.dtype) -> Tensor:
-    """Light in the dtype of the image that it was made of; integers on the sRGB curve, clipped to what they hold."""
+    """Encode light in the dtype of the image that it was made of; integers on the sRGB curve, clipped to what they hold."""
     if dtype in _FLOATS:
         return light.to(dtype)
     from taichi_bokeh.io.srgb import srgb_encode

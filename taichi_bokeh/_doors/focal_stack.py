@@ -62,7 +62,7 @@ def focal_stack(
             raise TypeError(f"{name} is of type {type(value).__name__}; expected {kind.__name__}")
     require_integer("memory_bytes", memory_bytes, at_least=1)
     focus = _foci(foci, layers)
-    blur, _ = lens.per_picture(layers)
+    blur, _ = lens.per_image(layers)
     each = layers.rgb.numel() // 3 * _FLOATS_A_PIXEL * layers.rgb.element_size()
     at_once = 1 if _goes_by_all_scenes(chosen, lens.aperture) else max(1, memory_bytes // each)
     parts = [_slices(layers, blur, some, lens.aperture, chosen) for some in focus.split(at_once, dim=1)]
@@ -70,7 +70,7 @@ def focal_stack(
 
 
 def _slices(layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture, model: Model) -> Tensor:
-    """[B, S, 3, H, W] of blur [B] and focus [B, S]."""
+    """Render [B, S, 3, H, W] of blur [B] and focus [B, S]."""
     batch, count = focus.shape
     lens = ThinLens(blur[:, None].expand(batch, count).flatten(), focus.flatten(), aperture)
     image = render(layers.repeated(count), lens, model)
@@ -78,12 +78,12 @@ def _slices(layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture, mod
 
 
 def _goes_by_all_scenes(model: Model, aperture: Aperture) -> bool:
-    """Whether what is done to one scene depends on the largest radius of the whole batch."""
+    """Tell whether what is done to one scene depends on the largest radius of the whole batch."""
     return aperture.cat_eye != 0 or (isinstance(model, SubAperture) and model.cells == "auto")
 
 
 def _foci(foci: Any, layers: Layers) -> Tensor:
-    """[B, S], of the dtype and on the device of the layers."""
+    """Give [B, S], of the dtype and on the device of the layers."""
     if isinstance(foci, Tensor):
         foci = full_precision(foci)
         require_float_tensor("foci", foci)

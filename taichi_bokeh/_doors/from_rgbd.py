@@ -20,7 +20,7 @@ def layers_of_rgbd(rgb: Any, disparity: Any, layers: Count) -> Layers:
 
 
 def layers_of_light(name: str, light: Tensor, disparity: Tensor, layers: Count) -> Layers:
-    """Layers of light [B, 3, H, W], the argument of this name, and its disparity [B, 1, H, W] with NaN for holes."""
+    """Make layers of light [B, 3, H, W], the argument of this name, and its disparity [B, 1, H, W] with NaN for holes."""
     if isinstance(layers, str):
         if layers not in ("auto", "one"):
             raise ValueError(f"layers is {layers!r}; expected a number, 'auto' or 'one'")
@@ -65,7 +65,7 @@ def _without_holes(light: Tensor, disparity: Tensor) -> Tensor:
 
 
 def _with_empty_layers(layers: Layers, count: int) -> Layers:
-    """The same scene with so many layers in front that cover nothing."""
+    """Make the same scene with so many layers in front that cover nothing."""
     if count == 0:
         return layers
     front = (torch.zeros_like(layers.rgb[:, :1]), torch.zeros_like(layers.alpha[:, :1]), layers.disparity[:, :1])

@@ -2,36 +2,24 @@
 
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor
 
 from taichi_bokeh import ops
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import refuse_forward_mode
+from taichi_bokeh._renamed import Renamed
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 
-class _Renamed:
-    """Says the new name where an old one is asked for."""
-
-    _new_names: ClassVar[Mapping[str, str]]
-
-    if not TYPE_CHECKING:
-
-        def __getattr__(self, name: str) -> Any:
-            if name in self._new_names:
-                raise AttributeError(f"{type(self).__name__}.{name} is gone; write {self._new_names[name]}", name=name)
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}", name=name, obj=self)
-
-
 @dataclass(frozen=True)
-class LayerPlan(_Renamed):
+class LayerPlan(Renamed):
     """How one layer is evaluated.
 
     Attributes:
@@ -52,7 +40,7 @@ class LayerPlan(_Renamed):
 
 
 @dataclass(frozen=True)
-class Explanation(_Renamed):
+class Explanation(Renamed):
     """What a model would do; print it.
 
     Attributes:
@@ -103,7 +91,7 @@ class Model(ABC):
         """What tables call it."""
 
     def require_renderable(self, aperture: Aperture) -> None:  # noqa: B027 - most models take every aperture
-        """ValueError that names what this model cannot render of an aperture."""
+        """Raise a ValueError that names what this model cannot render of an aperture."""
 
     @in_full_precision
     def render(self, layers: Layers, lens: ThinLens) -> Tensor:
@@ -116,7 +104,7 @@ class Model(ABC):
             RuntimeError: the device cannot be served, or forward-mode differentiation or double backward is asked for.
         """
         self._require(layers, lens)
-        blur, focus = lens.per_picture(layers)
+        blur, focus = lens.per_image(layers)
         refuse_forward_mode(layers.rgb, layers.alpha, layers.disparity, blur, focus)
         return self._image(layers, blur, focus, lens.aperture)
 
@@ -127,7 +115,7 @@ class Model(ABC):
             TypeError, ValueError: as `render` does.
         """
         self._require(layers, lens)
-        blur, focus = (value.detach() for value in lens.per_picture(layers))
+        blur, focus = (value.detach() for value in lens.per_image(layers))
         radius = blur_radius(layers.detach(), blur, focus)
         chosen: Sequence[tuple[str, str]] = [("reference", "it was asked for")] * len(radius)
         if self.algorithm != "reference":
@@ -148,20 +136,20 @@ class Model(ABC):
 
     @abstractmethod
     def _image(self, layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture) -> Tensor:
-        """The image [B, 3, H, W]; blur and focus [B]."""
+        """Render the image [B, 3, H, W]; blur and focus [B]."""
 
     @abstractmethod
     def _strategies(self, layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture) -> Sequence[tuple[str, str]]:
-        """Strategy and reason of each layer of each scene, B·L of them."""
+        """Choose strategy and reason of each layer of each scene, B·L of them."""
 
 
 def per_layer(value: Tensor, count: int) -> Tensor:
-    """[B] -> [B·count], one for each layer."""
+    """Repeat [B] -> [B·count], one for each layer."""
     return value[:, None].expand(-1, count).reshape(-1)
 
 
 def blur_radius(layers: Layers, blur: Tensor, focus: Tensor) -> Tensor:
-    """Signed radius of the circle of confusion in px, [B·L, H, W]."""
+    """Compute the signed radius of the circle of confusion in px, [B·L, H, W]."""
     _, count, height, width = layers.shape
     lens = (per_layer(value, count) for value in (blur, focus))
     return ops.circle_of_confusion(layers.disparity.reshape(-1, height, width), *lens)

@@ -46,7 +46,7 @@ def model_of(model: str | Model | None, **fields: Any) -> Model:
 
 
 def _foreign(model: str, given: Mapping[str, Any]) -> list[str]:
-    """Those of the fields that the model of this name has not, and which ask for something."""
+    """Find those of the fields that the model of this name has not, and which ask for something."""
     return [name for name, value in given.items() if name not in FIELDS[model] and (name, value) not in _WHAT_ALL_DO]
 
 

@@ -36,7 +36,7 @@ class OfficialScatter(ScatterModel):
         require_choice("algorithm", self.algorithm, Algorithm)
 
     def require_renderable(self, aperture: Aperture) -> None:
-        """ValueError that names what makes the aperture another shape than the disc."""
+        """Raise a ValueError that names what makes the aperture another shape than the disc."""
         self._require_disc(aperture, f"model {self.name!r}")
 
     def _settings(self, aperture: Aperture) -> Settings:

@@ -63,8 +63,8 @@ class SubAperture(Model):
         return f"Sub-aperture, {self.cells} cell{'' if self.cells == 1 else 's'}"
 
     def cells_of(self, layers: Layers, lens: ThinLens) -> int:
-        """Into how many cells the aperture is divided for a scene, which "auto" goes by."""
-        return self._cells(layers, *lens.per_picture(layers))
+        """Tell into how many cells the aperture is divided for a scene, which "auto" goes by."""
+        return self._cells(layers, *lens.per_image(layers))
 
     def _cells(self, layers: Layers, blur: Tensor, focus: Tensor) -> int:
         return cells_for(layers, _radius(layers, blur, focus)) if isinstance(self.cells, str) else self.cells
@@ -124,7 +124,7 @@ def subaperture(layers: Layers, radius: Tensor, aperture: Aperture, cells: int, 
 
 
 def refuse_compilation(what: str) -> None:
-    """ValueError under torch.compile, for what depends on values."""
+    """Raise ValueError under torch.compile, for what depends on values."""
     if torch.compiler.is_compiling():
         raise ValueError(f"{what} depends on the values of tensors, which torch.compile does not know; render it outside")
 

@@ -21,14 +21,14 @@ class Aperture:
 
     Attributes:
         blades: number of blades, at least 3; 0 is a disc.
-        rotation: angle of a corner, or of the image, in degrees from x, clockwise as seen in the picture.
+        rotation: angle of a corner, or of the image, in degrees from x, clockwise as seen in the rendered image.
         roundness: how far the blades bulge, from 0 (a polygon with its corners on the unit circle) to 1 (a disc).
         squeeze: height over width, as an anamorphic lens stretches its highlights; 1 is round. The longer side stays.
-        cat_eye: how much the rim of the lens cuts from the opening towards the corners of the picture, from 0 to 1: see
+        cat_eye: how much the rim of the lens cuts from the aperture towards the corners of the rendered image, from 0 to 1: see
             `taichi_bokeh.optics.lens_samples.cat_eye_transmission`.
         ring: how much brighter the rim of a highlight is than its mean, from −1 (dark) through 0 (even) to 1 (twice as
             bright), as spherical aberration makes it.
-        image: brightness of the opening [H, W] as a numpy array or a torch tensor, in any scale, instead of blades,
+        image: brightness of the aperture [H, W] as a numpy array or a torch tensor, in any scale, instead of blades,
             roundness and ring. It spans the square [−1, 1]², row 0 at the top; what is bright in the square's corners
             reaches beyond the unit disc, and blurs that much wider. A float64 copy is kept.
 
@@ -76,7 +76,7 @@ class Aperture:
 
     @property
     def not_a_disc(self) -> str | None:
-        """Name of the first field that makes the opening anything but the evenly lit disc; None where it is the disc."""
+        """Name of the first field that makes the aperture anything but the evenly lit disc; None where it is the disc."""
         if self.blades != 0 and self.roundness < 1:
             return "blades"
         if self.squeeze != 1:
@@ -94,7 +94,7 @@ class Aperture:
 
     @property
     def extent(self) -> float:
-        """The largest |u| of the opening: 1, or that of the farthest corner of a pixel of the image that is not black."""
+        """The largest |u| of the aperture: 1, or that of the farthest corner of a pixel of the image that is not black."""
         if self._image is None:
             return 1.0
         size = torch.tensor(self._image.shape, dtype=torch.float64, device="cpu")
@@ -103,14 +103,14 @@ class Aperture:
         return float(self._placed(u).norm(dim=-1).max())
 
     def samples(self, count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-        """Lens points and their weights, on the CPU in float64: u [count, 2] (x right, y down), and [count], of sum 1.
+        """Choose lens points and their weights, on the CPU in float64: u [count, 2] (x right, y down), and [count], of sum 1.
 
-        The points cover the opening evenly, an image as densely as it is bright, and so does every beginning of them; a
+        The points cover the aperture evenly, an image as densely as it is bright, and so does every beginning of them; a
         weight other than 1/count comes from `ring` alone. The cat-eye depends on the pixel as well, and is not included.
 
         Args:
             count: number of points, at least 1.
-            seed: any integer; other seeds give other points of the same opening.
+            seed: any integer; other seeds give other points of the same aperture.
         """
         require_integer("count", count, at_least=1)
         require_integer("seed", seed)
@@ -123,7 +123,7 @@ class Aperture:
 
     @in_full_precision
     def transmission(self, points: Tensor) -> Tensor:
-        """Brightness of the opening at lens points u [..., 2] (x right, y down), ≥ 0, in any one scale, 0 outside; [...].
+        """Compute the brightness at lens points u [..., 2] (x right, y down), ≥ 0, in any one scale, 0 outside; [...].
 
         That of `samples` is this distribution. The cat-eye depends on the pixel as well, and is not included.
         """
@@ -136,7 +136,7 @@ class Aperture:
         return torch.where(inside, lens_samples.ring_weights(points, self.ring), 0.0)
 
     def psf(self, radius_px: float | Tensor, size: int | None = None, *, field: tuple[float, float] = (0.0, 0.0)) -> Tensor:
-        """Image of a point of light in the middle of a pixel: the point spread function, differentiable in the radius.
+        """Compute the image of a point in the middle of a pixel: the point spread function, differentiable in the radius.
 
             import taichi_bokeh as tb
 
@@ -149,7 +149,7 @@ class Aperture:
             radius_px: signed radius of the circle of confusion, px: below 0, beyond the focus, the aperture as it is; above 0,
                 nearer than the focus, its point mirror. Number, or tensor [] of float32 or float64.
             size: height and width, odd; by default what holds all of it.
-            field: place in the image from its centre over half the diagonal, x right and y down; matters with a `cat_eye`.
+            field: position in the image from its centre over half the diagonal, x right and y down; matters with a `cat_eye`.
 
         Returns:
             [size, size], row 0 at the top, ≥ 0; of the dtype and device of the radius, float32 on the CPU for a number. The sum
@@ -177,18 +177,18 @@ _SHAPE = ("blades", "rotation", "roundness", "squeeze", "cat_eye", "ring")
 
 
 def shape_of(aperture: Aperture) -> list[float]:
-    """The numbers of an aperture, as operators take them, beside its image."""
+    """Give the numbers of an aperture, as operators take them, beside its image."""
     return [float(getattr(aperture, name)) for name in _SHAPE]
 
 
 def aperture_of(shape: list[float], image: Tensor | None) -> Aperture:
-    """The aperture that `shape_of` was given."""
+    """Make the aperture that `shape_of` was given."""
     blades, rotation, roundness, squeeze, cat_eye, ring = shape
     return Aperture(int(blades), rotation, roundness, squeeze, cat_eye, ring, image)
 
 
 def _checked_image(image: np.ndarray | Tensor) -> Tensor:
-    """A float64 copy on the CPU with the maximum 1, so that no sum overflows."""
+    """Make a float64 copy on the CPU with the maximum 1, so that no sum overflows."""
     if isinstance(image, np.ndarray) and image.dtype.kind in "buif":
         values = torch.from_numpy(image.astype(np.float64))
     elif isinstance(image, Tensor) and not image.is_complex():

@@ -29,7 +29,7 @@ _RGB_NM = (610.0, 546.0, 465.0)  # near the centroids of the sRGB primaries' spe
 
 
 def from_abbe(n_d: float, v_d: float) -> tuple[float, float, float]:
-    """The refractive indices of a glass at 610, 546 and 465 nm, for red, green and blue.
+    """Compute the refractive indices of a glass at 610, 546 and 465 nm, for red, green and blue.
 
     By Cauchy's equation n(λ) = A + B/λ², through n_d at the d line (587.6 nm) and with the dispersion between the F and C
     lines (486.1 and 656.3 nm) that the Abbe number states: v_d = (n_d − 1)/(n_F − n_C). The catalogue value of common crown
@@ -60,7 +60,7 @@ class BiconvexLens:
         focus_distance: z_f, in metres; more than the focal length.
         sensor_width: in metres.
         image_width: in pixels, across `sensor_width`.
-        aperture: the shape of the opening within the rim; its `cat_eye` is 0, as that takes two rims.
+        aperture: its shape within the rim; its `cat_eye` is 0, as that takes two rims.
 
     Raises:
         TypeError: an argument is of the wrong type.
@@ -187,7 +187,7 @@ class BiconvexLens:
         return len(set(self.refractive_indices)) > 1
 
     def kernel_parameters(self) -> tuple[float, ...]:
-        """(R_c, R_a, t, D_I, δ, p, n_red, n_green, n_blue), lengths in metres: all that a ray needs to know of the lens."""
+        """Give (R_c, R_a, t, D_I, δ, p, n_red, n_green, n_blue), lengths in metres: all that a ray needs to know."""
         return (
             float(self.curvature_radius),
             self.aperture_radius,
@@ -199,7 +199,7 @@ class BiconvexLens:
         )
 
     def psf(self, disparity: float | Tensor, size: int = 65, channel: int | None = None) -> Tensor:
-        """Image of a point on the axis at this disparity, by rays through the glass; differentiable in the disparity.
+        """Compute the image of a point on the axis at this disparity, by rays; differentiable in the disparity.
 
             import taichi_bokeh as tb
             from taichi_bokeh.optics.biconvex_lens import from_abbe
@@ -237,7 +237,7 @@ class BiconvexLens:
         return torch.stack(parts).mean(0).to(disparity.dtype)
 
     def _point_seen(self, index: float, disparity: Tensor, size: int) -> Tensor:
-        """Image of a point at the origin, [size, size], float64: where the pixels lie that see it, through each lens point.
+        """Add up where the pixels lie that see a point at the origin, through each lens point: [size, size], float64.
 
         A pixel x sees p(x) ≈ p(0) + J·x, so that x = −J⁻¹·p(0), and in so small an area as 1/|det J|.
         """
@@ -252,7 +252,7 @@ class BiconvexLens:
         return splat(-torch.linalg.solve(jacobian, seen[0]), weights / weights.sum(), size)
 
     def thin_lens(self) -> ThinLens:
-        """The ideal lens of the same opening, focal length and focus: this one without aberrations and thickness."""
+        """Make the ideal lens of the same aperture, focal length and focus: this one without aberrations and thickness."""
         return ThinLens(self.blur, self.focus, self.aperture)
 
 
@@ -284,7 +284,7 @@ def _focal_length(curvature_radius_m: float, aperture_radius_m: float, n: float)
 
 
 def _solve_curvature_radius(focal_length_m: float, aperture_radius_m: float, n: float) -> float:
-    """The larger R_c for which the lens has this focal length, by bisection.
+    """Find the larger R_c for which the lens has this focal length, by bisection.
 
     With sin θ = R_a/R_c the focal length is n·R_a/(2(n − 1)·sin θ·(1 + (n − 1)·cos θ)). It is least where cos θ +
     (n − 1)·cos 2θ = 0, and for flatter lenses it grows with R_c. A thin lens has R_c = 2(n − 1)·f, and no lens more.

@@ -1,14 +1,14 @@
 """Trace rays through a biconvex lens by the definitions: spheres as |q − centre| = R_c, Snell's law as vectors.
 
 Lengths in metres. The origin is the centre of the lens, z runs along the axis towards the scene, x to the right and y down
-in the picture. The two caps are the sphere round (0, 0, +a), which faces the sensor, and the one round (0, 0, −a), with
+in the image. The two caps are the sphere round (0, 0, +a), which faces the sensor, and the one round (0, 0, −a), with
 a = √(R_c² − R_a²); they meet in the rim, the circle of radius R_a in the plane z = 0. The back cap lies at z ≤ 0 and the
 front one at z ≥ 0, so a ray crosses a sphere within the rim where it crosses it on that side.
 
 A lens point u in the unit disc is the point R_a·u in the plane of the rim. A ray sets out from its pixel towards that point
 and is refracted where it meets the back cap, on the way. Glass bends it towards the axis, so that every ray through the
 disc leaves by the front cap, unless this cap reflects it: the rim alone is the stop. Lens points beyond it are blocked where
-they miss a cap. Equal areas of the disc carry equal light, and a picture is the mean over the rays that pass: an even scene
+they miss a cap. Equal areas of the disc carry equal light, and an image is the mean over the rays that pass: an even scene
 stays even, whatever is blocked.
 """
 
@@ -21,7 +21,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from taichi_bokeh.optics.biconvex_lens import BiconvexLens
 
-_RIM_TOLERANCE = 1e-6  # of R_a: the rim itself belongs to the opening, whatever the rounding
+_RIM_TOLERANCE = 1e-6  # of R_a: the rim itself belongs to the aperture, whatever the rounding
 
 
 class Rays(NamedTuple):
@@ -39,7 +39,7 @@ class Rays(NamedTuple):
 
 
 class TextureRays(NamedTuple):
-    """Where rays meet the scene: at the picture position base + slope·d, in px, at disparity d.
+    """Where rays meet the scene: at the image position base + slope·d, in px, at disparity d.
 
     Attributes:
         base: [..., 2], in px.
@@ -53,7 +53,7 @@ class TextureRays(NamedTuple):
 
 
 def refract(direction: Tensor, normal: Tensor, ratio: float) -> tuple[Tensor, Tensor]:
-    """Snell's law: the unit vector behind a surface [..., 3], and where there is one (no total reflection) [...].
+    """Find, by Snell's law, the unit vector behind a surface [..., 3], and where there is one (no total reflection) [...].
 
     `normal` is of length 1 and on the side to which the light goes; `ratio` is the refractive index before the surface
     over the one behind it.
@@ -65,7 +65,7 @@ def refract(direction: Tensor, normal: Tensor, ratio: float) -> tuple[Tensor, Te
 
 
 def meet_sphere(rays: Rays, centre_z: float, radius: float, leaving: bool) -> tuple[Tensor, Tensor]:
-    """Where rays enter, or leave, a sphere round (0, 0, centre_z): the points [..., 3], and which rays meet it [...]."""
+    """Find where rays enter, or leave, a sphere round (0, 0, centre_z): the points [..., 3], and which rays meet it [...]."""
     from_centre = rays.origin - rays.origin.new_tensor([0.0, 0.0, centre_z])
     half_b = (from_centre * rays.direction).sum(-1)
     discriminant = half_b**2 - from_centre.square().sum(-1) + radius**2
@@ -75,7 +75,7 @@ def meet_sphere(rays: Rays, centre_z: float, radius: float, leaving: bool) -> tu
 
 
 def through_lens(lens: "BiconvexLens", rays: Rays, refractive_index: float) -> Rays:
-    """The rays that leave the front surface, from rays that start behind the lens."""
+    """Find the rays that leave the front surface, from rays that start behind the lens."""
     radius = lens.curvature_radius
     from_rim = sqrt(radius**2 - lens.aperture_radius**2)
     slack = _RIM_TOLERANCE * lens.aperture_radius
@@ -92,17 +92,17 @@ def through_lens(lens: "BiconvexLens", rays: Rays, refractive_index: float) -> R
 
 
 def principal_plane(lens: "BiconvexLens") -> float:
-    """The z of the front principal plane; that of the back one is its negative."""
+    """Compute the z of the front principal plane; that of the back one is its negative."""
     return lens.thickness / 2 - lens.principal_plane_offset
 
 
 def sensor_rays(lens: "BiconvexLens", pixel: Tensor, size: tuple[int, int], u: Tensor) -> Rays:
-    """Rays from pixels towards lens points.
+    """Make rays from pixels towards lens points.
 
     Args:
         lens: the lens.
         pixel: [..., 2], x and y with pixel centres at whole numbers.
-        size: width and height of the picture, in px.
+        size: width and height of the image, in px.
         u: [..., 2], in the unit disc.
     """
     from_centre = pixel - (pixel.new_tensor(size) - 1) / 2
@@ -116,7 +116,7 @@ def sensor_rays(lens: "BiconvexLens", pixel: Tensor, size: tuple[int, int], u: T
 
 
 def on_plane(rays: Rays, z: float) -> tuple[Tensor, Tensor]:
-    """Where the rays, taken as whole lines, cross a plane: x and y [..., 2], and dx/dz and dy/dz [..., 2]."""
+    """Find where the rays, taken as whole lines, cross a plane: x and y [..., 2], and dx/dz and dy/dz [..., 2]."""
     tangent = rays.direction[..., :2] / rays.direction[..., 2:]
     return rays.origin[..., :2] + (z - rays.origin[..., 2:]) * tangent, tangent
 
@@ -124,11 +124,11 @@ def on_plane(rays: Rays, z: float) -> tuple[Tensor, Tensor]:
 def biconvex_rays(
     lens: "BiconvexLens", pixel: Tensor, size: tuple[int, int], u: Tensor, refractive_index: float
 ) -> TextureRays:
-    """Where the rays from pixels through lens points meet the scene; arguments as of `sensor_rays`.
+    """Find where the rays from pixels through lens points meet the scene; arguments as of `sensor_rays`.
 
     At depth z from the front principal plane, a ray that crosses this plane at X₀ with the slope m is at X₀ + m·z. The
-    texture of depth z is a picture seen from the centre of that plane: lateral place X lies X·(D_I/p)/z pixels from the
-    picture's centre.
+    texture of depth z is an image seen from the centre of that plane: lateral place X lies X·(D_I/p)/z pixels from the
+    image's centre.
     """
     leaving = through_lens(lens, sensor_rays(lens, pixel, size, u), refractive_index)
     height, tangent = on_plane(leaving, principal_plane(lens))

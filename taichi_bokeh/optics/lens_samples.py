@@ -16,7 +16,7 @@ PLASTIC = 1.324717957244746  # x³ = x + 1
 
 
 def spiral(count: int, seed: int = 0) -> Tensor:
-    """Points of Vogel's spiral, [count, 2], in an order in which every beginning covers the unit disc evenly.
+    """Choose points of Vogel's spiral, [count, 2], in an order in which every beginning covers the unit disc evenly.
 
     Point i has the radius √((i + ½)/count) and the angle i·(golden angle) + 2π·frac(seed·√2).
 
@@ -33,7 +33,7 @@ def spiral(count: int, seed: int = 0) -> Tensor:
 
 
 def image_points(image: Tensor, count: int, seed: int = 0) -> Tensor:
-    """Points [count, 2] of the square [−1, 1]² as dense as `image` [H, W] is bright; row 0 is the top, y = −1.
+    """Choose points [count, 2] of the square [−1, 1]² as dense as `image` [H, W] is bright; row 0 is the top, y = −1.
 
     The R2 sequence (½ + k/p, ½ + k/p²), p the plastic number, shifted for each seed, goes through the inverse cumulative
     distribution of the rows and then of the columns within the row; within a pixel the points are uniform.
@@ -79,7 +79,7 @@ def polygon(points: Tensor, blades: int, roundness: float) -> Tensor:
 
 
 def polygon_rim(points: Tensor, blades: int, roundness: float) -> Tensor:
-    """How far from the middle the rim of `polygon` is, in the direction of each point [..., 2]; [...]."""
+    """Tell how far from the middle the rim of `polygon` is, in the direction of each point [..., 2]; [...]."""
     half = pi / blades
     angle = torch.atan2(points[..., 1], points[..., 0])
     side = angle - ((angle / (2 * half)).floor() + 0.5) * 2 * half
@@ -87,7 +87,7 @@ def polygon_rim(points: Tensor, blades: int, roundness: float) -> Tensor:
 
 
 def image_values(image: Tensor, points: Tensor) -> Tensor:
-    """The pixel of `image` [H, W] that each point [..., 2] of the square [−1, 1]² lies in, 0 outside; [...]."""
+    """Find the pixel of `image` [H, W] that each point [..., 2] of the square [−1, 1]² lies in, 0 outside; [...]."""
     height, width = image.shape
     column, row = ((points + 1) / 2 * points.new_tensor([width, height])).floor().long().unbind(-1)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
@@ -95,7 +95,7 @@ def image_values(image: Tensor, points: Tensor) -> Tensor:
 
 
 def rotate(points: Tensor, degrees: float) -> Tensor:
-    """Rotate clockwise as seen in the picture, from x (right) towards y (down)."""
+    """Rotate clockwise as seen in the image, from x (right) towards y (down)."""
     cosine, sine = cos(radians(degrees)), sin(radians(degrees))
     return points @ points.new_tensor([[cosine, sine], [-sine, cosine]])
 
@@ -107,25 +107,25 @@ def squeeze(points: Tensor, height_over_width: float, inverse: bool = False) -> 
 
 
 def ring_weights(points: Tensor, ring: float) -> Tensor:
-    """Brightness 1 + ring·(2ρ² − 1) of points [N, 2] of the unit disc; its mean over the disc is 1."""
+    """Compute the brightness 1 + ring·(2ρ² − 1) of points [N, 2] of the unit disc; its mean over the disc is 1."""
     return 1 + ring * (2 * points.square().sum(-1) - 1)
 
 
 def cat_eye_transmission(points: Tensor, field: Tensor, cat_eye: float) -> Tensor:
-    """Which points of the opening the rim of the lens leaves open, seen from a place in the picture.
+    """Tell which points of the aperture the rim of the lens leaves open, seen from a position in the image.
 
     Open is what lies in the unit disc round −2·cat_eye·field as well:
 
         |u + 2·cat_eye·field|² ≤ 1
 
-    A lens is a tube. Its front rim stands before the opening, and seen from aside the two discs no longer cover each
+    A lens is a tube. Its front rim stands before the aperture, and seen from aside the two discs no longer cover each
     other: the rim is displaced away from the side that is looked at. What is left is a lemon, longest at right angles
     to the direction of the centre (tangential), and a highlight beyond the focus is cut on its outer side. Nearer than
     the focus the radius has the other sign, and the same points u draw the point mirror, cut on the inner side.
 
     Args:
         points: u, [..., 2]; may be broadcast against field.
-        field: position of the pixel from the picture's centre over half the picture's diagonal, [..., 2], |field| ≤ 1.
+        field: position of the pixel from the image's centre over half the image's diagonal, [..., 2], |field| ≤ 1.
         cat_eye: from 0 (no rim: all points are open) to 1 (closed in the very corners).
 
     Returns:
@@ -137,12 +137,12 @@ def cat_eye_transmission(points: Tensor, field: Tensor, cat_eye: float) -> Tenso
 
 
 def _fraction(seed: int, irrational: float) -> float:
-    """frac(seed·irrational) in [0, 1), in whole numbers so that a large seed counts like a small one."""
+    """Compute frac(seed·irrational) in [0, 1), in whole numbers so that a large seed counts like a small one."""
     return (int(seed) * int(irrational % 1 * 2**64) % 2**64 >> 11) / 2**53
 
 
 def _along_z_curve(first: Tensor, second: Tensor) -> Tensor:
-    """Indices that sort points of [0, 1)² along the curve which visits quarters of quarters one after the other.
+    """Find indices that sort points of [0, 1)² along the curve which visits quarters of quarters one after the other.
 
     Along it, the bits of both coordinates in turn make one increasing number.
     """
@@ -154,7 +154,7 @@ def _along_z_curve(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _inverse_cdf(weights: Tensor, row: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Where the share `target` of the weights [R, N] in `row` is reached: the index, and how far into its interval.
+    """Find where the share `target` of the weights [R, N] in `row` is reached: the index, and how far into its interval.
 
     The rows, one unit apart, make one long increasing sequence, so that all are searched at once.
     """

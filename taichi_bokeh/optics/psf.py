@@ -81,13 +81,13 @@ class Cells:
         return self.transmission.sum().clamp(min=torch.finfo(torch.float64).tiny)  # a rim may shut it altogether
 
     def seen_from(self, field: tuple[float, float], cat_eye: float) -> "Cells":
-        """The same cells behind the rim of the lens (`cat_eye_transmission`); some may be shut."""
+        """See the same cells behind the rim of the lens (`cat_eye_transmission`); some may be shut."""
         points = sample_points(self.transmission.shape[0], self.extent)
         open_ = cat_eye_transmission(points, points.new_tensor(field), cat_eye)
         return Cells(self.transmission * open_, self.extent, self.boxes, self.groups)
 
     def kernels(self, radius_px: float) -> Tensor:
-        """k_m(δ), [M, D, D] with D odd and δ = 0 in the middle; a cell that is shut has zeros.
+        """Compute k_m(δ), [M, D, D] with D odd and δ = 0 in the middle; a cell that is shut has zeros.
 
         Args:
             radius_px: signed radius of the circle of confusion.
@@ -96,7 +96,7 @@ class Cells:
         return torch.from_numpy(self._separable_sums(means, means))
 
     def kernel_slopes(self, radius_px: float) -> Tensor:
-        """∂k_m(δ)/∂r, [M, D, D] in 1/px, laid out as `kernels`; at a kink, as at r = 0, the mean of both sides.
+        """Compute ∂k_m(δ)/∂r, [M, D, D] in 1/px, laid out as `kernels`; at a kink, as at r = 0, the mean of both sides.
 
         Args:
             radius_px: signed radius of the circle of confusion.
@@ -107,7 +107,7 @@ class Cells:
         return torch.from_numpy(self._separable_sums(slopes, means) + self._separable_sums(means, slopes))
 
     def _separable_sums(self, down: Array, across: Array) -> Array:
-        """Σ_{u ∈ m} t(u)·down(δ_y, u_y)·across(δ_x, u_x) / Σ_u t(u) for every cell, [M, D, D]."""
+        """Compute Σ_{u ∈ m} t(u)·down(δ_y, u_y)·across(δ_x, u_x) / Σ_u t(u) for every cell, [M, D, D]."""
         transmission = self.transmission.numpy()
         result = np.zeros((len(self.boxes), len(down), len(across)))
         for kernel, box, share in zip(result, self.boxes, self.shares, strict=True):
@@ -136,7 +136,7 @@ def point_spread(aperture: "Aperture", radius_px: float | Tensor, size: int | No
 
 
 def require_odd_size(size: object) -> None:
-    """TypeError or ValueError unless an image of a point may be so many pixels wide."""
+    """Raise TypeError or ValueError unless an image of a point may be so many pixels wide."""
     require_integer("size", size, at_least=1)
     if isinstance(size, int) and size % 2 == 0:
         raise ValueError(f"size is {size}; expected an odd number, so that the point is in the middle of a pixel")
@@ -183,13 +183,13 @@ _point_spread: Callable[[Tensor, Cells, int], Tensor] = _PointSpread.apply
 
 
 def _whole_kernel(cells: Cells, down: Array, across: Array) -> Tensor:
-    """Σ_u t(u)·down(−δ_y, u_y)·across(−δ_x, u_x) / Σ_u t(u): a pixel at δ from a point sees it through −δ/r."""
+    """Compute Σ_u t(u)·down(−δ_y, u_y)·across(−δ_x, u_x) / Σ_u t(u): a pixel at δ from a point sees it through −δ/r."""
     kernel = _sums(across, _sums(down, cells.transmission.numpy()).T).T / float(cells._light)
     return torch.from_numpy(kernel[::-1, ::-1].copy())
 
 
 def kernel_reach(radius_px: float, extent: float) -> int:
-    """How many pixels from its middle a kernel of this radius may differ from 0."""
+    """Tell how many pixels from its middle a kernel of this radius may differ from 0."""
     return int(abs(radius_px) * extent) + 1
 
 
@@ -248,7 +248,7 @@ def raster(aperture: "Aperture", size: int) -> Tensor:
 
 @lru_cache(maxsize=4)
 def sample_points(size: int, extent: float, corners: bool = False) -> Tensor:
-    """Centres (or corners) of the squares of [−extent, extent]², x right and y down, [size (+ 1), size (+ 1), 2]."""
+    """List the centres (or corners) of the squares of [−extent, extent]², x right and y down, [size (+ 1), size (+ 1), 2]."""
     steps = torch.arange(size + corners, dtype=torch.float64, device="cpu") + (0.0 if corners else 0.5)
     line = (2 * steps / size - 1) * extent
     y, x = torch.meshgrid(line, line, indexing="ij")
@@ -306,7 +306,7 @@ def _sums(weights: Array, light: Array) -> Array:
 
 
 def _variance(light: Tensor) -> float:
-    """Variance of the position, in samples², of light [N] along a line."""
+    """Compute the variance of the position, in samples², of light [N] along a line."""
     position = torch.arange(light.shape[0], dtype=light.dtype, device=light.device)
     total = light.sum().clamp(min=torch.finfo(light.dtype).tiny)
     mean = (light * position).sum() / total
@@ -314,13 +314,13 @@ def _variance(light: Tensor) -> float:
 
 
 def _cut(light: Tensor, share: float) -> int:
-    """How many samples from the beginning hold this share of the light, at least 1 and not all."""
+    """Tell how many samples from the beginning hold this share of the light, at least 1 and not all."""
     sums = light.cumsum(0)
     return int((sums[:-1] - share * sums[-1]).abs().argmin()) + 1
 
 
 def _tent_means(radius_px: float, size: int, reach: int) -> Array:
-    """Mean of Λ(δ − s) over the s that each sample covers at this scale, [2·reach + 1, size]."""
+    """Compute the mean of Λ(δ − s) over the s that each sample covers at this scale, [2·reach + 1, size]."""
     delta = np.arange(-reach, reach + 1, dtype=np.float64)[:, None]
     edges = (2 * np.arange(size + 1, dtype=np.float64) / size - 1) * radius_px
     width = edges[1] - edges[0]
@@ -331,7 +331,7 @@ def _tent_means(radius_px: float, size: int, reach: int) -> Array:
 
 
 def _tent_mean_slopes(radius_px: float, size: int, reach: int) -> Array:
-    """Derivative of `_tent_means` along the radius, [2·reach + 1, size]."""
+    """Compute the derivative of `_tent_means` along the radius, [2·reach + 1, size]."""
     delta = np.arange(-reach, reach + 1, dtype=np.float64)[:, None]
     edges = 2 * np.arange(size + 1, dtype=np.float64) / size - 1
     width = (edges[1] - edges[0]) * radius_px
@@ -345,6 +345,6 @@ def _tent_mean_slopes(radius_px: float, size: int, reach: int) -> Array:
 
 
 def _tent_integral(s: Array) -> Array:
-    """∫_{−∞}^s Λ."""
+    """Compute ∫_{−∞}^s Λ."""
     s = s.clip(-1, 1)
     return 0.5 + s - 0.5 * s * np.abs(s)

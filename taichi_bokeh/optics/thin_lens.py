@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from math import inf
+from types import MappingProxyType
 from typing import Protocol, Self
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from taichi_bokeh._autocast import full_precision
 from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_values
+from taichi_bokeh._renamed import Renamed
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
 
@@ -23,33 +25,35 @@ class Learnt(Protocol):
 
 
 def value_of(number: float | Tensor | Learnt) -> float | Tensor:
-    """The value of one of the numbers that describe a lens."""
+    """Give the value of one of the numbers that describe a lens."""
     return number() if callable(number) else number
 
 
 def _disc() -> Aperture:
-    """The default aperture; a function, as torch.compile traces neither an object nor a class as a field's default."""
+    """Make the default aperture; a function, as torch.compile traces neither an object nor a class as a field's default."""
     return Aperture()
 
 
 @dataclass(frozen=True, eq=False)
-class ThinLens:
-    """An ideal lens, in the units of the picture.
+class ThinLens(Renamed):
+    """An ideal lens, in the units of the image.
 
-    A tensor is float32 or float64, and may require gradients; [] holds for every picture, [B] has one value for each. Inside
+    A tensor is float32 or float64, and may require gradients; [] holds for every image, [B] has one value for each. Inside
     `torch.autocast` a bfloat16 or half tensor is taken as float32. A `taichi_bokeh.nn.Positive`, a blur that is learnt and
     stays above 0, is called whenever its value is needed.
 
     Attributes:
         blur: radius of the circle of confusion in pixels per unit of |disparity − focus|, ≥ 0; number, [], [B] or `Positive`.
         focus: the disparity in focus; number, [], [B] or `Positive`.
-        aperture: the shape of the opening.
+        aperture: its shape.
 
     Raises:
         TypeError: an argument is of the wrong type or dtype.
         ValueError: a shape is neither [] nor [B], or a value is not finite or out of range. Values of tensors are not
             read under torch.compile, nor of meta and fake tensors.
     """
+
+    _new_names = MappingProxyType({"per_picture": "per_image"})
 
     blur: float | Tensor | Learnt
     focus: float | Tensor | Learnt
@@ -77,11 +81,11 @@ class ThinLens:
 
         Args:
             focal_length: f, in metres.
-            f_number: N; the opening is L = f/N wide.
+            f_number: N; the aperture is L = f/N wide.
             focus_distance: z_f, from the lens to the plane in focus, in metres; more than the focal length.
             sensor_width: in metres.
             image_width: in pixels; a pixel is p = sensor_width/image_width wide.
-            aperture: the shape of the opening.
+            aperture: its shape.
 
         Raises:
             TypeError: an argument is not a number.
@@ -113,7 +117,7 @@ class ThinLens:
         return cls(aperture_radius_m * sensor_distance_m / pixel_m, 1 / focus_distance, aperture)
 
     def psf(self, disparity: float | Tensor, size: int = 65, channel: None = None) -> Tensor:
-        """Image of a point at this disparity, in the middle of the image; differentiable in blur, focus and disparity.
+        """Compute the image of a point at this disparity, in the middle; differentiable in blur, focus and disparity.
 
             import taichi_bokeh as tb
 
@@ -142,13 +146,13 @@ class ThinLens:
                 require_number(name, value)
         return self.aperture.psf(blur * (disparity - focus), size)
 
-    def per_picture(self, layers: Layers) -> tuple[Tensor, Tensor]:
-        """Blur and focus for each picture of `layers`: two [B] tensors of its dtype and device, still in the graph.
+    def per_image(self, layers: Layers) -> tuple[Tensor, Tensor]:
+        """Give blur and focus for each image of `layers`: two [B] tensors of its dtype and device, still in the graph.
 
         Raises:
             ValueError: a [B] tensor has another B than `layers`, or a tensor is on another device.
         """
-        return _per_picture("blur", value_of(self.blur), layers), _per_picture("focus", value_of(self.focus), layers)
+        return _per_image("blur", value_of(self.blur), layers), _per_image("focus", value_of(self.focus), layers)
 
 
 def _require_parameter(name: str, value: float | Tensor, at_least: float = -inf) -> None:
@@ -161,11 +165,11 @@ def _require_parameter(name: str, value: float | Tensor, at_least: float = -inf)
     require_values({name: Bounded(value, at_least=at_least)})
 
 
-def _per_picture(name: str, value: float | Tensor, layers: Layers) -> Tensor:
+def _per_image(name: str, value: float | Tensor, layers: Layers) -> Tensor:
     if not isinstance(value, Tensor):
         return torch.full((layers.batch,), float(value), dtype=layers.dtype, device=layers.device)
     if value.device != layers.device:
         raise ValueError(f"{name} is on device {value.device}; expected that of the layers, {layers.device}")
     if value.ndim and value.shape[0] != layers.batch:
-        raise ValueError(f"{name} has shape {list(value.shape)}; expected [] or [{layers.batch}], one for each picture")
+        raise ValueError(f"{name} has shape {list(value.shape)}; expected [] or [{layers.batch}], one for each image")
     return value.to(layers.dtype).expand(layers.batch)

@@ -313,7 +313,7 @@ class Session:
         layers, lens = self._layers_at(size), self._lens_at(size)
         for traced in trace_progressively(layers, lens, rays=TRUTH_RAYS, batch=batch):
             label = f"ray traced, {traced.done} of {traced.rays} rays, {_px(size)}"
-            yield Rendered(traced.picture[0], label, time.perf_counter() - start, traced.done)
+            yield Rendered(traced.image[0], label, time.perf_counter() - start, traced.done)
 
     def _layers_at(self, size: Size) -> Layers:
         """In a size of the frame, made of the frame's own, which is made of the whole once."""

@@ -549,7 +549,7 @@ def test_a_blur_beyond_all_memory_is_refused():
 
 def test_explain_tells_flat_layers_nodes_and_coarser_grids():
     layers = with_flat_layer(random_layers(height=9, width=9))
-    for blur, end in ((3.0, "nodes of the radius"), (140.0, "nodes of the radius, the largest on grids of 2 and 4 px a place")):
+    for blur, end in ((3.0, "nodes of the radius"), (140.0, "nodes of the radius, the largest on grids of 2 and 4 px a cell")):
         plans = tb.explain(layers, tb.ThinLens(blur, 0.4), model="subaperture").layers
         assert plans[0].reason == "the layer is flat: one kernel a cell"
         assert plans[1].reason.endswith(end)

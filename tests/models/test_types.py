@@ -71,6 +71,8 @@ def test_old_names_say_the_new_ones():
         (explained, "ways", "strategies"),
         (explained, "algorithm", "model.algorithm"),
         (explained.layers[0], "way", "strategy"),
+        (tb.ThinLens(2.0, 0.5), "per_picture", "per_image"),
+        (tb.TraceState(torch.zeros(1), torch.zeros(1), done=0, rays=1, seed=0), "picture", "image"),
     ):
         with pytest.raises(AttributeError, match=f"{name} is gone; write {now}"):
             getattr(owner, name)

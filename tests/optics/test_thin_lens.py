@@ -140,12 +140,12 @@ def test_an_aperture_of_another_type_is_refused():
     ids=lambda value: f"{type(value).__name__}{getattr(value, 'dtype', '')}",
 )
 def test_every_picture_gets_its_blur_and_focus_in_the_layers_dtype(value, dtype):
-    for found in ThinLens(value, value).per_picture(layers(dtype=dtype)):
+    for found in ThinLens(value, value).per_image(layers(dtype=dtype)):
         torch.testing.assert_close(found, torch.tensor([3.0, 3.0], dtype=dtype))
 
 
 def test_pictures_of_one_batch_may_have_different_lenses():
-    blur, focus = ThinLens(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])).per_picture(layers())
+    blur, focus = ThinLens(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0])).per_image(layers())
     assert blur.tolist() == [1, 2]
     assert focus.tolist() == [3, 4]
 
@@ -155,20 +155,20 @@ def test_pictures_of_one_batch_may_have_different_lenses():
 def test_a_batch_of_parameters_must_be_the_batch_of_the_layers(name, size):
     lens = ThinLens(**{"blur": 1.0, "focus": 1.0} | {name: torch.ones(size)})
     with pytest.raises(ValueError, match=rf"^{name} has shape \[{size}\]; expected \[\] or \[2\]"):
-        lens.per_picture(layers(batch=2))
+        lens.per_image(layers(batch=2))
 
 
 @pytest.mark.parametrize("name", ["blur", "focus"])
 def test_parameters_must_be_on_the_device_of_the_layers(name):
     lens = ThinLens(**{"blur": 1.0, "focus": 1.0} | {name: torch.ones((), device="meta")})
     with pytest.raises(ValueError, match=f"^{name} is on device meta; expected that of the layers, cpu"):
-        lens.per_picture(layers())
+        lens.per_image(layers())
 
 
 def test_gradients_flow_back_to_the_users_parameters():
     blur = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
     focus = torch.tensor([1.0, 2.0], requires_grad=True)
-    per_blur, per_focus = ThinLens(blur, focus).per_picture(layers())
+    per_blur, per_focus = ThinLens(blur, focus).per_image(layers())
     (per_blur * torch.tensor([1.0, 10.0])).sum().add((per_focus * torch.tensor([2.0, 5.0])).sum()).backward()
     assert blur.grad.item() == 11
     assert focus.grad.tolist() == [2, 5]
@@ -180,7 +180,7 @@ def test_a_lens_can_be_built_inside_a_compiled_function(blur, aperture):
     @torch.compile(fullgraph=True, backend="aot_eager")
     def radius(disparity: Tensor, blur: float | Tensor) -> Tensor:
         scene = Layers(disparity.expand(2, 1, 3, 2, 2), disparity, disparity)
-        blurs, focuses = ThinLens(blur, 0.25, **aperture).per_picture(scene)
+        blurs, focuses = ThinLens(blur, 0.25, **aperture).per_image(scene)
         return blurs * (scene.disparity.mean((1, 2, 3, 4)) - focuses)
 
     torch.testing.assert_close(radius(layers().disparity, blur), torch.full((2,), 3.0 * (0.5 - 0.25)))
@@ -190,7 +190,7 @@ def test_the_lens_of_a_camera_can_be_built_inside_a_compiled_function():
     @torch.compile(fullgraph=True, backend="aot_eager")
     def blurs(disparity: Tensor, focus_distance: float) -> Tensor:
         scene = Layers(disparity.expand(2, 1, 3, 2, 2), disparity, disparity)
-        return ThinLens.from_camera(**CAMERA | {"focus_distance": focus_distance}).per_picture(scene)[0]
+        return ThinLens.from_camera(**CAMERA | {"focus_distance": focus_distance}).per_image(scene)[0]
 
     for focus_distance in (2.0, 3.0, 4.0):
         blur = ThinLens.from_camera(**CAMERA | {"focus_distance": focus_distance}).blur

@@ -38,7 +38,7 @@ def test_the_picture_in_the_end_is_the_renderers_of_the_layers_with_their_look(v
     made.advance()
     seen = with_look(made.scene.layers, 0.5, made.state)
     if view == "truth":
-        expected = next(iter(tb.trace_progressively(seen, made.lens, rays=1024, batch=16))).picture[0]
+        expected = next(iter(tb.trace_progressively(seen, made.lens, rays=1024, batch=16))).image[0]
     else:
         expected = tb.render(seen, made.lens, model="scatter")[0]
     torch.testing.assert_close(made.rendered.image, expected, rtol=1e-5, atol=1e-5)

@@ -55,7 +55,7 @@ def test_the_truth_is_ray_traced_and_gets_better_while_nothing_moves():
     expected = next(
         state for state in tb.trace_progressively(made.scene.layers, made.lens, rays=1024, batch=16) if state.done == 48
     )
-    torch.testing.assert_close(made.rendered.image, expected.picture[0], rtol=0, atol=0)
+    torch.testing.assert_close(made.rendered.image, expected.image[0], rtol=0, atol=0)
 
 
 def test_a_click_focuses_on_the_disparity_there():

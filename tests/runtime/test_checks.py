@@ -67,7 +67,7 @@ def test_types_and_shapes_are_checked_all_the_same():
 @pytest.mark.parametrize("enabled", [True, False])
 def test_layers_and_lens_read_nothing(enabled, reads):
     with tb.checks(enabled):
-        tb.ThinLens(torch.tensor(3.0), torch.tensor(0.5)).per_picture(tb.Layers(**scene()))
+        tb.ThinLens(torch.tensor(3.0), torch.tensor(0.5)).per_image(tb.Layers(**scene()))
     assert bool(reads) == enabled
 
 

@@ -58,7 +58,7 @@ THINGS: dict[str, tuple[Callable[[], object], Callable[[object], object]]] = {
     "Explanation": (lambda: tb.explain(layers(), LENS), lambda it: [str(it), *vars(it).values()]),
     "TraceState": (
         lambda: next(tb.trace_progressively(layers(), LENS, rays=16, batch=8)),
-        lambda it: [*tb.trace_progressively(layers(), LENS, rays=16, resume=it)][-1].picture,
+        lambda it: [*tb.trace_progressively(layers(), LENS, rays=16, resume=it)][-1].image,
     ),
     "BokehRenderer": (
         lambda: tb.BokehRenderer(torch.nn.Parameter(torch.tensor(4.0)), torch.tensor(0.5), aperture=image()),

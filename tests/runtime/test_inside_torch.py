@@ -73,7 +73,7 @@ def traced_through_glass(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Te
 
 def traced_progressively(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:
     layers, lens = tb.Layers(rgb, alpha, disparity), tb.ThinLens(blur, focus)
-    return [*tb.trace_progressively(layers, lens, rays=16, batch=8)][-1].picture
+    return [*tb.trace_progressively(layers, lens, rays=16, batch=8)][-1].image
 
 
 def by_module(rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:

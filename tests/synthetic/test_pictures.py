@@ -215,12 +215,12 @@ def _empty_mattes(folder):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda folder: None, "holds no picture"),
-        (_mate_missing, "b.png, but no picture named b in .*mask"),
-        (_image_missing, "c.png, but no picture named c in .*original"),
+        (lambda folder: None, "holds no image"),
+        (_mate_missing, "b.png, but no image named b in .*mask"),
+        (_image_missing, "c.png, but no image named c in .*original"),
         (_folder_missing, "no folder original or fg"),
         (_same_name_twice, "a.png and a.jpg|a.jpg and a.png"),
-        (_empty_mattes, "mask holds no picture"),
+        (_empty_mattes, "mask holds no image"),
     ],
 )
 def test_a_wrong_folder_of_foregrounds_is_refused_at_once(tmp_path, make, message):
@@ -231,12 +231,12 @@ def test_a_wrong_folder_of_foregrounds_is_refused_at_once(tmp_path, make, messag
 
 @pytest.mark.parametrize("argument", ["foregrounds", "backgrounds"])
 def test_a_folder_that_does_not_exist_is_refused(tmp_path, argument):
-    with pytest.raises(ValueError, match=f"{argument} is .*nowhere; expected a folder of pictures"):
+    with pytest.raises(ValueError, match=f"{argument} is .*nowhere; expected a folder of images"):
         Pictures(**{argument: tmp_path / "nowhere"})
 
 
 def test_an_empty_folder_of_backgrounds_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"backgrounds: .* holds no picture"):
+    with pytest.raises(ValueError, match=r"backgrounds: .* holds no image"):
         Pictures(backgrounds=tmp_path)
 
 

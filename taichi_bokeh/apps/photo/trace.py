@@ -72,7 +72,7 @@ def _trace(layers: Layers, lens: Lens, request: TraceRequest, say: Say) -> None:
         assert state is not None  # there is at least one ray
         seconds = time.perf_counter() - start
         say(f"rays a pixel: {rays}, in {seconds:.1f} s: {(rays - resumed) * pixels / 1e6 / seconds:.3g} million rays/s")
-        write_result(layers, None, state.picture, request.photo.photo, request.output, say)
+        write_result(layers, None, state.image, request.photo.photo, request.output, say)
     except BaseException as error:
         if checkpoint is not None and state is not None:
             save_after(error, partial(checkpoint.save, _saved(state)))

@@ -44,7 +44,7 @@ class GaussPSF(DefocusLayer):
         """See `DefocusLayer`; with another opening than the disc, ValueError."""
         _require_disc(lens)
         layers = single_layer(all_in_focus, disparity)
-        blur, focus = lens.per_picture(layers)
+        blur, focus = lens.per_image(layers)
         refuse_forward_mode(all_in_focus, disparity, blur, focus)
         radius = blur_radius(layers, blur, focus).reshape(disparity.shape)[:, 0]
         if self.calibrated:

@@ -164,7 +164,7 @@ class CompositionalPlanes(DefocusLayer):
         """See `DefocusLayer`; with a cat-eye or a radius above 4096 px, ValueError."""
         _require_lens(lens)
         layers = single_layer(all_in_focus, disparity)
-        blur, focus = lens.per_picture(layers)
+        blur, focus = lens.per_image(layers)
         refuse_forward_mode(all_in_focus, disparity, blur, focus)
         if self.planes is not None:
             _refuse_gradients(blur, focus)
@@ -196,7 +196,7 @@ class CompositionalPlanes(DefocusLayer):
         """
         _require_lens(lens)
         require_float_tensor("all_in_focus", all_in_focus)
-        blur, focus = lens.per_picture(single_layer(all_in_focus, torch.zeros_like(all_in_focus[:, :1])))
+        blur, focus = lens.per_image(single_layer(all_in_focus, torch.zeros_like(all_in_focus[:, :1])))
         _refuse_gradients(blur, focus)
         _require_planes("disparities", disparities)
         batch, _, height, width = all_in_focus.shape

@@ -90,7 +90,7 @@ class SplatDefocus(DefocusLayer):
                 f"aperture.cat_eye is {lens.aperture.cat_eye!r}; expected 0, as splats see the whole picture through the same "
                 "lens points"
             )
-        blur, focus = lens.per_picture(layers)
+        blur, focus = lens.per_image(layers)
         refuse_forward_mode(layers.rgb, layers.alpha, layers.disparity, blur, focus)
         radius = blur_radius(layers, blur, focus).reshape(layers.shape)
         points, weights = lens.aperture.samples(self.points, self._next_seed())
