@@ -1,7 +1,7 @@
-"""Four openings
-=============
+"""Four apertures
+==============
 
-Small lights near and far, seen through four openings side by side: ``python examples/aperture_shapes.py [FOLDER]``.
+Small lights near and far, seen through four apertures side by side: ``python examples/aperture_shapes.py [FOLDER]``.
 """
 
 import sys
@@ -38,10 +38,10 @@ for layer, (row, _) in enumerate(ROWS):
 disparity = torch.tensor([disparity for _, disparity in ROWS])[None, :, None, None, None].expand_as(alpha)
 layers = tb.Layers(rgb, alpha, disparity)
 
-pictures = []
+images = []
 for aperture in APERTURES.values():
     lens = tb.ThinLens(blur=20.0, focus=FOCUS, aperture=aperture)
-    pictures.append(tb.render(layers, lens, model="subaperture", cells=4))
+    images.append(tb.render(layers, lens, model="subaperture", cells=4))
 path = Path(sys.argv[1] if len(sys.argv) > 1 else ".") / "aperture-shapes.png"
-iio.imwrite(path, to_srgb8(torch.cat(pictures, -1)[0].permute(1, 2, 0)))
+iio.imwrite(path, to_srgb8(torch.cat(images, -1)[0].permute(1, 2, 0)))
 print(f"{path}: {', '.join(APERTURES)}; above nearer than the focus, below beyond it")

@@ -1,7 +1,7 @@
-"""Depth from one blurred picture
+"""Depth from one blurred image
 ==============================
 
-Find the depth of a scene from one sharp and one blurred picture: ``python examples/depth_from_defocus.py [FOLDER]``.
+Find the depth of a scene from one sharp and one blurred image: ``python examples/depth_from_defocus.py [FOLDER]``.
 """
 
 import sys

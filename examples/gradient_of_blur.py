@@ -30,8 +30,8 @@ for step in range(50):
         print(f"step {step + 1}: loss {loss:.2e}, blur {blur:.4f} px (truth 12)")
 
 maps = layers.disparity.clone().requires_grad_()
-picture = tb.render(tb.Layers(rgb, layers.alpha, maps), tb.ThinLens(6.0, 0.3), model)
-(slope,) = torch.autograd.grad((picture - photograph).square().sum(), maps)
+image = tb.render(tb.Layers(rgb, layers.alpha, maps), tb.ThinLens(6.0, 0.3), model)
+(slope,) = torch.autograd.grad((image - photograph).square().sum(), maps)
 scaled = (0.5 + 0.5 * slope[0, 0, 0] / slope.abs().max())[..., None].expand(-1, -1, 3)
 path = Path(sys.argv[1] if len(sys.argv) > 1 else ".") / "gradient-of-disparity.png"
 iio.imwrite(path, to_srgb8(scaled))

@@ -31,7 +31,7 @@ layers = tb.Layers(
 )
 folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".")
 for name, focus in (("near", 0.9), ("far", 0.2)):
-    picture = tb.render(layers, tb.ThinLens(blur=20.0, focus=focus))
+    image = tb.render(layers, tb.ThinLens(blur=20.0, focus=focus))
     path = folder / f"render-{name}.png"
-    iio.imwrite(path, to_srgb8(picture[0].permute(1, 2, 0)))
+    iio.imwrite(path, to_srgb8(image[0].permute(1, 2, 0)))
     print(path)

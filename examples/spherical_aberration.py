@@ -23,7 +23,7 @@ ones = torch.ones(1, 1, 1, SIZE, SIZE)
 rows = []
 for distance_m in (2.0, 3.0):  # in focus, and behind the focus
     layers = tb.Layers(rgb, ones, ones / distance_m)
-    pictures = []
+    images = []
     for f_number in (2.0, 8.0):
         real = tb.BiconvexLens.from_focal_length(
             focal_length=0.05,
@@ -33,8 +33,8 @@ for distance_m in (2.0, 3.0):  # in focus, and behind the focus
             sensor_width=0.024,
             image_width=SIZE,
         )
-        pictures += [tb.trace(layers, real, rays=512), tb.trace(layers, real.thin_lens(), rays=512)]
-    rows.append(torch.cat(pictures, -1))
+        images += [tb.trace(layers, real, rays=512), tb.trace(layers, real.thin_lens(), rays=512)]
+    rows.append(torch.cat(images, -1))
 path = Path(sys.argv[1] if len(sys.argv) > 1 else ".") / "spherical-aberration.png"
 iio.imwrite(path, to_srgb8(torch.cat(rows, -2)[0].permute(1, 2, 0)))
 print(f"{path}: f/2 real, f/2 ideal, f/8 real, f/8 ideal; above in focus, below 1 m behind it")
