@@ -1,4 +1,4 @@
-"""Lens blur from layered pictures, rendered and differentiated. See README.md; conventions in docs/conventions.md."""
+"""Lens blur from layered images, rendered and differentiated. See README.md; conventions in docs/conventions.md."""
 
 from typing import TYPE_CHECKING
 

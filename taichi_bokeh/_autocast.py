@@ -20,14 +20,14 @@ _AUTOCAST_DTYPES = (torch.bfloat16, torch.float16)
 
 
 def full_precision(value: Any) -> Any:
-    """A bfloat16 or half tensor inside autocast as float32, as torch's own float32 operators take it; others as they are."""
+    """Take a bfloat16 or half tensor inside autocast as float32, as torch's float32 operators do; others as they are."""
     if not isinstance(value, Tensor) or value.dtype not in _AUTOCAST_DTYPES or value.device.type not in _DEVICES:
         return value
     return value.float() if torch.is_autocast_enabled(value.device.type) else value
 
 
 def without_autocast(device_type: str) -> AbstractContextManager[Any]:
-    """A context in which autocast of this type of device is off."""
+    """Make a context in which autocast of this type of device is off."""
     if device_type in _DEVICES and torch.is_autocast_enabled(device_type):
         return torch.autocast(device_type, enabled=False)
     return nullcontext()
@@ -49,7 +49,7 @@ def in_full_precision(function: F) -> F:
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """`a @ b` of tensors of two and more axes, whose backward pass is without autocast too."""
+    """Multiply `a @ b` of tensors of two and more axes, whose backward pass is without autocast too."""
     return _apply_product(a, b)
 
 

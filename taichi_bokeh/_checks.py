@@ -50,7 +50,7 @@ class checks:
 
 
 def values_are_read() -> bool:
-    """Whether values are looked at: not with `checks(False)`, and not under torch.compile, which knows none."""
+    """Tell whether values are looked at: not with `checks(False)`, and not under torch.compile, which knows none."""
     return _reads_values and not torch.compiler.is_compiling()
 
 
@@ -67,7 +67,7 @@ class Bounded(NamedTuple):
 
 
 def require_float_tensor(name: str, value: object) -> None:
-    """TypeError unless `value` is a torch tensor of float32 or float64."""
+    """Raise TypeError unless `value` is a torch tensor of float32 or float64."""
     if not isinstance(value, Tensor):
         raise TypeError(f"{name} is of type {type(value).__name__}; expected a torch tensor")
     if value.layout != torch.strided:
@@ -77,7 +77,7 @@ def require_float_tensor(name: str, value: object) -> None:
 
 
 def require_shape(name: str, tensor: Tensor, *expected: int | str) -> None:
-    """ValueError unless `tensor` has the `expected` sizes; a string names a size that may be any from 1 up."""
+    """Raise ValueError unless `tensor` has the `expected` sizes; a string names a size that may be any from 1 up."""
     sizes = tuple(tensor.shape)
     fits = len(sizes) == len(expected) and all(
         isinstance(want, str) or size == want for size, want in zip(sizes, expected, strict=True)
@@ -89,7 +89,7 @@ def require_shape(name: str, tensor: Tensor, *expected: int | str) -> None:
 
 
 def require_values(arguments: Mapping[str, Bounded]) -> dict[str, Tensor]:
-    """ValueError unless every tensor is finite and within its bounds; all are on one device, which is synced once.
+    """Raise ValueError unless every tensor is finite and within its bounds; all are on one device, which is synced once.
 
     Nothing is read, so nothing is refused, where the values are not there to be read: meta and fake tensors, and
     code that torch.compile is tracing; nor with `checks(False)`.
@@ -117,7 +117,7 @@ def require_values(arguments: Mapping[str, Bounded]) -> dict[str, Tensor]:
 
 
 def spoilt(image: Tensor, disparity: Tensor) -> Tensor:
-    """The image [B, 3, H, W], NaN where the disparity [B, L, 1, H, W] of a layer is not finite, if values are not read.
+    """Give the image [B, 3, H, W], NaN where the disparity [B, L, 1, H, W] of a layer is not finite, if values are not read.
 
     Kernels lose a NaN, as what they compile to takes numbers to be finite. Where values are read such ones have been refused.
     """
@@ -127,7 +127,7 @@ def spoilt(image: Tensor, disparity: Tensor) -> Tensor:
 
 
 def refuse_forward_mode(*tensors: Tensor) -> None:
-    """RuntimeError under torch.func and for dual numbers: custom operators have no such rule, and would give zeros."""
+    """Raise RuntimeError under torch.func and for dual numbers: custom operators have no such rule, and would give zeros."""
     if torch.compiler.is_compiling():
         return
     if any(torch._C._functorch.is_gradtrackingtensor(t) for t in tensors):  # not part of torch's public interface
@@ -137,14 +137,14 @@ def refuse_forward_mode(*tensors: Tensor) -> None:
 
 
 def require_choice(name: str, value: object, choices: Any) -> None:
-    """ValueError unless `value` is one of the choices: of a Literal, or those that a tuple or a mapping holds."""
+    """Raise ValueError unless `value` is one of the choices: of a Literal, or those that a tuple or a mapping holds."""
     known = get_args(choices) or tuple(choices)
     if value not in known:
         raise ValueError(f"{name} is {value!r}; expected one of {', '.join(map(repr, known))}")
 
 
 def require_integer(name: str, value: object, *, at_least: float = -inf) -> None:
-    """TypeError unless `value` is an integer and no bool; ValueError unless it is within its bound."""
+    """Raise TypeError unless `value` is an integer and no bool; ValueError unless it is within its bound."""
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} is of type {type(value).__name__}; expected an integer")
     if value < at_least:
@@ -152,7 +152,7 @@ def require_integer(name: str, value: object, *, at_least: float = -inf) -> None
 
 
 def require_number(name: str, value: object, *, at_least: float = -inf, above: float = -inf, at_most: float = inf) -> None:
-    """TypeError unless `value` is a real number and no bool; ValueError unless it is finite and within its bounds."""
+    """Raise TypeError unless `value` is a real number and no bool; ValueError unless it is finite and within its bounds."""
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} is of type {type(value).__name__}; expected a number")
     if not -inf < float(value) < inf:  # torch.compile does not trace math.isfinite of a float that varies

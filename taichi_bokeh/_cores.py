@@ -8,7 +8,7 @@ _OWN_GROUP = Path("/proc/self/cgroup")
 
 
 def cores() -> int:
-    """The cores that the process is bound to, or fewer where its container has a quota of time on them; at least 1."""
+    """Count the cores that the process is bound to, or fewer where its container has a quota of time on them; at least 1."""
     return max(1, min([_bound(), *map(_rounded_up, _quotas())]))
 
 
@@ -22,7 +22,7 @@ def _rounded_up(quota: tuple[int, int]) -> int:
 
 
 def _quotas() -> list[tuple[int, int]]:
-    """Time on the processor, and in what time, of the control groups (versions 1 and 2) that the process is in."""
+    """Read the time on the processor, and in what time, of the control groups (versions 1 and 2) that the process is in."""
     try:
         lines = _OWN_GROUP.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -41,7 +41,7 @@ def _quotas() -> list[tuple[int, int]]:
 
 
 def _numbers(path: Path) -> list[int]:
-    """The numbers in a small file; none where it has other words, or cannot be read."""
+    """Read the numbers in a small file; none where it has other words, or cannot be read."""
     try:
         return [int(word) for word in path.read_text(encoding="ascii").split()]
     except (OSError, ValueError):

@@ -19,12 +19,12 @@ EXTRAS = {
 
 
 def how_to_install(module: str) -> str:
-    """The command that brings a module of an extra, or one that it has parts of."""
+    """Name the command that brings a module of an extra, or one that it has parts of."""
     return f"pip install 'taichi-bokeh[{EXTRAS[_package(module)]}]'"
 
 
 def missing(module: str) -> str:
-    """What to say of a module that is not there; no command where no extra brings it, as a package may have another name."""
+    """Say how to get a missing module; no command where no extra brings it, as a package may have another name."""
     package = _package(module)
     return f"this needs the package {package}" + (
         f" ({how_to_install(package)})" if package in EXTRAS else ", which is not there"

@@ -77,7 +77,7 @@ def _home_of_user() -> str:
 
 
 def _folder() -> Path | None:
-    """Where Taichi keeps its kernels; None: where only Taichi knows."""
+    """Find where Taichi keeps its kernels; None: where only Taichi knows."""
     own = os.environ.get("TI_OFFLINE_CACHE_FILE_PATH")
     if own:
         return Path(own)
@@ -94,7 +94,7 @@ def _remove_old_lock(path: Path) -> None:
 
 
 def _remove_broken_index(path: Path) -> None:
-    """Without an index Taichi begins a new one. An index of another version it leaves alone itself."""
+    """Remove a broken index: without one Taichi begins a new one, and one of another version it leaves alone itself."""
     try:
         index = path.read_bytes()
     except FileNotFoundError:

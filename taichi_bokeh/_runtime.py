@@ -87,12 +87,12 @@ def _start(device: Any) -> None:
 
 
 def _settings() -> dict[str, int]:
-    """Of `ti.init`; what the user's environment says goes before it."""
+    """Choose the settings of `ti.init`; what the user's environment says goes before it."""
     return {} if os.environ.get("TI_CPU_MAX_NUM_THREADS") else {"cpu_max_num_threads": cores()}
 
 
 def _note_fork() -> None:
-    """In a forked child: Taichi's threads are not there, and a lock that another thread held is never given back."""
+    """Begin anew in a forked child: Taichi's threads are not there, and a lock that another thread held is never given back."""
     global _forked, _lock
     _forked = _forked or _started()
     _lock = threading.RLock()
@@ -103,7 +103,7 @@ if hasattr(os, "register_at_fork"):  # where processes can fork
 
 
 def _save_kernels() -> None:
-    """Taichi writes compiled kernels to its cache on disk only when the runtime ends, which it does not do by itself."""
+    """End the runtime, as only then Taichi writes compiled kernels to its cache on disk, and it does not end by itself."""
     if _owner_pid != os.getpid() or not _started():
         return
     if _kernel_cache.prepare():
@@ -114,7 +114,7 @@ def _save_kernels() -> None:
 
 @contextlib.contextmanager
 def _in_stream_order(device: Any) -> Iterator[None]:
-    """Taichi launches on CUDA's null stream: order it after, and before, torch's work on any other stream."""
+    """Order a launch, on CUDA's null stream, after, and before, torch's work on any other stream."""
     if device.type != "cuda":
         yield
         return
@@ -147,19 +147,19 @@ def launch(kernel: Callable[..., Any], *args: Any) -> None:
 
 
 def threads() -> int:
-    """How many threads of the processor a launch may use."""
+    """Tell how many threads of the processor a launch may use."""
     return int(ti.lang.impl.current_cfg().cpu_max_num_threads) if _started() else cores()
 
 
 def has_vulkan() -> bool:
-    """Whether Taichi finds a Vulkan driver, which its windows are drawn by, whatever computes."""
+    """Tell whether Taichi finds a Vulkan driver, which its windows are drawn by, whatever computes."""
     with _silenced(2):  # Vulkan's loader says there what the answer says here
         return bool(ti._lib.core.with_vulkan())  # no public name asks without starting Vulkan as the runtime
 
 
 @contextlib.contextmanager
 def _silenced(descriptor: int) -> Iterator[None]:
-    """Nothing is written to this file descriptor, not by compiled code either."""
+    """Let nothing be written to this file descriptor, not by compiled code either."""
     kept, nothing = os.dup(descriptor), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, descriptor)
     try:
@@ -171,7 +171,7 @@ def _silenced(descriptor: int) -> Iterator[None]:
 
 
 def open_window(title: str, size_px: tuple[int, int], device: Any, *, visible: bool = True) -> Any:
-    """A `ti.ui.Window` of this width and height; one a process, as Taichi 1.7.4 crashes at exit after a second.
+    """Open a `ti.ui.Window` of this width and height; one a process, as Taichi 1.7.4 crashes at exit after a second.
 
     Where there is no display, Taichi ends the process: ask before.
 
@@ -183,21 +183,21 @@ def open_window(title: str, size_px: tuple[int, int], device: Any, *, visible: b
         return ti.ui.Window(title, size_px, vsync=False, show_window=visible)
 
 
-def autodiff(kernel: Any, inputs: Sequence[Any], outputs: Sequence[Any], cotangents: Sequence[Any], *numbers: Any) -> list[Any]:
-    """Vector–Jacobian product of a straight-line kernel, `kernel(*inputs, *outputs, *numbers)`, by Taichi's autodiff.
+def autodiff(kernel: Any, inputs: Sequence[Any], outputs: Sequence[Any], d_outputs: Sequence[Any], *numbers: Any) -> list[Any]:
+    """Take gradients through a straight-line kernel, `kernel(*inputs, *outputs, *numbers)`, by Taichi's autodiff.
 
     Works on copies that own their `.grad`, so that no user's tensor is touched. Reverse mode clears the outputs' gradients
     in place, hence the clones.
     """
     leaves = [t.detach().requires_grad_() for t in (*inputs, *outputs)]
-    for leaf, cotangent in zip(leaves, [None] * len(inputs) + list(cotangents), strict=True):
-        leaf.grad = leaf.new_zeros(leaf.shape) if cotangent is None else cotangent.detach().clone().contiguous()
+    for leaf, gradient in zip(leaves, [None] * len(inputs) + list(d_outputs), strict=True):
+        leaf.grad = leaf.new_zeros(leaf.shape) if gradient is None else gradient.detach().clone().contiguous()
     launch(kernel.grad, *leaves, *numbers)
     return [leaf.grad for leaf in leaves[: len(inputs)]]
 
 
 def bands(rows: int) -> Iterator[tuple[int, int]]:
-    """Row ranges [first, last) that cover `rows`: all in one, or some, each reported once done, where somebody listens."""
+    """Yield row ranges [first, last) that cover `rows`: one, or some, each reported once done, where somebody listens."""
     listener = progress.get()
     step = rows if listener is None else max(1, -(-rows // 32))
     for first in range(0, rows, step):

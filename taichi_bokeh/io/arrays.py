@@ -33,7 +33,7 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".exr", ".pf
 
 
 def read_array(path: str | os.PathLike[str], use: exr.Use = "image") -> NDArray[Any]:
-    """The array of a PNG, JPEG, TIFF, OpenEXR, PFM, npy or npz (entry ``data``) file, in the file's own type.
+    """Read the array of a PNG, JPEG, TIFF, OpenEXR, PFM, npy or npz (entry ``data``) file, in the file's own type.
 
     Args:
         path: the file.
@@ -54,7 +54,7 @@ def read_array(path: str | os.PathLike[str], use: exr.Use = "image") -> NDArray[
 
 
 def read_contents(path: str | os.PathLike[str], use: exr.Use = "image") -> Contents:
-    """What a file holds; its format follows from its content.
+    """Read what a file holds; its format follows from its content.
 
     Args:
         path: the file.
@@ -78,7 +78,7 @@ def read_contents(path: str | os.PathLike[str], use: exr.Use = "image") -> Conte
 
 
 def read_bytes(path: Path) -> bytes:
-    """All of a file.
+    """Read all of a file.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -93,7 +93,7 @@ def read_bytes(path: Path) -> bytes:
 
 
 def refusal(path: str | os.PathLike[str], error: ValueError) -> ValueError:
-    """What is wrong with a file, with its name."""
+    """Make the error that says what is wrong with a file, with its name."""
     expected = ""
     if isinstance(error, DamagedFileError):
         expected = "; expected " + _EXPECTED.get(Path(path).suffix.lower(), "PNG, JPEG, TIFF, OpenEXR, PFM, npy or npz")
@@ -101,7 +101,7 @@ def refusal(path: str | os.PathLike[str], error: ValueError) -> ValueError:
 
 
 def to_unit(array: NDArray[Any]) -> NDArray[np.float32]:
-    """8- and 16-bit integers over the largest of their type, everything else as it is; float32."""
+    """Divide 8- and 16-bit integers by the largest of their type, everything else as it is; float32."""
     if array.dtype in (np.uint8, np.uint16):
         return (array / np.float32(np.iinfo(array.dtype).max)).astype(np.float32)
     return array.astype(np.float32)

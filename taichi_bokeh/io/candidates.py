@@ -10,7 +10,7 @@ _HEAD_BYTES = 1 << 16  # in which Pillow tells what it knows
 
 
 def is_candidate(path: Path) -> bool:
-    """Whether a file is one that `read_image` and `read_disparity` are for, whole or damaged.
+    """Tell whether a file is one that `read_image` and `read_disparity` are for, whole or damaged.
 
     Its name says so, or else how it begins. Files whose names begin with a dot are not, whatever they hold.
     """

@@ -130,7 +130,7 @@ def describe_depth(path: str | os.PathLike[str]) -> DepthDescription:
 
 
 def _histogram(numbers: NDArray[np.float64], whole: bool) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Counts, and the edges of the bins; whole numbers get bins of whole width, so that each holds as many of them."""
+    """Find the counts, and the edges of the bins; whole numbers get bins of whole width, so that each holds as many of them."""
     if numbers.size == 0:
         return (), ()
     low, high = float(numbers.min()), float(numbers.max())
@@ -197,7 +197,7 @@ def _guess_floats(plane: NDArray[Any], numbers: NDArray[np.float64]) -> _Guess:
 
 
 def _slope(plane: NDArray[Any]) -> float:
-    """Lower third minus upper third, in the medians of their finite numbers, over the range of all."""
+    """Subtract: lower third minus upper third, in the medians of their finite numbers, over the range of all."""
     third = max(1, plane.shape[0] // 3)
     upper, lower, numbers = (part[np.isfinite(part)].astype(np.float64) for part in (plane[:third], plane[-third:], plane))
     if not upper.size or not lower.size or numbers.min() == numbers.max():

@@ -49,7 +49,7 @@ def read_disparity(
 
 
 def as_disparity(values: Array, depth: bool, source: str) -> Array:
-    """Disparity of values [H, W], NaN at the holes; with `depth` they are depth, whose zeros and less are holes, too.
+    """Make disparity of values [H, W], NaN at the holes; with `depth` they are depth, whose zeros and less are holes, too.
 
     Raises:
         ValueError: every pixel is a hole; the message names the source.
@@ -94,7 +94,7 @@ def read_alpha(path: str | os.PathLike[str]) -> Array:
 
 
 def single_channel(array: NDArray[Any], path: str | os.PathLike[str]) -> NDArray[Any]:
-    """[H, W], also of a file that repeats it in three channels; an alpha channel beside it is left out.
+    """Take [H, W], also of a file that repeats it in three channels; an alpha channel beside it is left out.
 
     Raises:
         ValueError: the channels differ.
@@ -105,7 +105,7 @@ def single_channel(array: NDArray[Any], path: str | os.PathLike[str]) -> NDArray
 
 
 def is_one_channel(array: NDArray[Any]) -> bool:
-    """Whether [H, W] or [H, W, C] holds one number a pixel, perhaps three times, perhaps with alpha."""
+    """Tell whether [H, W] or [H, W, C] holds one number a pixel, perhaps three times, perhaps with alpha."""
     if array.ndim == 2:
         return True
     channels = array.shape[2]

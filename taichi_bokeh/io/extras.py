@@ -27,7 +27,7 @@ def import_package(name: Literal["OpenEXR", "imagecodecs", "tifffile"]) -> Modul
 
 
 def check_package(suffix: str, bits: int | None = None) -> None:
-    """ValueError unless the package is there that a file of this suffix, and with so many bits, is written with."""
+    """Raise ValueError unless the package is there that a file of this suffix, and with so many bits, is written with."""
     if suffix in _OF_SUFFIX:
         import_package(_OF_SUFFIX[suffix])
     elif suffix == ".png" and bits == 16:

@@ -116,7 +116,7 @@ def encode_image(
     bits: int | None = None,
     metadata: Metadata | None = None,
 ) -> bytes:
-    """What `write_image` would write into a file of this name.
+    """Make what `write_image` would write into a file of this name.
 
     Raises:
         TypeError, ValueError: as `write_image`.
@@ -133,7 +133,7 @@ def encode_image(
 
 
 def check_format(path: str | os.PathLike[str], bits: int | None = None, *, has_alpha: bool = False) -> None:
-    """ValueError unless ``write_image`` can write a file of this name with so many bits."""
+    """Raise ValueError unless ``write_image`` can write a file of this name with so many bits."""
     suffix = Path(path).suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         raise ValueError(f"{path} has the suffix {suffix!r}, and must have one of {', '.join(IMAGE_SUFFIXES)}")
@@ -145,7 +145,7 @@ def check_format(path: str | os.PathLike[str], bits: int | None = None, *, has_a
 
 
 def _encode(suffix: str, rgb: Array, alpha: Array | None, bits: int | None, metadata: Metadata) -> bytes:
-    """The content of the file."""
+    """Make the content of the file."""
     if suffix == ".exr":
         return exr.encode_image(rgb, alpha, bits or 32)
     if suffix == ".pfm":

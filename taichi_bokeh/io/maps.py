@@ -51,7 +51,7 @@ def write_map(
 
 
 def check_map_format(path: str | os.PathLike[str], channel: MapChannel = "Y") -> None:
-    """ValueError unless ``write_map`` can write a file of this name."""
+    """Raise ValueError unless ``write_map`` can write a file of this name."""
     suffix = Path(path).suffix.lower()
     if suffix not in MAP_SUFFIXES:
         raise ValueError(f"{path} has the suffix {suffix!r}; expected one of {', '.join(MAP_SUFFIXES)}")

@@ -9,7 +9,7 @@ Array = NDArray[np.float32]
 
 
 def require_light(name: str, values: ArrayLike) -> Array:
-    """An image in linear light, [H, W, 3], as float32.
+    """Require an image in linear light, [H, W, 3], as float32.
 
     Raises:
         TypeError: it is not of floats: integers are most often sRGB, which is not light.
@@ -27,7 +27,7 @@ def require_light(name: str, values: ArrayLike) -> Array:
 
 
 def require_plane(name: str, values: ArrayLike, of: Array | None = None) -> Array:
-    """One number a pixel, [H, W], of any unit, as float32.
+    """Require one number a pixel, [H, W], of any unit, as float32.
 
     Args:
         name: of the argument.
@@ -47,7 +47,7 @@ def require_plane(name: str, values: ArrayLike, of: Array | None = None) -> Arra
 
 
 def require_coverage(name: str, values: ArrayLike, of: Array | None = None, tolerance: float = 0.0) -> Array:
-    """A matte or an alpha channel, [H, W] in [0, 1], as float32.
+    """Require a matte or an alpha channel, [H, W] in [0, 1], as float32.
 
     Args:
         name: of the argument.
@@ -75,7 +75,7 @@ def require_coverage(name: str, values: ArrayLike, of: Array | None = None, tole
 
 
 def require_mask(name: str, values: ArrayLike, of: Array) -> NDArray[np.bool_]:
-    """Truth values, [H, W] of rgb [H, W, 3]; numbers are true but for 0.
+    """Require truth values, [H, W] of rgb [H, W, 3]; numbers are true but for 0.
 
     Raises:
         TypeError: it is not of real numbers.

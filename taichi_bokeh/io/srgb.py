@@ -7,7 +7,7 @@ _INTEGERS = (np.uint8, np.uint16)
 
 
 def srgb_decode(encoded: ArrayLike) -> NDArray[np.float32]:
-    """Values of an sRGB file to linear light, [0, 1]; any shape, float32.
+    """Decode values of an sRGB file to linear light, [0, 1]; any shape, float32.
 
     Args:
         encoded: in [0, 1], or an array of uint8 or uint16, which are divided by 255 or 65535.
@@ -20,7 +20,7 @@ def srgb_decode(encoded: ArrayLike) -> NDArray[np.float32]:
 
 
 def srgb_encode(linear: ArrayLike) -> NDArray[np.float32]:
-    """Linear light to sRGB values in [0, 1], the inverse of ``srgb_decode``; nothing is clipped.
+    """Encode linear light to sRGB values in [0, 1], the inverse of ``srgb_decode``; nothing is clipped.
 
     Raises:
         TypeError: it is an array of uint8 or uint16, which hold sRGB already.

@@ -24,12 +24,12 @@ _QUALITY = "17"  # x264's constant rate factor: hardly to be told from the image
 
 
 def is_video(path: str | Path) -> bool:
-    """Whether a name is that of a video."""
+    """Tell whether a name is that of a video."""
     return Path(path).suffix.lower() in _READ
 
 
 def read_video(path: Path, grey: bool = False) -> Iterator[NDArray[Any]]:
-    """The frames, upright, one after the other, uint8 or uint16: sRGB, [H, W, 3] or of grey formats [H, W].
+    """Yield the frames, upright, one after the other, uint8 or uint16: sRGB, [H, W, 3] or of grey formats [H, W].
 
     Args:
         path: the file.
@@ -54,7 +54,7 @@ def read_video(path: Path, grey: bool = False) -> Iterator[NDArray[Any]]:
 
 
 def rate_of(path: Path) -> Fraction | None:
-    """Frames a second of a video that can be read; None where it does not say."""
+    """Read the frames a second of a video that can be read; None where it does not say."""
     return _facts(path).rate
 
 

@@ -13,7 +13,7 @@ _TAYLOR = (1.0 / 5040, 1.0 / 720, 1.0 / 120, 1.0 / 24, 1.0 / 6, 0.5, 1.0, 1.0)
 
 @cache
 def exponential(dtype: str) -> Any:
-    """exp for one dtype, finite for every argument: in float32 a polynomial (the library call does not vectorise)."""
+    """Make exp for one dtype, finite for every argument: in float32 a polynomial (the library call does not vectorise)."""
     if dtype == "float64":
 
         @ti.func

@@ -20,7 +20,7 @@ _apart_from_compiler = functools.cache(torch.compiler.disable)
 
 
 def operator(function: Callable[..., Any]) -> Any:
-    """The operator taichi_bokeh::<name of the function>, for any device; its schema is read off the annotations.
+    """Make the operator taichi_bokeh::<name of the function>, for any device; its schema is read off the annotations.
 
     The function changes none of its arguments, and what it returns shares no memory with them. It runs without autocast. What
     `torch.library` registers by operator (`register_fake`, `register_autograd`) it registers for the result.
@@ -41,7 +41,7 @@ def operator(function: Callable[..., Any]) -> Any:
 
 
 def _declared(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of the same signature, with list[…] spelt as torch reads it in all versions: 2.6 knows only typing's."""
+    """Make a function of the same signature, with list[…] spelt as torch reads it in all versions: 2.6 knows only typing's."""
     signature = inspect.signature(function)
     parameters = [
         value.replace(annotation=_SPELT.get(value.annotation, value.annotation)) for value in signature.parameters.values()

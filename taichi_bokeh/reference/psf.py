@@ -96,7 +96,7 @@ class CellPSF(NamedTuple):
         return int(abs(radius_px) * self.extent) + 1
 
     def _sums(self, down: Tensor, across: Tensor) -> Tensor:
-        """Σ_{u ∈ m} light(u)·down(δ_y, u_y)·across(δ_x, u_x) / Σ_u light(u), [M, D, D]."""
+        """Compute Σ_{u ∈ m} light(u)·down(δ_y, u_y)·across(δ_x, u_x) / Σ_u light(u), [M, D, D]."""
         parts = [down[:, rows] @ self.light[rows, columns] @ across[:, columns].mT for rows, columns in self.boxes]
         return torch.stack(parts) / self.light.sum()
 
@@ -132,7 +132,7 @@ def _divide(
 
 
 def _variance(light: Tensor) -> float:
-    """Variance of the position, in samples², of light along a line."""
+    """Compute the variance of the position, in samples², of light along a line."""
     position = torch.arange(len(light), dtype=light.dtype)
     total = light.sum().clamp(min=torch.finfo(light.dtype).tiny)
     mean = (light * position).sum() / total

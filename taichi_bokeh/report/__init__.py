@@ -1,1 +1,1 @@
-"""A report as one page, with its pictures, plots and tables."""
+"""A report as one page, with its images, plots and tables."""

@@ -30,7 +30,7 @@ class Axis(NamedTuple):
 
 
 def accuracy_against_time(dots: Sequence[Dot]) -> "Markup":
-    """Plot mean PSNR in dB, upwards, against median seconds a picture."""
+    """Plot mean PSNR in dB, upwards, against median seconds an image."""
     axes = Axis("median seconds an image", logarithmic=True), Axis("mean PSNR, dB")
     return plot(dots, *axes, "Mean PSNR against median seconds")
 

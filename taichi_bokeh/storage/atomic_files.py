@@ -26,7 +26,7 @@ def begin_writing() -> None:
 
 
 def written_files() -> list[Path]:
-    """The files that were written since the command began and are still there, in order."""
+    """List the files that were written since the command began and are still there, in order."""
     return [path for path in _written if path.exists()]
 
 
@@ -86,7 +86,7 @@ def whole_file(path: Path, overwrite: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def _becoming(path: Path, suffix: str, overwrite: bool) -> Iterator[Path]:
-    """An empty file in the folder of `path`, which takes its name at the end, or goes if there is an error."""
+    """Open an empty file in the folder of `path`, which takes its name at the end, or goes if there is an error."""
     target = _target(path)
     if target.parent not in _tidied:
         remove_left_over(target.parent)
@@ -105,7 +105,7 @@ def _becoming(path: Path, suffix: str, overwrite: bool) -> Iterator[Path]:
 
 
 def _is_of(error: OSError, temporary: Path | None) -> bool:
-    """Whether an error is of the file that is written, and not of another that is read meanwhile."""
+    """Tell whether an error is of the file that is written, and not of another that is read meanwhile."""
     if error.errno is None:
         return False
     if error.filename is None:
@@ -141,7 +141,7 @@ def _dress(temporary: Path, target: Path) -> None:
 
 
 def _given(path: Path, owner: int, group: int) -> bool:
-    """Whether the system lets a file be given to them."""
+    """Tell whether the system lets a file be given to them."""
     try:
         os.chown(path, owner, group)
     except OSError:
@@ -150,7 +150,7 @@ def _given(path: Path, owner: int, group: int) -> bool:
 
 
 def _target(path: Path) -> Path:
-    """The file that is to be written: that which a link names.
+    """Find the file that is to be written: that which a link names.
 
     Raises:
         OSError: a link that leads to itself.

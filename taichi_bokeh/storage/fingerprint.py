@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def value_digest(value: Any) -> str:
-    """SHA-256 of a value: tensors, arrays, dataclasses, lists and tuples count by their content, all else by its `repr`.
+    """Make a SHA-256 of a value: tensors, arrays, dataclasses, lists and tuples count by their content, all else by its `repr`.
 
     A path counts by the content of the file, or of all files in the folder, where there is one; a value with a method
     ``content`` by what that returns.
@@ -21,13 +21,13 @@ def value_digest(value: Any) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
+    """Compute the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_digest(folder: Path, suffix: str = "") -> str:
-    """SHA-256 of the names and contents of all files in a folder and below that end in `suffix`."""
+    """Compute the SHA-256 of the names and contents of all files in a folder and below that end in `suffix`."""
     files = sorted(path for path in folder.rglob(f"*{suffix}") if path.is_file())
     parts = [f"{path.relative_to(folder).as_posix()}={file_digest(path)}" for path in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -103,19 +103,19 @@ def sole_run(path: Path, what: str) -> Iterator[None]:
 
 
 def lock_of_folder(folder: Path, part: tuple[int, int] = (1, 1)) -> Path:
-    """The name of the lock of a folder of results, or of part i of n of the work in it."""
+    """Name the lock of a folder of results, or of part i of n of the work in it."""
     index, count = part
     return folder / (".taichi-bokeh.lock" if count == 1 else f".taichi-bokeh-{index}-of-{count}.lock")
 
 
 def lock_of_file(path: Path, folder: Path | None = None) -> Path:
-    """The name of the lock of a file, in its folder or another; short however long the file's own name is."""
+    """Name the lock of a file, in its folder or another; short however long the file's own name is."""
     digest = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:32]
     return (path.parent if folder is None else folder) / f".taichi-bokeh-{digest}.lock"
 
 
 def holder(path: Path) -> str:
-    """Who holds a lock, as far as is known."""
+    """Tell who holds a lock, as far as is known."""
     with contextlib.suppress(OSError, ValueError):
         return path.read_text(encoding="utf-8").strip() or "of which nothing is known"
     return "which has just ended"
@@ -137,7 +137,7 @@ def lock_handle(handle: int, *, wait: bool = False) -> bool | None:
 
 
 def is_at(handle: int, path: Path) -> bool:
-    """Whether an open file has this name still."""
+    """Tell whether an open file has this name still."""
     try:
         return os.path.samestat(os.fstat(handle), os.stat(path))
     except FileNotFoundError:

@@ -99,12 +99,12 @@ def read_checkpoint(path: Path, what: str) -> tuple[dict[str, Any], dict[str, An
 
 
 def damaged(path: Path, instead: str) -> ValueError:
-    """The error of a file that is damaged, or is something else instead."""
+    """Make the error of a file that is damaged, or is something else instead."""
     return ValueError(f"{path} is damaged or {instead}, and is left as it is; remove it to have it made again")
 
 
 def require_same(path: Path, what: str, found: Record, expected: Record) -> None:
-    """ValueError, which names the first difference, unless what lies at `path` has the record that is expected."""
+    """Raise ValueError, which names the first difference, unless what lies at `path` has the record that is expected."""
     difference = _difference(found, expected)
     if difference is not None:
         raise ValueError(f"{path} is of another {what}, and is left as it is: {difference}")

@@ -59,7 +59,7 @@ def remove_left_over(folder: Path) -> None:
 
 
 def _made(folder: Path, suffix: str) -> tuple[Path, int]:
-    """A new file, and the handle that holds the lock."""
+    """Make a new file, and the handle that holds the lock."""
     while True:
         handle, name = tempfile.mkstemp(prefix=f".taichi-bokeh-{_machine()}-", suffix=f".part{suffix}", dir=folder)
         path = Path(name)

@@ -86,13 +86,13 @@ def in_processes(start: Start, jobs: Sequence[object], count: int) -> Iterator[o
     doing: dict[int, object] = {}
     try:
         _spawn(start, min(count, len(jobs)), workers)
-        for place, worker in enumerate(workers):
-            doing[place] = left.pop()
-            worker.connection.send(doing[place])
+        for index, worker in enumerate(workers):
+            doing[index] = left.pop()
+            worker.connection.send(doing[index])
         while doing:
-            ready = wait([workers[place].connection for place in doing])
-            for place in [place for place in doing if workers[place].connection in ready]:
-                kind, value = _receive(workers[place], doing[place])
+            ready = wait([workers[index].connection for index in doing])
+            for index in [index for index in doing if workers[index].connection in ready]:
+                kind, value = _receive(workers[index], doing[index])
                 if kind == "yielded":
                     yield value
                 elif kind == "wrote":
@@ -100,10 +100,10 @@ def in_processes(start: Start, jobs: Sequence[object], count: int) -> Iterator[o
                 elif kind == "raised":
                     raise value
                 elif left:
-                    doing[place] = left.pop()
-                    workers[place].connection.send(doing[place])
+                    doing[index] = left.pop()
+                    workers[index].connection.send(doing[index])
                 else:
-                    del doing[place]
+                    del doing[index]
     finally:
         _end(workers)
 
@@ -122,7 +122,7 @@ def _spawn(start: Start, count: int, workers: list[_Worker]) -> None:
 
 @contextlib.contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Processes started here take no notice of Ctrl-C, not even while they start; it is the parent that ends them."""
+    """Have processes started here take no notice of Ctrl-C, not even while they start; it is the parent that ends them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -157,7 +157,7 @@ def _end(workers: Sequence[_Worker]) -> None:
 
 
 def _work(start: Start, connection: Connection, threads: int) -> None:
-    """The life of a worker; it ends when the parent closes the pipe, or tells it to."""
+    """Live the life of a worker; it ends when the parent closes the pipe, or tells it to."""
     signal.signal(signal.SIGTERM, _stop)
     os.environ["TI_CPU_MAX_NUM_THREADS"] = str(threads)  # Taichi reads it when it starts, which it has not done yet
     torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""The user's own foregrounds: pictures with mattes, found in a folder and fitted to a frame."""
+"""The user's own foregrounds: images with mattes, found in a folder and fitted to a frame."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -22,7 +22,7 @@ _VISIBLE = 0.02  # one less covered is outside the object: its colour is noise
 
 
 class CutoutFiles(NamedTuple):
-    """The files of one foreground; no matte: the picture's own alpha."""
+    """The files of one foreground; no matte: the image's own alpha."""
 
     image: Path
     matte: Path | None
@@ -34,7 +34,7 @@ class Cutout(NamedTuple):
     Attributes:
         rgb: [H, W, 3], linear light.
         alpha: [H, W] in [0, 1].
-        is_mixed: the colours of soft pixels still hold the background that the picture was taken before.
+        is_mixed: the colours of soft pixels still hold the background that the image was taken before.
     """
 
     rgb: Array
@@ -43,16 +43,16 @@ class Cutout(NamedTuple):
 
 
 def find_cutouts(folder: Path) -> dict[str, CutoutFiles]:
-    """The foregrounds in a folder, by their names, sorted; for the layouts see `Pictures`.
+    """Find the foregrounds in a folder, by their names, sorted; for the layouts see `Pictures`.
 
     Raises:
-        ValueError: there is no such folder, it holds no picture, or an image has no matte or a matte no image.
+        ValueError: there is no such folder, it holds no image, or an image has no matte or a matte no image.
     """
     if not folder.is_dir():
-        raise ValueError(f"foregrounds is {folder}; expected a folder of pictures, and there is no such folder")
+        raise ValueError(f"foregrounds is {folder}; expected a folder of images, and there is no such folder")
     images, mattes = (_subfolder(folder, names) for names in (_IMAGE_FOLDERS, _MATTE_FOLDERS))
     if images is None and mattes is None:
-        return {name: CutoutFiles(path, None) for name, path in pictures_below("foregrounds", folder).items()}
+        return {name: CutoutFiles(path, None) for name, path in images_below("foregrounds", folder).items()}
     if images is None or mattes is None:
         found, missing = (images, _MATTE_FOLDERS) if images is not None else (mattes, _IMAGE_FOLDERS)
         raise ValueError(f"foregrounds is {folder}, which has {found} but no folder {' or '.join(missing)} beside it")
@@ -60,21 +60,21 @@ def find_cutouts(folder: Path) -> dict[str, CutoutFiles]:
     for here, there, folder_there in ((*by_stem, mattes), (*by_stem[::-1], images)):
         for stem, path in here.items():
             if stem not in there:
-                raise ValueError(f"foregrounds holds {path}, but no picture named {stem} in {folder_there}")
+                raise ValueError(f"foregrounds holds {path}, but no image named {stem} in {folder_there}")
     return {stem: CutoutFiles(path, by_stem[1][stem]) for stem, path in by_stem[0].items()}
 
 
-def pictures_below(argument: str, folder: Path) -> dict[str, Path]:
-    """The pictures in a folder and its subfolders, by their path in it, sorted.
+def images_below(argument: str, folder: Path) -> dict[str, Path]:
+    """Find the images in a folder and its subfolders, by their path in it, sorted.
 
     Raises:
-        ValueError: there is no such folder, or it holds no picture; the message names the argument.
+        ValueError: there is no such folder, or it holds no image; the message names the argument.
     """
     if not folder.is_dir():
-        raise ValueError(f"{argument} is {folder}; expected a folder of pictures, and there is no such folder")
-    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if _is_picture(path)}
+        raise ValueError(f"{argument} is {folder}; expected a folder of images, and there is no such folder")
+    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if _is_image(path)}
     if not found:
-        raise ValueError(f"{argument}: {folder} holds no picture; expected {', '.join(IMAGE_SUFFIXES)} files")
+        raise ValueError(f"{argument}: {folder} holds no image; expected {', '.join(IMAGE_SUFFIXES)} files")
     return dict(sorted(found.items()))
 
 
@@ -88,7 +88,7 @@ def read_cutout(files: CutoutFiles) -> Cutout:
     alpha = image.alpha if files.matte is None else read_alpha(files.matte)
     if alpha is None:
         raise ValueError(
-            f"{files.image} has no alpha; expected a picture with alpha, or a folder of mattes beside that of the images"
+            f"{files.image} has no alpha; expected an image with alpha, or a folder of mattes beside that of the images"
         )
     if alpha.shape != image.rgb.shape[:2]:
         sizes = [f"{shape[1]}×{shape[0]}" for shape in (alpha.shape, image.rgb.shape)]
@@ -101,7 +101,7 @@ def read_cutout(files: CutoutFiles) -> Cutout:
 def fit_to_frame(cutout: Cutout, size: Size, rng: Generator) -> tuple[Array, Array]:
     """Place a foreground in a frame: random size and place, flipped or not.
 
-    Where it is cut off by its own picture's border it is put against the frame's (a portrait stands on the lower edge), or
+    Where it is cut off by its own image's border it is put against the frame's (a portrait stands on the lower edge), or
     made large enough to reach from edge to edge.
 
     Returns:
@@ -120,22 +120,22 @@ def fit_to_frame(cutout: Cutout, size: Size, rng: Generator) -> tuple[Array, Arr
     return _paste(colour, matte, starts, size)
 
 
-def resize(picture: Array, size: Size, box: tuple[float, float, float, float] | None = None) -> Array:
-    """Resample a picture [H, W] or [H, W, C], or its part (left, top, right, bottom), bicubically and without aliasing.
+def resize(image: Array, size: Size, box: tuple[float, float, float, float] | None = None) -> Array:
+    """Resample an image [H, W] or [H, W, C], or its part (left, top, right, bottom), bicubically and without aliasing.
 
-    The result keeps within 0 and the largest value of the picture.
+    The result keeps within 0 and the largest value of the image.
     """
-    planes = picture if picture.ndim == 3 else picture[..., None]
+    planes = image if image.ndim == 3 else image[..., None]
     sampled = [
         np.asarray(PillowImage.fromarray(plane).resize(size[::-1], PillowImage.Resampling.BICUBIC, box=box))
         for plane in np.ascontiguousarray(np.moveaxis(planes, 2, 0), np.float32)
     ]
     result = np.clip(np.stack(sampled, axis=2), 0, planes.max()).astype(np.float32)
-    return result if picture.ndim == 3 else result[..., 0]
+    return result if image.ndim == 3 else result[..., 0]
 
 
 def _straight_colour(cutout: Cutout, size: Size, box: tuple[float, float, float, float]) -> tuple[Array, Array]:
-    """The part of a cutout in `box`, resampled: its own colours, free of any background and defined everywhere; matte."""
+    """Resample the part of a cutout in `box`: its own colours, free of any background and defined everywhere; matte."""
     matte = resize(cutout.alpha, size, box)
     if cutout.is_mixed:
         seen = resize(cutout.rgb, size, box)
@@ -149,7 +149,7 @@ def _straight_colour(cutout: Cutout, size: Size, box: tuple[float, float, float,
 
 
 def _paste(colour: Array, matte: Array, starts: list[int], size: Size) -> tuple[Array, Array]:
-    """Lay a picture into the frame; around it its colours go on."""
+    """Lay an image into the frame; around it its colours go on."""
     to, of = [], []
     for start, length, frame in zip(starts, matte.shape, size, strict=True):
         to.append(slice(max(0, start), min(frame, start + length)))
@@ -161,7 +161,7 @@ def _paste(colour: Array, matte: Array, starts: list[int], size: Size) -> tuple[
 
 
 def _start(low_cut: bool, high_cut: bool, length: int, frame: int, rng: Generator) -> int:
-    """Where in the frame a length begins that is cut off at its low end, its high end, both or neither."""
+    """Find where in the frame a length begins that is cut off at its low end, its high end, both or neither."""
     overhang = 0.1 * length
     if low_cut and high_cut:
         return round(rng.uniform(frame - length, 0))
@@ -174,7 +174,7 @@ def _start(low_cut: bool, high_cut: bool, length: int, frame: int, rng: Generato
 
 
 def _span(alpha: Array, axis: int) -> tuple[int, int]:
-    """First and one past the last row (axis 1) or column (axis 0) in which something is covered."""
+    """Find first and one past the last row (axis 1) or column (axis 0) in which something is covered."""
     covered = np.flatnonzero((alpha > _VISIBLE).any(axis=axis))
     return int(covered[0]), int(covered[-1]) + 1
 
@@ -184,16 +184,16 @@ def _subfolder(folder: Path, names: tuple[str, ...]) -> Path | None:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    """The pictures in one folder by their names without suffix, sorted."""
+    """Find the images in one folder by their names without suffix, sorted."""
     result: dict[str, Path] = {}
-    for path in sorted(path for path in folder.iterdir() if _is_picture(path)):
+    for path in sorted(path for path in folder.iterdir() if _is_image(path)):
         if path.stem in result:
-            raise ValueError(f"foregrounds holds both {result[path.stem]} and {path.name}; expected one picture of a name")
+            raise ValueError(f"foregrounds holds both {result[path.stem]} and {path.name}; expected one image of a name")
         result[path.stem] = path
     if not result:
-        raise ValueError(f"foregrounds: {folder} holds no picture; expected {', '.join(IMAGE_SUFFIXES)} files")
+        raise ValueError(f"foregrounds: {folder} holds no image; expected {', '.join(IMAGE_SUFFIXES)} files")
     return result
 
 
-def _is_picture(path: Path) -> bool:
+def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()

@@ -27,7 +27,7 @@ _ATTEMPTS = 8
 
 
 def draw_matte(kind: str, size: Size, rng: Generator) -> Array:
-    """A matte of one of `KINDS`, drawn again while it covers too little or too much of the frame.
+    """Draw a matte of one of `KINDS`, drawn again while it covers too little or too much of the frame.
 
     Args:
         kind: its name.
@@ -50,7 +50,7 @@ def draw_matte(kind: str, size: Size, rng: Generator) -> Array:
 
 
 def hair(size: Size, rng: Generator) -> Array:
-    """A head on shoulders, with hundreds of curved hairs of 0.5–1.5 px in locks, and single ones that fly off."""
+    """Draw a head on shoulders, with hundreds of curved hairs of 0.5–1.5 px in locks, and single ones that fly off."""
     unit = _unit(size)
     canvas = Canvas(size)
     height, width = size
@@ -68,7 +68,7 @@ def hair(size: Size, rng: Generator) -> Array:
 
 
 def _shoulders() -> Points:
-    """The outline of shoulders and chest under a head of radius 1 round the origin, down to well below any frame."""
+    """Draw the outline of shoulders and chest under a head of radius 1 round the origin, down to well below any frame."""
     angle = np.linspace(-pi, 0, 60)
     wide, high = np.cos(angle), np.sin(angle)
     round_part = np.stack([1.9 * np.sign(wide) * np.abs(wide) ** 0.8, 3 - 1.6 * np.abs(high) ** 0.8], 1)
@@ -76,7 +76,7 @@ def _shoulders() -> Points:
 
 
 def _lock(canvas: "Canvas", rng: Generator, centre: Points, radius: float, count: int, wind: float) -> None:
-    """Hairs that grow from one place of the head's upper part and bend alike."""
+    """Draw hairs that grow from one place of the head's upper part and bend alike."""
     where = rng.uniform(-0.8 * pi, 0.8 * pi)  # from the top of the head, clockwise
     length = radius * rng.uniform(0.5, 1.5) * (1.2 if count == 1 else 1)
     bend = wind + rng.normal(0, 0.6) + 1.2 * sin(where)  # hair hangs down on either side
@@ -94,7 +94,7 @@ def _lock(canvas: "Canvas", rng: Generator, centre: Points, radius: float, count
 
 
 def holes(size: Size, rng: Generator) -> Array:
-    """A sheet with an uneven outline, perforated by round holes of 3–20 px."""
+    """Draw a sheet with an uneven outline, perforated by round holes of 3–20 px."""
     unit = _unit(size)
     canvas = Canvas(size)
     height, width = size
@@ -117,7 +117,7 @@ def holes(size: Size, rng: Generator) -> Array:
 
 
 def lattice(size: Size, rng: Generator) -> Array:
-    """A fence: two families of crossed bars, turned and slightly warped, each bar of its own width; it may end in a rail."""
+    """Draw a fence: two families of crossed bars, turned and slightly warped, each of its own width; it may end in a rail."""
     height, width = size
     unit = _unit(size)
     turn = rng.uniform(0, pi)
@@ -147,7 +147,7 @@ def lattice(size: Size, rng: Generator) -> Array:
 
 
 def twigs(size: Size, rng: Generator) -> Array:
-    """Bare branches that come in from the border and fork again and again, from about 8 px down to less than one."""
+    """Draw bare branches that come in from the border and fork again and again, from about 8 px down to less than one."""
     canvas = Canvas(size)
     height, width = size
     wanted = rng.uniform(0.12, 0.22)
@@ -163,7 +163,7 @@ def twigs(size: Size, rng: Generator) -> Array:
 
 
 def _branch(canvas: "Canvas", rng: Generator, start: Points, heading: float, thick: float) -> None:
-    """One branch and all that grow from it."""
+    """Draw one branch and all that grow from it."""
     growing = [(start, heading, thick)]
     while growing:
         start, heading, thick = growing.pop()
@@ -185,7 +185,7 @@ def _branch(canvas: "Canvas", rng: Generator, start: Points, heading: float, thi
 
 
 def soft(size: Size, rng: Generator) -> Array:
-    """A blob whose edge fades over 5–30 px, over more in some places than in others."""
+    """Draw a blob whose edge fades over 5–30 px, over more in some places than in others."""
     height, width = size
     unit = _unit(size)
     canvas = Canvas(size)
@@ -201,7 +201,7 @@ def soft(size: Size, rng: Generator) -> Array:
 
 
 def solid(size: Size, rng: Generator) -> Array:
-    """Leaves on their stems, or a few boulders: hard outlines with points, notches and gaps."""
+    """Draw leaves on their stems, or a few boulders: hard outlines with points, notches and gaps."""
     canvas = Canvas(size)
     height, width = size
     wanted = rng.uniform(0.18, 0.36)
@@ -268,7 +268,7 @@ class Canvas:
         self._draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=cover)
 
     def tapered(self, points: Points, thick: float, thin: float, pieces: int) -> None:
-        """A line along `points` whose width goes from `thick` to `thin` in so many steps."""
+        """Draw a line along `points` whose width goes from `thick` to `thin` in so many steps."""
         per_piece = ceil((len(points) - 1) / pieces)
         for piece in range(pieces):
             part = points[piece * per_piece : (piece + 1) * per_piece + 1]
@@ -280,11 +280,11 @@ class Canvas:
             )
 
     def coverage(self) -> float:
-        """The part of the frame that is drawn on."""
+        """Give the part of the frame that is drawn on."""
         return 1 - self._image.histogram()[0] / (self._image.width * self._image.height)
 
     def matte(self) -> Array:
-        """What is drawn, float32 [H, W] in [0, 1]."""
+        """Give what is drawn, float32 [H, W] in [0, 1]."""
         drawn = np.asarray(self._image, np.float32) / 255
         height, width = (length // _OVERSAMPLING for length in drawn.shape)
         cells = drawn.reshape(height, _OVERSAMPLING, width, _OVERSAMPLING)
@@ -292,12 +292,12 @@ class Canvas:
 
 
 def _unit(size: Size) -> float:
-    """Pixels of this frame in one pixel of the reference frame."""
+    """Count the pixels of this frame in one pixel of the reference frame."""
     return min(size) / REFERENCE_PX
 
 
 def _blob(rng: Generator, radius: float, roughness: float) -> Points:
-    """A closed outline round the origin, at `radius` on the average, [N, 2]."""
+    """Draw a closed outline round the origin, at `radius` on the average, [N, 2]."""
     angle = np.linspace(0, 2 * pi, 240, endpoint=False)
     distance = np.ones_like(angle)
     for wave in range(2, 10):
@@ -307,12 +307,12 @@ def _blob(rng: Generator, radius: float, roughness: float) -> Points:
 
 
 def _aspect(rng: Generator, spread: float) -> Points:
-    """Two factors that make a shape wider or taller and keep its area."""
+    """Choose two factors that make a shape wider or taller and keep its area."""
     stretch = np.exp(rng.uniform(-spread, spread))
     return np.array([stretch, 1 / stretch])
 
 
 def _smooth_step(value: NDArray[np.float64]) -> NDArray[np.float64]:
-    """0 up to 0, 1 from 1, and a smooth ramp between."""
+    """Compute 0 up to 0, 1 from 1, and a smooth ramp between."""
     clipped = np.clip(value, 0, 1)
     return clipped * clipped * (3 - 2 * clipped)

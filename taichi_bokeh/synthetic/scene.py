@@ -28,7 +28,7 @@ class Scene:
     focal_plane: str
 
     def lens(self, scale: float = 1.0) -> ThinLens:
-        """The lens, with `scale` times the true blur."""
+        """Make the lens, with `scale` times the true blur."""
         return ThinLens(self.blur * scale, self.focus)
 
     @property
@@ -54,7 +54,7 @@ class Scene:
 
     @property
     def all_in_focus(self) -> Tensor:
-        """The picture of a pinhole camera, [3, H, W]."""
+        """The image of a pinhole camera, [3, H, W]."""
         seen = self.transmittance * self.layers.alpha[0, :, 0]
         return (seen[:, None] * self.layers.rgb[0]).sum(0)
 

@@ -1,6 +1,6 @@
 """Random scenes: four foregrounds before a photograph, each at its own depth, and a lens focused on one of the five.
 
-A scene follows from (seed, index) and the pictures alone. Over a set the focal plane goes round near, middle and far, the
+A scene follows from (seed, index) and the images alone. Over a set the focal plane goes round near, middle and far, the
 kinds of matte take turns in different company, and the largest blur radius sweeps its whole range evenly.
 """
 
@@ -66,7 +66,7 @@ class SceneSettings:
 
 @dataclass(frozen=True)
 class LayerContent:
-    """What a layer was made of: the kind of its matte ("picture": its own; "background": none), and its picture's name."""
+    """What a layer was made of: the kind of its matte ("picture": its own; "background": none), and its image's name."""
 
     kind: str
     source: str
@@ -88,7 +88,7 @@ def make_scene(index: int, settings: SceneSettings, pictures: Pictures) -> MadeS
         pictures: what its layers are made of.
 
     Raises:
-        TypeError, ValueError: the index is no integer or negative, or a picture cannot be read.
+        TypeError, ValueError: the index is no integer or negative, or an image cannot be read.
     """
     require_integer("index", index, at_least=0)
     # One stream for each concern, so that an option of one leaves the others as they are.
@@ -109,7 +109,7 @@ def make_scene(index: int, settings: SceneSettings, pictures: Pictures) -> MadeS
 
 
 def describe(scene: Scene) -> dict[str, Any]:
-    """What a reader wants to know of a scene, as JSON can hold it; layers nearest first, depths in m, disparities in 1/m."""
+    """Describe a scene to a reader, as JSON can hold it; layers nearest first, depths in m, disparities in 1/m."""
     description: dict[str, Any] = {
         "name": scene.name,
         "size": [scene.layers.height, scene.layers.width],
@@ -134,7 +134,7 @@ def _depth_m(disparity: float) -> float | None:
 
 
 def _disparities(count: int, rng: Generator) -> Array:
-    """Falling disparities, 1/m: the ends drawn from their ranges of depth, the others spread between them with jitter."""
+    """Choose falling disparities, 1/m: ends drawn from their ranges of depth, the others spread between them with jitter."""
     first, last = 1 / rng.uniform(*_NEAREST_M), 1 / rng.uniform(*_FARTHEST_M)
     place = np.arange(count, dtype=np.float64)
     place[1:-1] += rng.uniform(-_JITTER, _JITTER, count - 2)
@@ -142,7 +142,7 @@ def _disparities(count: int, rng: Generator) -> Array:
 
 
 def _focused_layer(focal_plane: str, count: int, rng: Generator) -> int:
-    """The layer in focus: one of the two nearest, the middle one, or one of the two farthest, as far as these differ."""
+    """Choose the layer in focus: one of the two nearest, the middle one, or one of the two farthest, as far as these differ."""
     middle = count // 2
     choices = {"near": range(min(2, middle)), "middle": [middle], "far": range(max(count - 2, middle + 1), count)}[focal_plane]
     return choices[int(rng.integers(len(choices)))]
@@ -155,7 +155,7 @@ def _largest_radius_px(index: int, settings: SceneSettings) -> float:
 
 
 def _kinds(index: int, count: int, rng: Generator) -> list[str]:
-    """The kinds of a scene's foregrounds: each scene takes the next ones in turn, and shuffles them."""
+    """Choose the kinds of a scene's foregrounds: each scene takes the next ones in turn, and shuffles them."""
     kinds = list(KINDS)
     # One extra step every round of focal planes, so that no kind meets always the same plane.
     start = count * index + index // len(FOCAL_PLANES)
@@ -166,7 +166,7 @@ def _kinds(index: int, count: int, rng: Generator) -> list[str]:
 def _fill_layers(
     index: int, settings: SceneSettings, pictures: Pictures, disparities: Array, streams: tuple[Generator, Generator]
 ) -> tuple[Layers, tuple[LayerContent, ...]]:
-    """Colour, coverage and disparity of every layer, and what they were made of."""
+    """Make colour, coverage and disparity of every layer, and what they were made of."""
     rng, lights = streams
     size = settings.shape
     background = pictures.background(size, rng)

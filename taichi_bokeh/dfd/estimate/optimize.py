@@ -2,9 +2,9 @@
 
     loss = Σ_s data(layer(I, D; K_s, F_s), B_s) + w_G·G(D) + w_C·mean over x of C(x, D(x))
 
-G is the edge-aware gradient (losses.py) and C the cost of the plane sweep (sweep.py), linear between planes. The sweep is right
-where neighbours share a depth, and wrong at edges, which are moved to those of the picture before the first step (edges.py);
-blurring again is right at edges, and slack within surfaces.
+G is the edge-aware gradient (losses.py) and C the cost of the plane sweep (plane_sweep.py), linear between planes. The sweep is
+right where neighbours share a depth, and wrong at edges, which are moved to those of the picture before the first step
+(snap_to_edges.py); blurring again is right at edges, and slack within surfaces.
 
 With two layers (`layers=2`) the view is a foreground over a background, each with a disparity of its own everywhere, and what
 the foreground hides of the background is found with them:
@@ -55,8 +55,8 @@ class OptimizeSettings:
         step_px: the learning rate, px of the circle of confusion.
         objective: of the data and the smoothness; its gradient term sees the disparity over its range.
         evidence: weight of the sweep's cost; 0 leaves it out.
-        snap: whether to begin by moving the jumps of the initial disparity to edges of the picture (edges.py); near the jumps,
-            where the sweep's cost is that of two surfaces mixed, it then is no evidence.
+        snap: whether to begin by moving the jumps of the initial disparity to edges of the picture (snap_to_edges.py); near the
+            jumps, where the sweep's cost is that of two surfaces mixed, it then is no evidence.
         layers: 1, or 2 for a foreground and a background with what it hides.
         keep_sign: hold each pixel on the side of the focus on which the sweep has put it; gradients do not cross the focus by
             themselves. Of a single picture and one layer only: a stack tells the side by itself, and of two layers a pixel may

@@ -1,6 +1,6 @@
 """Train a network for depth from defocus, with known depth or by blurring again, so that it can stop and go on at any step.
 
-What it makes small is said in train_losses.py. A step is a function of the network, the optimiser's state, the seed and its own
+What it makes small is said in losses.py. A step is a function of the network, the optimiser's state, the seed and its own
 number. The last two seed torch's random numbers, those of the network and the layer as well; so on the CPU a training that goes
 on repeats the uninterrupted one bit for bit.
 """

@@ -16,7 +16,7 @@ _ALIKE_PRIMARIES = 0.003
 
 
 def to_srgb(contents: Contents) -> NDArray[Any]:
-    """The values in sRGB: converted where the profile says otherwise; alpha as it is.
+    """Convert the values to sRGB where the profile says otherwise; alpha as it is.
 
     Without a profile, grey and RGB are taken for sRGB. Only 8-bit images are converted.
 
@@ -51,7 +51,7 @@ def to_srgb(contents: Contents) -> NDArray[Any]:
 
 
 def profile_name(profile: bytes) -> str:
-    """What a profile calls itself.
+    """Read what a profile calls itself.
 
     Raises:
         ValueError: it is damaged.
@@ -60,7 +60,7 @@ def profile_name(profile: bytes) -> str:
 
 
 def _open(content: bytes) -> tuple[ImageCms.ImageCmsProfile, str]:
-    """A profile and the mode of its colours."""
+    """Open a profile and the mode of its colours."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(content))
         space = profile.profile.xcolor_space.strip()
@@ -76,7 +76,7 @@ def _name(profile: ImageCms.ImageCmsProfile) -> str:
 
 
 def _check_fits(space: str, colours: NDArray[Any], is_cmyk: bool) -> None:
-    """ValueError unless the profile is for the image's colours; grey may have one for RGB."""
+    """Raise ValueError unless the profile is for the image's colours; grey may have one for RGB."""
     is_grey = colours.ndim == 2 or colours.shape[2] == 1
     found = "CMYK" if is_cmyk else "grey" if is_grey else "RGB"
     fits = {"CMYK": is_cmyk, "L": is_grey, "RGB": not is_cmyk}
@@ -85,7 +85,7 @@ def _check_fits(space: str, colours: NDArray[Any], is_cmyk: bool) -> None:
 
 
 def _check_primaries(profile: ImageCms.ImageCmsProfile) -> None:
-    """Floats are linear light whatever the profile's curve; what must fit is what red, green and blue mean."""
+    """Check what red, green and blue mean; floats are linear light whatever the profile's curve."""
     ours = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).profile
     theirs = profile.profile
     if theirs.xcolor_space.strip() == "GRAY":
@@ -107,7 +107,7 @@ def _transform(profile: ImageCms.ImageCmsProfile, space: str) -> ImageCms.ImageC
 
 
 def _changes_little(transform: ImageCms.ImageCmsTransform, space: str) -> bool:
-    """Whether the transform leaves colours from all over as they are: many profiles of sRGB have small differences."""
+    """Tell whether the transform leaves colours from all over as they are: many profiles of sRGB have small differences."""
     levels = np.linspace(0, 255, 16).astype(np.uint8)
     colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3) if space == "RGB" else levels[None]
     expected = colours if space == "RGB" else np.repeat(colours[..., None], 3, axis=2)
@@ -116,7 +116,7 @@ def _changes_little(transform: ImageCms.ImageCmsTransform, space: str) -> bool:
 
 
 def _image(colours: NDArray[Any], space: str) -> PillowImage.Image:
-    """[H, W] or [H, W, C] of uint8 in the mode that the profile is for."""
+    """Make [H, W] or [H, W, C] of uint8 in the mode that the profile is for."""
     colours = np.ascontiguousarray(colours[..., 0] if colours.shape[2:] == (1,) else colours)
     if space == "CMYK":
         size = (colours.shape[1], colours.shape[0])

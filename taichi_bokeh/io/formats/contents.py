@@ -43,7 +43,7 @@ def upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def unpremultiplied(values: NDArray[Any]) -> NDArray[Any]:
-    """Colours divided by the alpha in the last channel, in the same type; where alpha is 0, as they are."""
+    """Give the colours divided by the alpha in the last channel, in the same type; where alpha is 0, as they are."""
     alpha = values[..., -1:].astype(np.float64)
     top = float(np.iinfo(values.dtype).max) if np.issubdtype(values.dtype, np.integer) else 1.0
     colours = values[..., :-1].astype(np.float64)

@@ -23,12 +23,12 @@ _LARGEST_HALF = float(np.finfo(np.float16).max)
 
 
 def is_exr(content: bytes) -> bool:
-    """Whether the bytes begin as an EXR file does."""
+    """Tell whether the bytes begin as an EXR file does."""
     return content[:4] == _SIGNATURE
 
 
 def decode(content: bytes, use: Use = "image") -> Contents:
-    """What the channels of an EXR file hold for this use.
+    """Read what the channels of an EXR file hold for this use.
 
     An image is R, G, B or Y, with A where there is one, straight: where alpha is 0 the colours are as in the file. Disparity
     is Y, depth is Z or else Y; either may be the only channel, of any name, or grey colours. Other channels are left out.
@@ -43,7 +43,7 @@ def decode(content: bytes, use: Use = "image") -> Contents:
 
 
 def encode(channels: Mapping[str, NDArray[Any]]) -> bytes:
-    """The EXR file of channels [H, W], each float16 or float32; compressed without loss."""
+    """Make the EXR file of channels [H, W], each float16 or float32; compressed without loss."""
     openexr = import_package("OpenEXR")
     header = {"compression": openexr.ZIP_COMPRESSION, "type": openexr.scanlineimage}
     buffer = io.BytesIO()
@@ -53,7 +53,7 @@ def encode(channels: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def encode_image(rgb: NDArray[np.float32], alpha: NDArray[np.float32] | None, bits: int) -> bytes:
-    """The EXR file of straight colours [H, W, 3] and alpha [H, W]; 16 bits are half, 32 float.
+    """Make the EXR file of straight colours [H, W, 3] and alpha [H, W]; 16 bits are half, 32 float.
 
     Raises:
         ValueError: a colour is too large for half.
@@ -70,7 +70,7 @@ def encode_image(rgb: NDArray[np.float32], alpha: NDArray[np.float32] | None, bi
 
 
 def decode_channels(content: bytes) -> dict[str, NDArray[Any]]:
-    """The channels [H, W] of an EXR file by their names, as they are stored: float16, float32 or uint32.
+    """Read the channels [H, W] of an EXR file by their names, as they are stored: float16, float32 or uint32.
 
     Raises:
         ValueError: as `decode`, but for its last reason.
@@ -94,7 +94,7 @@ def decode_channels(content: bytes) -> dict[str, NDArray[Any]]:
 
 
 def _check_header(header: Mapping[str, Any]) -> None:
-    """ValueError unless the image is flat, of a fit size, whole, and in the colours that the format assumes."""
+    """Raise ValueError unless the image is flat, of a fit size, whole, and in the colours that the format assumes."""
     if str(header.get("type")).endswith(("deepscanline", "deeptile")):
         raise ValueError("it is a deep image, with many samples a pixel, and must be flat")
     (left, top), (right, bottom) = (corner.tolist() for corner in header["dataWindow"])

@@ -46,7 +46,7 @@ class Metadata:
 
 
 def read_metadata(path: str | os.PathLike[str]) -> Metadata:
-    """The EXIF of a JPEG, PNG, TIFF or WebP file, fit for an image made of it, such as `read_image` gives: upright, in sRGB.
+    """Read the EXIF of a JPEG, PNG, TIFF or WebP file, fit for an image made of it, as `read_image` gives: upright, in sRGB.
 
     Empty for a file that has none, and for other formats.
 
@@ -82,21 +82,21 @@ def _stored(content: bytes) -> PillowImage.Exif:
 
 
 def _kept(stored: PillowImage.Exif) -> dict[int, Any]:
-    """What is carried, by tags; directories within as dictionaries."""
+    """Choose what is carried, by tags; directories within as dictionaries."""
     tags: dict[int, Any] = {tag: value for tag, value in stored.items() if tag in _KEPT}
-    camera, place = dict(stored.get_ifd(_EXIF)), dict(stored.get_ifd(_GPS))
+    camera, position = dict(stored.get_ifd(_EXIF)), dict(stored.get_ifd(_GPS))
     if camera:
         camera = {tag: value for tag, value in camera.items() if tag not in _SIZES} | {_COLOUR_SPACE: _SRGB}
         if _INTEROPERABILITY in camera:
             camera[_INTEROPERABILITY] = dict(stored.get_ifd(_INTEROPERABILITY))
         tags[_EXIF] = camera
-    if place:
-        tags[_GPS] = place
+    if position:
+        tags[_GPS] = position
     return tags
 
 
 def _written(tags: Mapping[int, Any]) -> PillowImage.Exif:
-    """EXIF of these tags, little-endian."""
+    """Make EXIF of these tags, little-endian."""
     exif = PillowImage.Exif()
     exif.endian = "<"
     for tag, value in tags.items():
@@ -106,7 +106,7 @@ def _written(tags: Mapping[int, Any]) -> PillowImage.Exif:
 
 
 def check_metadata(metadata: Metadata | None, suffix: str) -> None:
-    """TypeError unless it is metadata or None; ValueError unless a file with such a suffix can hold it."""
+    """Raise TypeError unless it is metadata or None; ValueError unless a file with such a suffix can hold it."""
     if metadata is None:
         return
     if not isinstance(metadata, Metadata):
@@ -120,7 +120,7 @@ def check_metadata(metadata: Metadata | None, suffix: str) -> None:
 
 
 def add_to_tiff(content: bytes, metadata: Metadata) -> bytes:
-    """A little-endian TIFF file with the metadata: a new directory at its end, of the old one's tags and the EXIF's.
+    """Extend a little-endian TIFF file with the metadata: a new directory at its end, of the old one's tags and the EXIF's.
 
     Raises:
         ValueError: the file is too large for the tags of classic TIFF.
@@ -141,7 +141,7 @@ def add_to_tiff(content: bytes, metadata: Metadata) -> bytes:
 
 
 def _directory(content: bytes, start: int) -> dict[int, bytes]:
-    """The entries of a TIFF directory by their tags; where values do not fit into an entry, it says where they are."""
+    """Read the entries of a TIFF directory by their tags; where values do not fit into an entry, it says where they are."""
     (count,) = struct.unpack_from("<H", content, start)
     entries = [content[at : at + _ENTRY_BYTES] for at in range(start + 2, start + 2 + _ENTRY_BYTES * count, _ENTRY_BYTES)]
     return {struct.unpack_from("<H", entry)[0]: entry for entry in entries}

@@ -17,17 +17,17 @@ _READ_HEADER = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.form
 
 
 def is_npy(content: bytes) -> bool:
-    """Whether the bytes begin as an npy file does."""
+    """Tell whether the bytes begin as an npy file does."""
     return content[:6] == np.lib.format.MAGIC_PREFIX
 
 
 def is_npz(content: bytes) -> bool:
-    """Whether the bytes begin as an npz file, a ZIP archive, does."""
+    """Tell whether the bytes begin as an npz file, a ZIP archive, does."""
     return content[:4] == b"PK\x03\x04"
 
 
 def decode_npy(content: bytes) -> Contents:
-    """The array of an npy file.
+    """Read the array of an npy file.
 
     Raises:
         ValueError: the file is damaged, too large, or holds objects.
@@ -50,7 +50,7 @@ def decode_npy(content: bytes) -> Contents:
 
 
 def decode_npz(content: bytes) -> Contents:
-    """The entry ``data`` of an npz file.
+    """Read the entry ``data`` of an npz file.
 
     Raises:
         ValueError: the file is damaged, too large, or has no such entry.
@@ -71,7 +71,7 @@ def decode_npz(content: bytes) -> Contents:
 
 
 def encode(values: NDArray[Any]) -> bytes:
-    """The npy file of an array."""
+    """Make the npy file of an array."""
     buffer = io.BytesIO()
     np.save(buffer, values)
     return buffer.getvalue()

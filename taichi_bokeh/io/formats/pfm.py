@@ -16,12 +16,12 @@ _HEADER = re.compile(rb"P([Ff])\s+([0-9]{1,9})\s+([0-9]{1,9})\s+([-+.0-9eE]{1,32
 
 
 def is_pfm(content: bytes) -> bool:
-    """Whether the bytes begin as a PFM file does."""
+    """Tell whether the bytes begin as a PFM file does."""
     return re.match(rb"P[Ff]\s", content) is not None
 
 
 def decode(content: bytes) -> Contents:
-    """[H, W] of a grey file, [H, W, 3] of a colour file; row 0 at the top.
+    """Read [H, W] of a grey file, [H, W, 3] of a colour file; row 0 at the top.
 
     Raises:
         ValueError: the file is damaged, truncated, empty or too large.
@@ -46,7 +46,7 @@ def decode(content: bytes) -> Contents:
 
 
 def encode(values: NDArray[np.float32]) -> bytes:
-    """The PFM file of [H, W] or [H, W, 3], little-endian."""
+    """Make the PFM file of [H, W] or [H, W, 3], little-endian."""
     height, width = values.shape[:2]
     kind = "PF" if values.ndim == 3 else "Pf"
     return f"{kind}\n{width} {height}\n-1.0\n".encode("ascii") + np.ascontiguousarray(values[::-1], "<f4").tobytes()

@@ -14,12 +14,12 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 def is_deep_colour(content: bytes) -> bool:
-    """Whether the bytes are a PNG of 16 bits a channel and several channels, which Pillow reduces to 8 bits."""
+    """Tell whether the bytes are a PNG of 16 bits a channel and several channels, which Pillow reduces to 8 bits."""
     return content[:8] == _SIGNATURE and len(content) > 26 and content[24] == 16 and content[25] in (2, 4, 6)
 
 
 def decode(content: bytes) -> NDArray[np.uint16]:
-    """[H, W, C] of a PNG with 16 bits a channel; a colour that stands for transparency becomes alpha 0.
+    """Read [H, W, C] of a PNG with 16 bits a channel; a colour that stands for transparency becomes alpha 0.
 
     Raises:
         ValueError: the file is damaged or truncated, or imagecodecs is not installed.
@@ -34,7 +34,7 @@ def decode(content: bytes) -> NDArray[np.uint16]:
 
 
 def encode(samples: NDArray[np.uint16], exif: bytes = b"") -> bytes:
-    """The PNG file of sRGB samples [H, W, C], C = 3 or 4; `exif` is a block of EXIF, without the word before it."""
+    """Make the PNG file of sRGB samples [H, W, C], C = 3 or 4; `exif` is a block of EXIF, without the word before it."""
     content: bytes = import_package("imagecodecs").png_encode(samples, level=6)
     at = content.index(b"IDAT") - 4
     chunks = _chunk(b"sRGB", b"\0") + (_chunk(b"eXIf", exif) if exif else b"")
@@ -42,7 +42,7 @@ def encode(samples: NDArray[np.uint16], exif: bytes = b"") -> bytes:
 
 
 def coding(content: bytes) -> bytes | None:
-    """The four numbers of the chunk cICP (ITU-T H.273: primaries, curve, matrix, range) of a PNG; None where it has none."""
+    """Read the chunk cICP of a PNG (ITU-T H.273: primaries, curve, matrix, range); None where it has none."""
     position = len(_SIGNATURE)
     while content[:8] == _SIGNATURE and position + 12 <= len(content):
         length, name = struct.unpack_from(">I4s", content, position)

@@ -16,7 +16,7 @@ _STDERR = 2
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No warnings, nothing in tifffile's log, and no limit of Pillow's own on the size of an image: the caller has one."""
+    """Have no warnings, nothing in tifffile's log, and no limit of Pillow's own on the size of an image: the caller has one."""
     log = logging.getLogger("tifffile")
     with _lock, warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -30,7 +30,7 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Nothing on stdout, to which OpenEXR's Python part prints, and on stderr, to which its C part and libpng write."""
+    """Silence stdout, to which OpenEXR's Python part prints, and stderr, to which its C part and libpng write."""
     with _lock, contextlib.redirect_stdout(io.StringIO()), contextlib.ExitStack() as stack:
         with contextlib.suppress(OSError):  # a process may have closed its stderr
             kept = os.dup(_STDERR)

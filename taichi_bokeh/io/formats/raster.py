@@ -20,7 +20,7 @@ _WITH_ALPHA = {"1": "LA", "L": "LA", "RGB": "RGBA", "P": "RGBA", "PA": "RGBA"}
 
 
 def is_raster(head: bytes) -> bool:
-    """Whether the bytes begin as a file of a format that Pillow reads."""
+    """Tell whether the bytes begin as a file of a format that Pillow reads."""
     try:
         with quiet(), PillowImage.open(io.BytesIO(head)) as file:
             return not isinstance(file, ImageFile.StubImageFile)  # known by name only, as HDF5 is
@@ -29,7 +29,7 @@ def is_raster(head: bytes) -> bool:
 
 
 def decode(content: bytes) -> Contents:
-    """The one image of the file, with a palette's colours in place of their numbers.
+    """Read the one image of the file, with a palette's colours in place of their numbers.
 
     Raises:
         ValueError: the file is damaged, too large, of several images, or in colours that are not supported.
@@ -49,7 +49,7 @@ def decode(content: bytes) -> Contents:
 
 
 def encode(suffix: str, samples: NDArray[np.uint8], exif: bytes = b"") -> bytes:
-    """The PNG or JPEG file, by its suffix, of sRGB samples [H, W] or [H, W, C]; `exif` is a block of EXIF."""
+    """Make the PNG or JPEG file, by its suffix, of sRGB samples [H, W] or [H, W, C]; `exif` is a block of EXIF."""
     options: dict[str, Any] = {} if suffix == ".png" else {"quality": 95, "subsampling": 0}
     return iio.imwrite("<bytes>", samples, extension=suffix, plugin="pillow", is_batch=False, exif=exif, **options)
 

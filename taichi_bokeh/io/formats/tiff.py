@@ -20,12 +20,12 @@ _ORIENTATION, _ICC_PROFILE = 274, 34675
 
 
 def is_tiff(content: bytes) -> bool:
-    """Whether the bytes begin as a TIFF file does."""
+    """Tell whether the bytes begin as a TIFF file does."""
     return content[:4] in _SIGNATURES
 
 
 def decode(content: bytes) -> Contents:
-    """The one image of a TIFF file; smaller copies of it and masks are left out.
+    """Read the one image of a TIFF file; smaller copies of it and masks are left out.
 
     Raises:
         ValueError: the file is damaged, too large, of several pages, or in colours that are not supported.
@@ -47,7 +47,7 @@ def decode(content: bytes) -> Contents:
 
 
 def encode(values: NDArray[np.float32]) -> bytes:
-    """The TIFF file of [H, W], or of colours [H, W, 3] or, with straight alpha, [H, W, 4].
+    """Make the TIFF file of [H, W], or of colours [H, W, 3] or, with straight alpha, [H, W, 4].
 
     Raises:
         ValueError: tifffile is not installed.
@@ -82,7 +82,7 @@ def _contents(values: NDArray[Any], page: Any) -> Contents:
 
 
 def _positive(values: NDArray[Any], page: Any) -> NDArray[Any]:
-    """Grey with 0 for black, RGB, or inks; ValueError for other colours."""
+    """Make grey with 0 for black, RGB, or inks; ValueError for other colours."""
     kind = page.photometric
     if kind in (_GREY, _RGB) or (kind == _YCBCR and page.compression == _JPEG):  # the latter is RGB once it is unpacked
         return values

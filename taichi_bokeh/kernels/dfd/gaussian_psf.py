@@ -51,7 +51,7 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
         source: arrays4,  # [N, 5, Hp, Wp] of rgb, rate a, window h
         out: tiles,  # [N, tile rows, tile columns]
     ):
-        """The largest window among a tile's sources, px, or −1 where none spreads anything."""
+        """Compute the largest window among a tile's sources, px, or −1 where none spreads anything."""
         for n, row, column in ti.ndrange(out.shape[0], out.shape[1], out.shape[2]):
             largest = -1
             for y in range(row * TILE, ti.min((row + 1) * TILE, source.shape[2])):
@@ -62,7 +62,7 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
 
     @ti.func
     def gap(a, b):
-        """Least distance in px between pixels of tiles a and b of one axis."""
+        """Compute the least distance in px between pixels of tiles a and b of one axis."""
         return ti.max(0, (ti.abs(a - b) - 1) * TILE + 1)
 
     @ti.kernel
@@ -71,7 +71,7 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
         out: bounds,  # [N, H tiles, W tiles, bands]
         pad: ti.i32,
     ):
-        """For a tile of pixels and each TILE rows of padded sources: the largest window that still touches it, or −1."""
+        """Find for a tile of pixels and each TILE rows of sources the largest window that still touches it, or −1."""
         for n, row, column, band in ti.ndrange(out.shape[0], out.shape[1], out.shape[2], out.shape[3]):
             beside = pad // TILE
             farthest = -1
@@ -88,14 +88,14 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
 
     @ti.func
     def gaussian(rate, squared):
-        """exp(−a·ρ²) and its product with 1 − a·ρ², which is ∂g/∂a."""
+        """Compute exp(−a·ρ²) and its product with 1 − a·ρ², which is ∂g/∂a."""
         exponent = rate * squared
         light = exp(-exponent)
         return light, light * (1 - exponent)
 
     @ti.func
     def gather_run(source: ti.template(), n, y, x, dy, half):
-        """Σ g·I and Σ g of one row of sources."""
+        """Compute Σ g·I and Σ g of one row of sources."""
         total = vec4(0.0)
         rows_apart = ti.cast(ti.abs(dy), real)
         for column in range(x - half, x - half + round_up(2 * half + 1)):
@@ -131,7 +131,7 @@ def gaussian_psf(dtype: str) -> GaussianPSF:
 
     @ti.func
     def gather_run_adjoint(d_sums: ti.template(), n, above, below, x, dy, first, last, at):
-        """Inverts gather_run for the source `at`, column x of the image, and two rows as far from it: [Σ n·g/a, Σ ∂loss/∂a].
+        """Invert gather_run for the source `at`, column x of the image, and two rows as far from it: [Σ n·g/a, Σ ∂loss/∂a].
 
         They have the same weights, so that these are evaluated once.
         """

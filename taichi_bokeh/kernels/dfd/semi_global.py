@@ -28,7 +28,7 @@ def semi_global(dtype: str) -> Any:
 
     @ti.func
     def start_of(line, down: ti.template(), right: ti.template(), height, width):
-        """Where the path `line` enters: along the side that it comes from, and for diagonals along two."""
+        """Find where the path `line` enters: along the side that it comes from, and for diagonals along two."""
         row, column = 0, 0
         if ti.static(down == 0):
             row, column = line, 0 if ti.static(right > 0) else width - 1

@@ -60,7 +60,7 @@ def interpolation(channels: int, dtype: str) -> Interpolation:
         top: ti.i32,
         left: ti.i32,
     ):
-        """Inverts: fine += (1 − down)·above + down·below."""
+        """Invert: fine += (1 − down)·above + down·below."""
         for m, row, column in ti.ndrange(d_coarse.shape[0], d_coarse.shape[1], d_coarse.shape[2]):
             middle_y, middle_x = cell_px * row + cell_px // 2 - top, cell_px * column + cell_px // 2 - left
             total = ti.types.vector(channels, real)(0.0)

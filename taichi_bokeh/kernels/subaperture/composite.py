@@ -82,7 +82,7 @@ def composite(layers: int, dtype: str) -> Composite:
 
     @ti.func
     def front_to_back_adjoint(colours: ti.template(), share, d_image, d_colours: ti.template()):
-        """Gradients of the (c, v) of all layers, from that of their composite times `share`."""
+        """Compute the gradients of the (c, v) of all layers, from that of their composite times `share`."""
         through = ti.Vector.zero(real, layers)
         transmittance = share
         for layer in ti.static(range(layers)):  # inverts: total += transmittance * colour

@@ -43,7 +43,7 @@ def through_lens(dtype: str) -> Any:
 
     @ti.func
     def refract(x, y, direction, curvature, ratio):
-        """Through one surface: where the ray meets it, its direction behind, and whether it gets there."""
+        """Refract at one surface: find where the ray meets it, its direction behind, and whether it gets there."""
         f = curvature * (x * x + y * y)
         g = direction[2] - curvature * (x * direction[0] + y * direction[1])
         cosine_squared = g * g - curvature * f

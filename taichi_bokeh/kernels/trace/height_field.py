@@ -64,7 +64,7 @@ def height_field(dtype: str) -> HeightField:
 
     @ti.func
     def taps(position, width, height):
-        """[column, row, fraction x, fraction y] of the cell that holds a position; outside, the nearest cell of the border."""
+        """Find [column, row, fraction x, fraction y] of the cell that holds a position; outside, the nearest of the border."""
         x = ti.min(ti.max(position[0], real(0.0)), ti.cast(width - 1, real))
         y = ti.min(ti.max(position[1], real(0.0)), ti.cast(height - 1, real))
         column = ti.max(0, ti.min(ti.cast(ti.floor(x), ti.i32), width - 2))
@@ -73,7 +73,7 @@ def height_field(dtype: str) -> HeightField:
 
     @ti.func
     def next_line(position, base, slope, d):
-        """The d, below this one, at which the ray comes to the next texel line of one axis; far below if it never does."""
+        """Find the d, below this one, at which the ray comes to the next texel line of one axis; far below if it never does."""
         found = real(-1e30)
         if slope > 0:
             found = (ti.ceil(position) - 1 - base) / slope
@@ -83,7 +83,7 @@ def height_field(dtype: str) -> HeightField:
 
     @ti.func
     def crossing(disparity: ti.template(), b, layer, base, slope, start, end):
-        """Where, between two d of one cell, the ray meets the layer first: [t, 1], or [·, 0] where it does not."""
+        """Find where, between two d of one cell, the ray meets the layer first: [t, 1], or [·, 0] where it does not."""
         width, rows = disparity.shape[3], disparity.shape[2]
         cell = taps(base + slope * (0.5 * (start + end)), width, rows)
         x, y = ti.cast(cell[0], ti.i32), ti.cast(cell[1], ti.i32)
@@ -139,9 +139,9 @@ def height_field(dtype: str) -> HeightField:
                         result = above
                         found = True
                     while not found:
-                        place = base + slope * above
-                        line_x = next_line(place[0], base[0], slope[0], above)
-                        line_y = next_line(place[1], base[1], slope[1], above)
+                        position = base + slope * above
+                        line_x = next_line(position[0], base[0], slope[0], above)
+                        line_y = next_line(position[1], base[1], slope[1], above)
                         below = ti.max(last, ti.min(ti.max(line_x, line_y), above - least_step))
                         met = crossing(disparity, b, layer, base, slope, above, below)
                         if met[1] > 0:

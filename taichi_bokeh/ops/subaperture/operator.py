@@ -171,7 +171,7 @@ def _add_slices(layer: Layer, slices: Slices, grid: _Grid, is_all: bool, result:
 
 
 def _in_blocks(sums: Tensor) -> Tensor:
-    """[M, rows, W', C] -> [M, rows, W'/PIXELS, PIXELS·C]."""
+    """Reshape [M, rows, W', C] -> [M, rows, W'/PIXELS, PIXELS·C]."""
     return sums.view(*sums.shape[:2], sums.shape[2] // PIXELS, PIXELS * sums.shape[3])
 
 
@@ -248,8 +248,8 @@ def subaperture(
     """Render part of the image, [B, 3, bottom − top, right − left]; and what the backward pass reads of the radii, on the CPU.
 
     textures [B, L, 4, H, W]: premultiplied rgb and alpha; radius [B, L, H, W], signed px; shape: blades, rotation, roundness,
-    squeeze, cat-eye and ring, and image, of the aperture; view: top, bottom, left, right; field: the place whose cat-eye holds
-    for all of the view; summation: one of `Summation` (taps.py).
+    squeeze, cat-eye and ring, and image, of the aperture; view: top, bottom, left, right; field: the position whose cat-eye
+    holds for all of the view; summation: one of `Summation` (taps.py).
     """
     parts, whole = _cells(shape, image, cells, field), _Window(*view)
     batch, count = textures.shape[:2]

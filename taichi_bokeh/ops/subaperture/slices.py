@@ -113,7 +113,7 @@ def facts_of(radius: Tensor) -> Tensor:
 
 
 def facts_shape(radius: Tensor) -> tuple[int, ...]:
-    """Shape of `facts_of`."""
+    """Give the shape of `facts_of`."""
     return (*radius.shape[:2], 2 + 2 * _INTERVALS)
 
 
@@ -177,7 +177,7 @@ def reason(radius: Tensor) -> str:
         return "the layer is nearly flat: one kernel a cell and its slope"
     found = nodes(low, high)
     coarse = sorted({grid_cell_px(radius_px) for _, radius_px in found} - {1})
-    coarser = f", the largest on grids of {' and '.join(map(str, coarse))} px a place" if coarse else ""
+    coarser = f", the largest on grids of {' and '.join(map(str, coarse))} px a cell" if coarse else ""
     return f"kernels at {len(found)} nodes of the radius{coarser}"
 
 

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-_FINE = 400  # places along a ray at which a layer is looked for
+_FINE = 400  # points along a ray at which a layer is looked for
 
 
 def _bilinear(values: Tensor, x: Tensor, y: Tensor) -> Tensor:
-    """Values [C, H, W] at positions [H', W'] (pixel centres at whole numbers), the edge replicated."""
+    """Interpolate values [C, H, W] at positions [H', W'] (pixel centres at whole numbers), the edge replicated."""
     height, width = values.shape[-2:]
     x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
     x0, y0 = x.detach().floor().long().clamp(max=max(0, width - 2)), y.detach().floor().long().clamp(max=max(0, height - 2))
@@ -19,7 +19,7 @@ def _bilinear(values: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def _meet(disparity: Tensor, base: tuple[Tensor, Tensor], slope: tuple[Tensor, Tensor]) -> Tensor:
-    """The largest d with D(base + slope·d) = d for every pixel; disparity [1, H, W], the rest [H, W] or scalars."""
+    """Find the largest d with D(base + slope·d) = d for every pixel; disparity [1, H, W], the rest [H, W] or scalars."""
 
     def above(d: Tensor) -> Tensor:
         return _bilinear(disparity, base[0] + slope[0] * d, base[1] + slope[1] * d)[0] - d
@@ -47,12 +47,12 @@ def _meet(disparity: Tensor, base: tuple[Tensor, Tensor], slope: tuple[Tensor, T
 def trace(
     rgb: Tensor, alpha: Tensor, disparity: Tensor, blur: Tensor, focus: Tensor, points: Tensor, weights: Tensor
 ) -> Tensor:
-    """Picture [B, 3, H, W] through an ideal lens: rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]; points [N, 2]."""
+    """Trace [B, 3, H, W] through an ideal lens: rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]; points [N, 2]."""
     batch, layers, _, height, width = rgb.shape
     rows, columns = (torch.arange(size, dtype=rgb.dtype, device=rgb.device) for size in (height, width))
     y, x = torch.meshgrid(rows, columns, indexing="ij")
     textures = torch.cat([alpha * rgb, alpha], 2)
-    pictures = []
+    images = []
     for b in range(batch):
         total = torch.zeros_like(rgb[b, 0])
         for point, weight in zip(points, weights, strict=True):
@@ -64,5 +64,5 @@ def trace(
                 sample = _bilinear(textures[b, layer], base[0] + slope[0] * d, base[1] + slope[1] * d)
                 total = total + weight * transmittance * sample[:3]
                 transmittance = transmittance * (1 - sample[3])
-        pictures.append(total)
-    return torch.stack(pictures)
+        images.append(total)
+    return torch.stack(images)
