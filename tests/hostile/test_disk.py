@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from taichi_bokeh.apps import cli
-from taichi_bokeh.dfd.training.log import Report, TrainLog
+from taichi_bokeh.dfd.training.log import TrainLog, TrainStep
 from taichi_bokeh.io import write_atomically, write_image
 from taichi_bokeh.storage.locks import lock_of_folder, sole_run
 from tests.apps.small_scene import square_before_grid, write_scene
@@ -266,10 +266,10 @@ def test_an_older_file_survives_a_full_disk(work, monkeypatch, capsys):
 
 def test_a_log_ends_with_a_whole_line(tmp_path):
     with TrainLog(tmp_path, 0, tensorboard=False) as log:
-        log.write(Report(1, 0.5, 0.001, 1.0))
+        log.write(TrainStep(1, 0.5, 0.001, 1.0))
         size = (tmp_path / "log.jsonl").stat().st_size
         with _limited(size + 10), pytest.raises(OSError, match="File too large") as caught:
-            log.write(Report(2, 0.5, 0.001, 1.0))
+            log.write(TrainStep(2, 0.5, 0.001, 1.0))
     assert caught.value.filename == str(tmp_path / "log.jsonl")
     assert (tmp_path / "log.jsonl").stat().st_size == size
 
@@ -284,7 +284,7 @@ def test_events_that_cannot_be_written_are_an_error_of_their_folder(tmp_path, ca
 def _log_steps(folder: Path, count: int) -> None:
     with TrainLog(folder, 0, tensorboard=True) as log:
         for step in range(1, count + 1):
-            log.write(Report(step, 0.5, 0.001, 1.0))
+            log.write(TrainStep(step, 0.5, 0.001, 1.0))
 
 
 def test_what_another_has_written_meanwhile_is_kept(tmp_path, monkeypatch):

@@ -112,8 +112,10 @@ def generate(
     folder = Path(folder)
     require_integer("workers", workers, at_least=1)
     files = _files(settings, shard)
-    open_record(folder, MANIFEST, "data set", _manifest(settings))
+    check_record(folder, MANIFEST, "data set", _manifest(settings))
+    folder.mkdir(exist_ok=True)
     with sole_run(lock_of_folder(folder, shard), f"the folder {folder}"):
+        open_record(folder, MANIFEST, "data set", _manifest(settings))
         missing = [file for file in files if not (folder / file.name).exists()]
         do_all(partial(_Maker, settings, folder), missing, workers, count(settings, folder, shard), progress)
 

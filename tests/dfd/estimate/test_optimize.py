@@ -41,8 +41,10 @@ def error_px(found: torch.Tensor, truth: torch.Tensor) -> float:
     return float(BLUR * (found - truth).abs().mean())
 
 
-def test_is_better_than_where_it_starts_and_with_two_layers_better_still():
+def test_is_better_than_where_it_starts_and_beside_an_edge_with_two_layers_better_still():
     seen, truth = observe()
+    near = (truth > FAR).to(truth)
+    beside = (torch.nn.functional.max_pool2d(near, 2 * int(BLUR) + 1, 1, int(BLUR)) - near)[0, 0] > 0
     start = Estimate((truth + 0.08).clamp(0, 1), torch.ones_like(truth))
     errors = []
     for layers in (1, 2):
@@ -51,9 +53,9 @@ def test_is_better_than_where_it_starts_and_with_two_layers_better_still():
         found = optimize(seen, settings=settings, initial=start)
         assert found.losses[-1] < 0.5 * found.losses[0]
         assert found.layers.count == layers
-        errors.append(error_px(found.disparity, truth))
-    assert errors[0] < 0.5 * error_px(start.disparity, truth)
-    assert errors[1] < 0.8 * errors[0]  # one layer takes what it sees of the hidden background for depth
+        assert error_px(found.disparity, truth) < 0.5 * error_px(start.disparity, truth)
+        errors.append(error_px(found.disparity[0, 0][beside], truth[0, 0][beside]))
+    assert errors[1] < 0.85 * errors[0]  # one layer takes what it sees of the hidden background for depth
 
 
 @pytest.mark.parametrize("layers", [1, 2])
