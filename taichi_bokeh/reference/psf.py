@@ -133,7 +133,7 @@ def _divide(
 
 def _variance(light: Tensor) -> float:
     """Compute the variance of the position, in samples², of light along a line."""
-    position = torch.arange(len(light), dtype=light.dtype)
+    position = torch.arange(len(light), dtype=light.dtype, device=light.device)
     total = light.sum().clamp(min=torch.finfo(light.dtype).tiny)
     mean = (light * position).sum() / total
     return float((light * (position - mean) ** 2).sum() / total)
