@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from math import inf, isinf, isnan
 from numbers import Integral, Real
+from types import UnionType
 from typing import Any, NamedTuple, get_args
 
 import torch
@@ -36,8 +37,7 @@ class checks:
 
     def __init__(self, enabled: bool) -> None:
         global _reads_values
-        if not isinstance(enabled, bool):
-            raise TypeError(f"enabled is of type {type(enabled).__name__}; expected a bool")
+        require_type("enabled", enabled, bool, "a bool")
         self._before, _reads_values = _reads_values, enabled
 
     def __enter__(self) -> None:
@@ -66,6 +66,12 @@ class Bounded(NamedTuple):
     rounding: float = 0.0
 
 
+def require_type(name: str, value: object, kind: type | UnionType, expected: str) -> None:
+    """TypeError unless `value` is of a type; `expected` names it with its article."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} is of type {type(value).__name__}; expected {expected}")
+
+
 def require_float_tensor(name: str, value: object) -> None:
     """Raise TypeError unless `value` is a torch tensor of float32 or float64."""
     if not isinstance(value, Tensor):
@@ -88,6 +94,14 @@ def require_shape(name: str, tensor: Tensor, *expected: int | str) -> None:
         raise ValueError(f"{name} has shape {list(sizes)}; every size must be at least 1")
 
 
+def require_same_kind(name: str, value: Tensor, other_name: str, other: Tensor) -> None:
+    """ValueError unless `value` has the dtype of another tensor and is on its device."""
+    if (value.dtype, value.device) != (other.dtype, other.device):
+        raise ValueError(
+            f"{name} is {value.dtype} on {value.device}; expected that of {other_name}, {other.dtype} on {other.device}"
+        )
+
+
 def require_values(arguments: Mapping[str, Bounded]) -> dict[str, Tensor]:
     """Raise ValueError unless every tensor is finite and within its bounds; all are on one device, which is synced once.
 
@@ -99,7 +113,7 @@ def require_values(arguments: Mapping[str, Bounded]) -> dict[str, Tensor]:
         the identity, so that a value that is trained finds its way back.
     """
     tensors = {name: bounded.tensor for name, bounded in arguments.items()}
-    if not values_are_read() or any(_has_no_values(tensor) for tensor in tensors.values()):
+    if not values_are_read() or any(t.is_meta or isinstance(t, FakeTensor) for t in tensors.values()):
         return tensors
     ends = [end for bounded in arguments.values() for end in torch.aminmax(bounded.tensor.detach())]
     found = torch.stack(ends).tolist()
@@ -112,7 +126,9 @@ def require_values(arguments: Mapping[str, Bounded]) -> dict[str, Tensor]:
             if max(bounded.at_least - low, high - bounded.at_most) > bounded.rounding * max(1.0, high):
                 expected = _interval(bounded.at_least, bounded.at_most)
                 raise ValueError(f"{name} has values from {low!r} to {high!r}; expected {expected}")
-            tensors[name] = _on_bounds(bounded)
+            tensor, detached = bounded.tensor, bounded.tensor.detach()
+            beyond = detached - detached.clamp(bounded.at_least, bounded.at_most)
+            tensors[name] = tensor - beyond  # exact, as the two are so close
     return tensors
 
 
@@ -163,16 +179,6 @@ def require_number(name: str, value: object, *, at_least: float = -inf, above: f
         raise ValueError(f"{name} is {value!r}; expected more than {above:g}")
     if float(value) > at_most:
         raise ValueError(f"{name} is {value!r}; expected at most {at_most:g}")
-
-
-def _on_bounds(bounded: Bounded) -> Tensor:
-    tensor = bounded.tensor
-    beyond = tensor.detach() - tensor.detach().clamp(bounded.at_least, bounded.at_most)
-    return tensor - beyond  # exact, as the two are so close
-
-
-def _has_no_values(tensor: Tensor) -> bool:
-    return tensor.is_meta or isinstance(tensor, FakeTensor)
 
 
 def _interval(at_least: float, at_most: float) -> str:

@@ -9,16 +9,11 @@ _OWN_GROUP = Path("/proc/self/cgroup")
 
 def cores() -> int:
     """Count the cores that the process is bound to, or fewer where its container has a quota of time on them; at least 1."""
-    return max(1, min([_bound(), *map(_rounded_up, _quotas())]))
+    return max(1, min([_bound(), *(-(-time // period) for time, period in _quotas())]))
 
 
 def _bound() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _rounded_up(quota: tuple[int, int]) -> int:
-    time, period = quota
-    return -(-time // period)
 
 
 def _quotas() -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from taichi_bokeh import _runtime, ops
 from taichi_bokeh._autocast import in_full_precision
-from taichi_bokeh._checks import refuse_forward_mode, require_number, spoilt
+from taichi_bokeh._checks import refuse_forward_mode, require_number, require_type, spoilt
 from taichi_bokeh._renamed import Renamed
 from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh.layers import Layers
@@ -75,7 +75,9 @@ def trace(layers: Layers, lens: Lens, *, rays: int = 1024, seed: int = 0, progre
         disparity = torch.where(disparity.isfinite(), disparity, 0)
     token = _runtime.progress.set(progress) if progress is not None else None
     try:
-        sums, passed = ops.trace(_textures(layers), disparity, parameters, _points(layers, lens, rays, seed), kind, channels)
+        sums, passed = ops.trace(
+            layers.premultiplied(), disparity, parameters, _points(layers, lens, rays, seed), kind, channels
+        )
     finally:
         if token is not None:
             _runtime.progress.reset(token)
@@ -108,7 +110,7 @@ def trace_progressively(
     if resume is None:
         resume = TraceState(layers.rgb.new_zeros(*shape, 4), layers.rgb.new_zeros(*shape, 3), done=0, rays=rays, seed=seed)
     _validate_resume(resume, shape, layers, rays, seed)
-    scene = prepare(_textures(layers), layers.disparity[:, :, 0], parameters)
+    scene = prepare(layers.premultiplied(), layers.disparity[:, :, 0], parameters)
     accumulate = accumulator(scene, _points(layers, lens, rays, seed), kind, channels)
     state = resume
     while state.done < rays:
@@ -121,10 +123,6 @@ def trace_progressively(
 
 def _mean(sums: Tensor, passed: Tensor) -> Tensor:
     return sums / passed.clamp(min=torch.finfo(passed.dtype).tiny)
-
-
-def _textures(layers: Layers) -> Tensor:
-    return torch.cat([layers.alpha * layers.rgb, layers.alpha], 2)
 
 
 def _points(layers: Layers, lens: Lens, rays: int, seed: int) -> Tensor:
@@ -144,10 +142,8 @@ def _kernel_lens(layers: Layers, lens: Lens) -> tuple[str, Tensor, int]:
 
 
 def _validate(layers: Layers, lens: Lens, rays: int, seed: int) -> None:
-    if not isinstance(layers, Layers):
-        raise TypeError(f"layers is of type {type(layers).__name__}; expected Layers")
-    if not isinstance(lens, ThinLens | BiconvexLens):
-        raise TypeError(f"lens is of type {type(lens).__name__}; expected a ThinLens or a BiconvexLens")
+    require_type("layers", layers, Layers, "Layers")
+    require_type("lens", lens, ThinLens | BiconvexLens, "a ThinLens or a BiconvexLens")
     for name, value, least in (("rays", rays, 1), ("seed", seed, 0)):
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError(f"{name} is of type {type(value).__name__}; expected an int")

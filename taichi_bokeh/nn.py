@@ -5,7 +5,7 @@ from typing import Any, overload
 import torch
 from torch import Tensor
 
-from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_values
+from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_type, require_values
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models import Model, model_of
 from taichi_bokeh.optics.aperture import Aperture
@@ -123,8 +123,7 @@ class BokehRenderer(torch.nn.Module):
 
 
 def _of_lens(lens: ThinLens, model: str | Model | None = None, **fields: Any) -> tuple[ThinLens, Model]:
-    if not isinstance(lens, ThinLens):
-        raise TypeError(f"lens is of type {type(lens).__name__}; expected a ThinLens")
+    require_type("lens", lens, ThinLens, "a ThinLens")
     return lens, model_of(model, **fields)
 
 

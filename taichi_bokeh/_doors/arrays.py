@@ -54,7 +54,8 @@ def take_image(name: str, image: object, *, srgb: bool) -> Light:
     fits = tensor.ndim in ((3,) if is_array else (3, 4)) and tensor.shape[channels_at] == 3
     if not fits or 0 in tensor.shape:
         raise ValueError(f"{name} has shape {list(tensor.shape)}; expected {_LAYOUTS}")
-    batched = (tensor.movedim(-1, 0) if is_array else tensor).reshape(-1, 3, *_sizes(tensor, is_array))
+    sizes = tensor.shape[:2] if is_array else tensor.shape[-2:]
+    batched = (tensor.movedim(-1, 0) if is_array else tensor).reshape(-1, 3, *sizes)
     light = _decoded(batched)
     light = require_values({name: Bounded(light, at_least=0.0, rounding=LIGHT_ROUNDING)})[name]
 
@@ -106,10 +107,6 @@ def _tensor(name: str, values: object) -> Tensor:
     if values.is_complex() or values.layout != torch.strided:
         raise TypeError(f"{name} has dtype {values.dtype} and layout {values.layout}; expected real numbers, torch.strided")
     return full_precision(values)
-
-
-def _sizes(image: Tensor, is_array: bool) -> tuple[int, ...]:
-    return tuple(image.shape[:2] if is_array else image.shape[-2:])
 
 
 def _decoded(image: Tensor) -> Tensor:

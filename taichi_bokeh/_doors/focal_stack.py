@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._autocast import full_precision, in_full_precision
-from taichi_bokeh._checks import Bounded, require_float_tensor, require_integer, require_number, require_values
+from taichi_bokeh._checks import Bounded, require_float_tensor, require_integer, require_number, require_type, require_values
 from taichi_bokeh._render import render
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models import Model, SubAperture, model_of
@@ -58,13 +58,14 @@ def focal_stack(
     """
     chosen = model_of(model, **fields)
     for name, value, kind in (("layers", layers, Layers), ("lens", lens, ThinLens)):
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} is of type {type(value).__name__}; expected {kind.__name__}")
+        require_type(name, value, kind, kind.__name__)
     require_integer("memory_bytes", memory_bytes, at_least=1)
     focus = _foci(foci, layers)
     blur, _ = lens.per_image(layers)
     each = layers.rgb.numel() // 3 * _FLOATS_A_PIXEL * layers.rgb.element_size()
-    at_once = 1 if _goes_by_all_scenes(chosen, lens.aperture) else max(1, memory_bytes // each)
+    # What is done to one scene then depends on the largest radius of the whole batch.
+    goes_by_all = lens.aperture.cat_eye != 0 or (isinstance(chosen, SubAperture) and chosen.cells == "auto")
+    at_once = 1 if goes_by_all else max(1, memory_bytes // each)
     parts = [_slices(layers, blur, some, lens.aperture, chosen) for some in focus.split(at_once, dim=1)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
@@ -75,11 +76,6 @@ def _slices(layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture, mod
     lens = ThinLens(blur[:, None].expand(batch, count).flatten(), focus.flatten(), aperture)
     image = render(layers.repeated(count), lens, model)
     return image.unflatten(0, (batch, count))
-
-
-def _goes_by_all_scenes(model: Model, aperture: Aperture) -> bool:
-    """Tell whether what is done to one scene depends on the largest radius of the whole batch."""
-    return aperture.cat_eye != 0 or (isinstance(model, SubAperture) and model.cells == "auto")
 
 
 def _foci(foci: Any, layers: Layers) -> Tensor:

@@ -65,8 +65,7 @@ def measure(picture: Tensor, truth: Tensor, band: Tensor) -> dict[str, float | N
         )
         values |= _compare(f"{light}.frame", *pair, float(ssim))
         if inside.any():
-            of_band = (values_[:, inside] for values_ in (*pair, ssim_map))
-            shown, true, similar = of_band
+            shown, true, similar = (part[:, inside] for part in (*pair, ssim_map))
             values |= _compare(f"{light}.band", shown, true, float(similar.mean()))
         else:
             values |= dict.fromkeys((f"{light}.band.{metric}" for metric in METRICS), None)

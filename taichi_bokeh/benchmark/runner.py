@@ -11,13 +11,14 @@ from torch import Tensor
 
 from taichi_bokeh._checks import require_integer
 from taichi_bokeh._render import ProgressCallback
+from taichi_bokeh._trace import trace
 from taichi_bokeh.benchmark import results, run_file
 from taichi_bokeh.benchmark.methods import DEFAULT, Method, build
 from taichi_bokeh.benchmark.methods.external import External
 from taichi_bokeh.benchmark.metrics import measure, occlusion_band
 from taichi_bokeh.benchmark.results import Record
 from taichi_bokeh.benchmark.search import best_scale
-from taichi_bokeh.benchmark.store import load_scene, load_truth, save_scene, save_truth, scene_folder, trace_truth
+from taichi_bokeh.benchmark.store import load_scene, load_truth, save_scene, save_truth, scene_folder
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.report import pictures as report_pictures
@@ -232,7 +233,7 @@ class _Bench:
             scene = made
         truth = load_truth(folder, self._benchmark.rays, _TRUTH_SEED)
         if truth is None:
-            truth = trace_truth(scene, self._benchmark.rays, _TRUTH_SEED)
+            truth = trace(scene.layers, scene.lens(), rays=self._benchmark.rays, seed=_TRUTH_SEED)[0]
             save_truth(folder, truth, self._benchmark.rays, _TRUTH_SEED)
         return scene, truth
 

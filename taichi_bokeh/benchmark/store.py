@@ -20,15 +20,13 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._checks import require_float_tensor, require_integer, require_shape
-from taichi_bokeh._render import ProgressCallback
-from taichi_bokeh._trace import trace
 from taichi_bokeh.io import write_atomically, write_image
+from taichi_bokeh.io.formats.numpy_files import encode as encode_npy
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.storage.fingerprint import value_digest
 from taichi_bokeh.storage.resumable import DAMAGED, damaged, read_json, require_same, write_json
 from taichi_bokeh.synthetic.scene import Scene
 
-TRUTH_RAYS = 2048
 _FORMAT = 2  # to be raised when the files change
 _SCENE_FILES = ("layers.npz", "all-in-focus.png", "depth.npy")
 _LAYERS = ("rgb", "alpha", "disparity")
@@ -70,7 +68,7 @@ def save_scene(folder: Path, scene: Scene, description: Mapping[str, Any]) -> No
     if not image.exists():
         write_image(image, scene.all_in_focus.permute(1, 2, 0).numpy(), bits=16)
     if not depth.exists():
-        _write_npy(depth, 1 / scene.disparity_map)
+        write_atomically(depth, encode_npy(np.ascontiguousarray((1 / scene.disparity_map).numpy(), np.float32)))
 
 
 def load_scene(folder: Path) -> Scene:
@@ -94,18 +92,6 @@ def load_scene(folder: Path) -> Scene:
     if _record(scene)["digest"] != found.get("digest"):
         raise damaged(file, "not the one that scene.json describes")
     return scene
-
-
-def trace_truth(scene: Scene, rays: int = TRUTH_RAYS, seed: int = 0, progress: ProgressCallback | None = None) -> Tensor:
-    """Trace a scene through its lens: the truth [3, H, W], linear light.
-
-    Args:
-        scene: to be traced.
-        rays: a pixel.
-        seed: of the lens samples; other than those of a method that is measured, lest it share the truth's noise.
-        progress: called with (done, total) rays.
-    """
-    return trace(scene.layers, scene.lens(), rays=rays, seed=seed, progress=progress)[0]
 
 
 def save_truth(folder: Path, truth: Tensor, rays: int, seed: int) -> None:
@@ -136,7 +122,7 @@ def save_truth(folder: Path, truth: Tensor, rays: int, seed: int) -> None:
         kept = truth.detach().cpu().float().contiguous()
         record = _truth_record(owner, rays, seed)
         write_json(folder / "truth.json", {**record, "digest": value_digest(kept)}, overwrite=True)
-        _write_npy(folder / "truth.npy", kept)
+        write_atomically(folder / "truth.npy", encode_npy(kept.numpy()))
     if not (folder / "truth.png").exists():
         write_image(folder / "truth.png", kept.permute(1, 2, 0).numpy())
 
@@ -199,9 +185,3 @@ def _require_no_strangers(folder: Path, owner: str, *names: str) -> None:
     strangers = [name for name in names if (folder / name).exists()]
     if strangers:
         raise ValueError(f"{folder} holds {', '.join(strangers)} but no {owner}, and is left as it is: whose is it?")
-
-
-def _write_npy(path: Path, values: Tensor) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(values.numpy(), np.float32))
-    write_atomically(path, buffer.getvalue())

@@ -4,12 +4,13 @@ The accuracy of two runs with equal settings is equal to the last digit, so thei
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from taichi_bokeh.benchmark.results import Aggregate, Record, Summary, summarise
+from taichi_bokeh.benchmark.results import Record, Summary, summarise
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.report.tables import csv_text, markdown_text, number
 
@@ -37,19 +38,11 @@ class Column:
         return number(self.value(summary), self.format)
 
 
-def _true(metric: str, of: str = "mean") -> Callable[[Summary], float | None]:
-    return lambda summary: _part(summary.at_true, metric, of)
+def _part(at: str, metric: str, of: str = "mean") -> Callable[[Summary], float | None]:
+    return lambda summary: getattr((getattr(summary, at) or {}).get(metric), of, None)
 
 
-def _best(metric: str, of: str = "mean") -> Callable[[Summary], float | None]:
-    return lambda summary: _part(summary.at_best, metric, of)
-
-
-def _part(metrics: Mapping[str, Aggregate | None] | None, metric: str, of: str) -> float | None:
-    found = None if metrics is None else metrics[metric]
-    return None if found is None else getattr(found, of)
-
-
+_true, _best = partial(_part, "at_true"), partial(_part, "at_best")
 ACCURACY = (
     Column("PSNR", "PSNR", "dB, linear light, at the true blur: mean of the scenes", _true("linear.frame.psnr"), ".2f"),
     Column("worst PSNR", "worst", "of the worst scene", _true("linear.frame.psnr", "worst"), ".2f"),
@@ -86,7 +79,9 @@ def write_tables(folder: Path, records: Sequence[Record]) -> None:
     summaries = summarise(records)
     files = {
         "accuracy.csv": accuracy_csv(records),
-        "timing.csv": timing_csv(records),
+        "timing.csv": csv_text(
+            ["scene", "method", "wall_s", "cpu_s"], [[r.scene, r.method, r.wall_s, r.cpu_s] for r in records]
+        ),
         "summary.csv": summary_csv(summaries, (*ACCURACY, TIMING[0])),
     }
     for name, columns in (("accuracy", ACCURACY), ("timing", TIMING), ("summary", (*ACCURACY, TIMING[0]))):
@@ -106,11 +101,6 @@ def accuracy_csv(records: Sequence[Record]) -> str:
         for r in records
     ]
     return csv_text([*head, *(f"{at}.{name}" for at in ("true", "best") for name in names)], rows)
-
-
-def timing_csv(records: Sequence[Record]) -> str:
-    """One row a scene and method."""
-    return csv_text(["scene", "method", "wall_s", "cpu_s"], [[r.scene, r.method, r.wall_s, r.cpu_s] for r in records])
 
 
 def summary_csv(summaries: Sequence[Summary], columns: Sequence[Column]) -> str:

@@ -117,33 +117,24 @@ _HOMES = {
     "training.train": ("train",),
 }
 _MOVED = {  # modules before there were rooms
-    "augment": "taichi_bokeh.dfd.data.augment",
-    "batches": "taichi_bokeh.dfd.training.batches",
-    "cameras": "taichi_bokeh.dfd.data.cameras",
-    "checkpoint": "taichi_bokeh.dfd.training.checkpoint",
-    "comparison": "taichi_bokeh.dfd.evaluation.comparison",
-    "comparison_page": "taichi_bokeh.dfd.evaluation.comparison_page",
-    "dataset": "taichi_bokeh.dfd.data.dataset",
-    "defocus": "taichi_bokeh.dfd.layers.base",
-    "distributed": "taichi_bokeh.dfd.training.distributed",
-    "edges": "taichi_bokeh.dfd.estimate.snap_to_edges",
-    "evaluation_files": "taichi_bokeh.dfd.evaluation.files",
-    "gaussian": "taichi_bokeh.dfd.layers.gaussian",
-    "lens_search": "taichi_bokeh.dfd.estimate.lens_search",
-    "light_field": "taichi_bokeh.dfd.data.light_field",
-    "metrics": "taichi_bokeh.dfd.evaluation.metrics",
-    "named_layers": "taichi_bokeh.dfd.layers.registry",
-    "network": "taichi_bokeh.dfd.training.network",
-    "outlines": "taichi_bokeh.dfd.data.outlines",
-    "photo_pair": "taichi_bokeh.dfd.estimate.photo_pair",
-    "planes": "taichi_bokeh.dfd.layers.planes",
-    "samples": "taichi_bokeh.dfd.data.samples",
-    "scenes": "taichi_bokeh.dfd.data.scenes",
-    "splat": "taichi_bokeh.dfd.layers.splat",
-    "train_log": "taichi_bokeh.dfd.training.log",
-    "train_losses": "taichi_bokeh.dfd.training.losses",
-    "train_settings": "taichi_bokeh.dfd.training.settings",
-    "variables": "taichi_bokeh.dfd.estimate.variables",
+    **{
+        module: f"{__name__}.{room}.{module}"
+        for room, modules in {
+            "data": ("augment", "cameras", "dataset", "light_field", "outlines", "samples", "scenes"),
+            "estimate": ("lens_search", "photo_pair", "variables"),
+            "evaluation": ("comparison", "comparison_page", "metrics"),
+            "layers": ("gaussian", "planes", "splat"),
+            "training": ("batches", "checkpoint", "distributed", "network"),
+        }.items()
+        for module in modules
+    },
+    "defocus": f"{__name__}.layers.base",
+    "edges": f"{__name__}.estimate.snap_to_edges",
+    "evaluation_files": f"{__name__}.evaluation.files",
+    "named_layers": f"{__name__}.layers.registry",
+    "train_log": f"{__name__}.training.log",
+    "train_losses": f"{__name__}.training.losses",
+    "train_settings": f"{__name__}.training.settings",
 }
 
 __getattr__ = lazily(

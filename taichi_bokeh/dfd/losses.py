@@ -13,7 +13,15 @@ from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
 from taichi_bokeh._autocast import in_full_precision, product
-from taichi_bokeh._checks import require_choice, require_float_tensor, require_integer, require_number, require_shape
+from taichi_bokeh._checks import (
+    require_choice,
+    require_float_tensor,
+    require_integer,
+    require_number,
+    require_same_kind,
+    require_shape,
+    require_type,
+)
 
 WINDOWS = (3, 5, 11, 21, 31)
 _C1, _C2 = 0.01**2, 0.03**2  # of a range of values of 1
@@ -124,7 +132,7 @@ def edge_aware_gradient(disparity: Tensor, guide: Tensor, edge_weight: float = 1
     batch, _, height, width = guide.shape
     require_float_tensor("disparity", disparity)
     require_shape("disparity", disparity, batch, 1, height, width)
-    _require_same_kind("disparity", disparity, guide, "guide")
+    require_same_kind("disparity", disparity, "guide", guide)
     require_number("edge_weight", edge_weight, at_least=0.0)
     require_integer("levels", levels, at_least=1)
     require_choice("order", order, (1, 2))
@@ -195,8 +203,7 @@ class Objective:
         _require_windows(self.windows)
         require_integer("levels", self.levels, at_least=1)
         require_choice("order", self.order, (1, 2))
-        if not isinstance(self.gamma, bool):
-            raise TypeError(f"gamma is of type {type(self.gamma).__name__}; expected a bool")
+        require_type("gamma", self.gamma, bool, "a bool")
 
     @classmethod
     def named(cls, name: str) -> "Objective":
@@ -225,7 +232,7 @@ class Objective:
         require_shape("target", target, "N", 3, "H", "W")
         require_float_tensor("guide", guide)
         require_shape("guide", guide, "B", 3, *target.shape[-2:])
-        _require_same_kind("guide", guide, target, "target")
+        require_same_kind("guide", guide, "target", target)
         seen, lines = (to_gamma(target), to_gamma(guide)) if self.gamma else (target, guide)
         similarity = SSIM(seen, self.windows) if self.ssim else None
 
@@ -281,14 +288,7 @@ def _require_alike(name: str, value: Tensor, other: Tensor) -> None:
     """TypeError or ValueError unless the value is of target's shape, dtype and device."""
     require_float_tensor(name, value)
     require_shape(name, value, *other.shape)
-    _require_same_kind(name, value, other, "target")
-
-
-def _require_same_kind(name: str, value: Tensor, other: Tensor, other_name: str) -> None:
-    if (value.dtype, value.device) != (other.dtype, other.device):
-        raise ValueError(
-            f"{name} is {value.dtype} on {value.device}; expected that of {other_name}, {other.dtype} on {other.device}"
-        )
+    require_same_kind(name, value, "target", other)
 
 
 #: Objectives by name, all of gamma values. "l1+g+hssim" has the weights of L1 and H_SSIM of Dr.Bokeh's released

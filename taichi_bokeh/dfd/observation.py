@@ -6,7 +6,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_values
+from taichi_bokeh._checks import (
+    Bounded,
+    require_float_tensor,
+    require_number,
+    require_same_kind,
+    require_shape,
+    require_type,
+    require_values,
+)
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
@@ -46,12 +54,7 @@ class Observation:
         for name in ("blur", "focus"):
             require_shape(name, getattr(self, name), batch, self.blurred.shape[1])
         for name in ("blurred", "blur", "focus"):
-            value = getattr(self, name)
-            if (value.dtype, value.device) != (self.all_in_focus.dtype, self.all_in_focus.device):
-                raise ValueError(
-                    f"{name} is {value.dtype} on {value.device}; expected that of all_in_focus, "
-                    f"{self.all_in_focus.dtype} on {self.all_in_focus.device}"
-                )
+            require_same_kind(name, getattr(self, name), "all_in_focus", self.all_in_focus)
         require_values(
             {
                 "all_in_focus": Bounded(self.all_in_focus, at_least=0.0),
@@ -66,8 +69,7 @@ class Observation:
             require_number(name, getattr(self, name))
         if not self.far < self.near:
             raise ValueError(f"far is {self.far!r}; expected less than near, {self.near!r}: both are disparities")
-        if not isinstance(self.aperture, Aperture):
-            raise TypeError(f"aperture is of type {type(self.aperture).__name__}; expected an Aperture")
+        require_type("aperture", self.aperture, Aperture, "an Aperture")
 
     @property
     def batch(self) -> int:

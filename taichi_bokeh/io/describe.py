@@ -121,11 +121,7 @@ def describe_depth(path: str | os.PathLike[str]) -> DepthDescription:
         counts=counts,
         edges=edges,
         slope=0.0 if guess.kind == "image" else _slope(planes[..., 0]),
-        kind=guess.kind,
-        is_certain=guess.is_certain,
-        depth=guess.depth,
-        unit=guess.unit,
-        finding=guess.finding,
+        **vars(guess),
     )
 
 

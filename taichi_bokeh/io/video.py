@@ -113,7 +113,8 @@ def video_writer(path: Path, rate: Fraction, overwrite: bool) -> Iterator[Callab
             context.color_primaries, context.color_trc = _BT709, _SRGB_CURVE
 
             def append(image: Array) -> None:
-                pixels = _even(to_srgb8(image))
+                pixels = to_srgb8(image)
+                pixels = np.pad(pixels, ((0, pixels.shape[0] % 2), (0, pixels.shape[1] % 2), (0, 0)), mode="edge")
                 if not context.is_open:
                     stream.height, stream.width = pixels.shape[:2]
                 elif pixels.shape[:2] != (stream.height, stream.width):
@@ -151,8 +152,3 @@ def _single_channel(pixels: NDArray[Any]) -> NDArray[Any]:
     if np.percentile(np.ptp(pixels, axis=2), 99) > _NEUTRAL * np.iinfo(pixels.dtype).max:
         raise ValueError("it has colours, and must have one number a pixel (grey)")
     return np.ascontiguousarray(pixels[..., 1])
-
-
-def _even(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = pixels.shape[:2]
-    return np.pad(pixels, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")

@@ -17,7 +17,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
+from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape, require_type
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.biconvex_ray import biconvex_rays
 from taichi_bokeh.optics.psf import require_odd_size, splat
@@ -81,8 +81,7 @@ class BiconvexLens:
         for name in ("curvature_radius", "aperture_diameter", "focus_distance", "sensor_width", "image_width"):
             require_number(name, getattr(self, name), above=0.0)
         object.__setattr__(self, "refractive_index", _checked_refractive_index(self.refractive_index))
-        if not isinstance(self.aperture, Aperture):
-            raise TypeError(f"aperture is of type {type(self.aperture).__name__}; expected an Aperture")
+        require_type("aperture", self.aperture, Aperture, "an Aperture")
         if self.aperture.cat_eye:
             raise ValueError(
                 f"aperture has cat_eye={self.aperture.cat_eye!r}; expected 0: that takes two rims, and this lens has one"

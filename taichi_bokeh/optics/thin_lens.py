@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._autocast import full_precision
-from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_values
+from taichi_bokeh._checks import Bounded, require_float_tensor, require_number, require_shape, require_type, require_values
 from taichi_bokeh._renamed import Renamed
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.aperture import Aperture
@@ -64,8 +64,7 @@ class ThinLens(Renamed):
             object.__setattr__(self, name, full_precision(getattr(self, name)))
         _require_parameter("blur", value_of(self.blur), at_least=0.0)
         _require_parameter("focus", value_of(self.focus))
-        if not isinstance(self.aperture, Aperture):
-            raise TypeError(f"aperture is of type {type(self.aperture).__name__}; expected an Aperture")
+        require_type("aperture", self.aperture, Aperture, "an Aperture")
 
     @classmethod
     def from_camera(

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from taichi_bokeh._checks import require_type
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
 
@@ -50,8 +51,7 @@ def preview(
     from taichi_bokeh.preview.source import LayersSource, model_options
     from taichi_bokeh.preview.window import NoWindowError, require_window, run_window, usual_size
 
-    if not isinstance(layers, Layers):
-        raise TypeError(f"layers is of type {type(layers).__name__}; expected Layers")
+    require_type("layers", layers, Layers, "Layers")
     check_format(save_as)
     scene = Scene.of_layers(layers)
     state = scene.initial_state()

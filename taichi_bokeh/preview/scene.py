@@ -52,8 +52,6 @@ class Scene:
     def of_layers(cls, layers: Layers, camera: Camera | None = None) -> "Scene":
         """A scene whose sharp image and disparity are those of its composited layers."""
         layers = layers.detach()
-        if layers.batch != 1:
-            raise ValueError(f"layers holds {layers.batch} scenes; expected 1")
         through = torch.cat([torch.ones_like(layers.alpha[:, :1]), (1 - layers.alpha).cumprod(1)[:, :-1]], 1)
         seen = layers.alpha * through
         sharp = (seen * layers.rgb).sum(1)[0]

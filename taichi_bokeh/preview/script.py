@@ -26,6 +26,7 @@ from taichi_bokeh.preview.keys import KEYS
 from taichi_bokeh.preview.session import Session
 from taichi_bokeh.preview.source import Source
 from taichi_bokeh.preview.state import Change
+from taichi_bokeh.storage.resumable import check_folder
 
 _KINDS = ("click", "drag", "release", "set", "key", "resize", "wait", "save")
 FINAL = "state.json"
@@ -96,17 +97,14 @@ def check_frames(folder: Path, steps: Sequence[Step], overwrite: bool) -> None:
     Raises:
         OSError: which.
     """
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file, and must be a folder")
-    if not folder.absolute().parent.is_dir():
-        raise FileNotFoundError(f"{folder} cannot be made: there is no folder {folder.parent}")
+    check_folder(folder)
     if folder.is_dir():
         for path in (folder / FINAL, *(frame_path(folder, number) for number in range(len(steps) + 1))):
             check_output(path, overwrite)
     for step in steps:
-        if step.kind == "save" and Path(step.value).is_file():
-            raise FileExistsError(f"{step.value} exists already, and is kept: the action save writes new files only")
         if step.kind == "save":
+            if Path(step.value).is_file():
+                raise FileExistsError(f"{step.value} exists already, and is kept: the action save writes new files only")
             check_output(step.value)
 
 
@@ -177,11 +175,7 @@ def _do(session: Session, source: Source, step: Step) -> None:
     elif kind == "resize":
         session.resize((value[0], value[1]))
     elif kind == "wait":
-        _wait(session, value)
+        while not session.is_idle and session.rays < value:
+            session.advance()
     else:
         session.say(source.save(session.state, session.lens, Path(value)).wait())
-
-
-def _wait(session: Session, rays: int) -> None:
-    while not session.is_idle and session.rays < rays:
-        session.advance()

@@ -72,7 +72,7 @@ class Session:
         self._size = size
         self._draft = DraftSize(budget_s)
         self._kind: Any = None
-        self._rendered: Rendered | None = None
+        self.rendered: Rendered | None = None  # the last image of the lens
         self._rendered_key: Any = None
         self._work: Iterator[Rendered] | None = None
         self._finished = False
@@ -218,17 +218,12 @@ class Session:
     @property
     def label(self) -> str:
         """What is shown."""
-        return self._rendered.label if self._renders and self._rendered is not None else ""
+        return self.rendered.label if self._renders and self.rendered is not None else ""
 
     @property
     def rays(self) -> int:
         """How many rays a pixel of what is shown are in; 0 where it is not traced."""
-        return self._rendered.rays if self._renders and self._rendered is not None else 0
-
-    @property
-    def rendered(self) -> Rendered | None:
-        """The last image of the lens."""
-        return self._rendered
+        return self.rendered.rays if self._renders and self.rendered is not None else 0
 
     @property
     def _renders(self) -> bool:
@@ -260,7 +255,7 @@ class Session:
         if better is None:
             self._work, self._finished = None, True
         else:
-            self._rendered = better
+            self.rendered = better
         self._frame = None
         return True
 
@@ -285,7 +280,7 @@ class Session:
             rays = round(_DRAFT_RAYS * (1 + 3 * state.cat_eye))  # some have to pass in the corners, too
             image = trace(layers, lens, rays=rays)[0]
         seconds = time.perf_counter() - start
-        self._rendered = Rendered(image, f"draft {_px(size)}", seconds)
+        self.rendered = Rendered(image, f"draft {_px(size)}", seconds)
         self._rendered_key, self._work, self._finished = self._key(), None, False
         self._frame = None
         self.frame()
@@ -330,7 +325,7 @@ class Session:
         if self._frame is None:
             scene = self.scene.scaled(self.shown_size)
             notes = Notes(self.message, self.latency_s)
-            self._frame = self._composer.frame(scene, self.state, self.lens, self._layout, self.box, self._rendered, notes)
+            self._frame = self._composer.frame(scene, self.state, self.lens, self._layout, self.box, self.rendered, notes)
         return self._frame
 
     def shown(self) -> None:

@@ -1,6 +1,7 @@
 """Where a scene comes from: how its image is saved in full size, and what to type to make it again."""
 
 import shlex
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -39,19 +40,17 @@ class Source(Protocol):
         """
 
 
+@dataclass(frozen=True)
 class Done:
     """An image that was saved at once."""
 
-    def __init__(self, message: str) -> None:
-        self._message = message
+    message: str
 
     def poll(self) -> str:
         """What became of it."""
-        return self._message
+        return self.message
 
-    def wait(self) -> str:
-        """The same."""
-        return self._message
+    wait = poll
 
 
 class LayersSource:

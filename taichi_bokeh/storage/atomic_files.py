@@ -50,7 +50,8 @@ def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
         raise IsADirectoryError(f"{path} is a folder, and must be the name of a file to write")
     target = _target(path)
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"{path} cannot be written: there is no folder {_parent(path, target)}")
+        parent = target.parent if path.is_symlink() else path.parent
+        raise FileNotFoundError(f"{path} cannot be written: there is no folder {parent}")
     if path.exists() and not path.is_file():
         raise OSError(f"{path} is a device or a pipe, and must be the name of a file to write")
     if path.exists() and not overwrite:
@@ -159,10 +160,6 @@ def _target(path: Path) -> Path:
     if target.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), os.fspath(path))
     return target
-
-
-def _parent(path: Path, target: Path) -> Path:
-    return target.parent if path.is_symlink() else path.parent
 
 
 def _require_room(path: Path, folder: Path) -> None:

@@ -51,13 +51,9 @@ def _feed(digest: "hashlib._Hash", value: Any) -> None:
         for item in value:
             _feed(digest, item)
     elif isinstance(value, Path):
-        digest.update(_text(value).encode(errors="surrogateescape"))
+        content = f"file {file_digest(value)}" if value.is_file() else str(value)
+        text = f"folder {folder_digest(value)}" if value.is_dir() else content
+        digest.update(text.encode(errors="surrogateescape"))
     else:
         digest.update(repr(value).encode())
     digest.update(b")")
-
-
-def _text(path: Path) -> str:
-    if path.is_file():
-        return f"file {file_digest(path)}"
-    return f"folder {folder_digest(path)}" if path.is_dir() else str(path)

@@ -7,6 +7,7 @@ through one pipe each, so that a worker which dies is seen at once, and none wai
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context, parent_process
@@ -158,7 +159,7 @@ def _end(workers: Sequence[_Worker]) -> None:
 
 def _work(start: Start, connection: Connection, threads: int) -> None:
     """Live the life of a worker; it ends when the parent closes the pipe, or tells it to."""
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     os.environ["TI_CPU_MAX_NUM_THREADS"] = str(threads)  # Taichi reads it when it starts, which it has not done yet
     torch.set_num_threads(threads)
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -191,7 +192,3 @@ def _tell_written(connection: Connection) -> None:
     begin_writing()
     if files:
         connection.send(("wrote", files))
-
-
-def _stop(*_: object) -> None:
-    raise SystemExit

@@ -50,7 +50,9 @@ def find_cutouts(folder: Path) -> dict[str, CutoutFiles]:
     """
     if not folder.is_dir():
         raise ValueError(f"foregrounds is {folder}; expected a folder of images, and there is no such folder")
-    images, mattes = (_subfolder(folder, names) for names in (_IMAGE_FOLDERS, _MATTE_FOLDERS))
+    images, mattes = (
+        next((folder / name for name in names if (folder / name).is_dir()), None) for names in (_IMAGE_FOLDERS, _MATTE_FOLDERS)
+    )
     if images is None and mattes is None:
         return {name: CutoutFiles(path, None) for name, path in images_below("foregrounds", folder).items()}
     if images is None or mattes is None:
@@ -177,10 +179,6 @@ def _span(alpha: Array, axis: int) -> tuple[int, int]:
     """Find first and one past the last row (axis 1) or column (axis 0) in which something is covered."""
     covered = np.flatnonzero((alpha > _VISIBLE).any(axis=axis))
     return int(covered[0]), int(covered[-1]) + 1
-
-
-def _subfolder(folder: Path, names: tuple[str, ...]) -> Path | None:
-    return next((folder / name for name in names if (folder / name).is_dir()), None)
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:

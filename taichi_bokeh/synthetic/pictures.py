@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from taichi_bokeh._extras import how_to_install
 from taichi_bokeh.io import read_image
-from taichi_bokeh.synthetic.cutouts import CutoutFiles, find_cutouts, fit_to_frame, images_below, read_cutout, resize
+from taichi_bokeh.synthetic.cutouts import find_cutouts, fit_to_frame, images_below, read_cutout, resize
 from taichi_bokeh.synthetic.mattes import REFERENCE_PX, Size, draw_matte
 
 Array = NDArray[np.float32]
@@ -122,7 +122,8 @@ class Pictures:
             ValueError: the kind is unknown, or the image or its matte cannot be read or have different sizes.
         """
         if self._cutouts is not None:
-            return self._cutout(self._cutouts, size, rng, avoid)
+            source = _choose(list(self._cutouts), avoid, rng)
+            return Foreground(*fit_to_frame(read_cutout(self._cutouts[source]), size, rng), source, "picture")
         alpha = draw_matte(kind, size, rng)
         textures = _TEXTURES[kind]
         source = _choose([name for name, _ in textures], avoid, rng)
@@ -134,11 +135,6 @@ class Pictures:
             rgb = grey / max(float(grey.max()), 1e-6) * np.array(tint, np.float32) / max(tint)
         rgb = rgb * _relief(alpha, rng)[..., None]
         return Foreground(np.ascontiguousarray(rgb, np.float32), alpha, source, kind)
-
-    def _cutout(self, files: dict[str, CutoutFiles], size: Size, rng: Generator, avoid: Collection[str]) -> Foreground:
-        source = _choose(list(files), avoid, rng)
-        rgb, alpha = fit_to_frame(read_cutout(files[source]), size, rng)
-        return Foreground(rgb, alpha, source, "picture")
 
     def _bundled_image(self, name: str) -> Array:
         if name not in self._read:

@@ -47,16 +47,9 @@ class Scene:
         return max(abs(radius) for radius in self.radii_px)
 
     @property
-    def transmittance(self) -> Tensor:
-        """What reaches each layer through those before it, in focus, [L, H, W]."""
-        open_ = 1 - self.layers.alpha[0, :, 0]
-        return torch.cat([torch.ones_like(open_[:1]), open_.cumprod(0)[:-1]])
-
-    @property
     def all_in_focus(self) -> Tensor:
         """The image of a pinhole camera, [3, H, W]."""
-        seen = self.transmittance * self.layers.alpha[0, :, 0]
-        return (seen[:, None] * self.layers.rgb[0]).sum(0)
+        return self.layers.all_in_focus()[0]
 
     @property
     def disparity_map(self) -> Tensor:

@@ -12,7 +12,7 @@ import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
 
-from taichi_bokeh._checks import require_integer
+from taichi_bokeh._checks import require_integer, require_type
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.synthetic.mattes import KINDS, REFERENCE_PX, Size
 from taichi_bokeh.synthetic.pictures import Pictures
@@ -55,8 +55,7 @@ class SceneSettings:
             require_integer("size", side, at_least=16)
         require_integer("layers", self.layers, at_least=3)
         require_integer("seed", self.seed, at_least=0)
-        if not isinstance(self.hdr, bool):
-            raise TypeError(f"hdr is of type {type(self.hdr).__name__}; expected a bool")
+        require_type("hdr", self.hdr, bool, "a bool")
 
     @property
     def shape(self) -> Size:

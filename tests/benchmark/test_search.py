@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from taichi_bokeh.benchmark.methods.classical import Classical
+from taichi_bokeh.benchmark.methods.rgbd import Classical
 from taichi_bokeh.benchmark.metrics import frame_rmse
 from taichi_bokeh.benchmark.search import Searched, best_scale
 from tests.benchmark.billboards import grey, make_scene

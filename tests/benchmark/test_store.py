@@ -128,14 +128,6 @@ def test_a_folder_without_a_scene_is_told_apart_from_a_damaged_one(tmp_path):
         store.load_scene(tmp_path)
 
 
-def test_the_truth_is_the_scene_traced_through_its_lens(scene):
-    steps = []
-    truth = store.trace_truth(scene, rays=32, seed=4, progress=lambda done, total: steps.append((done, total)))
-    assert truth.shape == (3, *SIZE)
-    assert torch.equal(truth, tb.trace(scene.layers, scene.lens(), rays=32, seed=4)[0])
-    assert steps[-1] == (32, 32)
-
-
 def test_a_truth_comes_back_bit_for_bit(folder):
     assert store.load_truth(folder, 64, 2) is None
     truth = torch.rand(3, *SIZE) * 3

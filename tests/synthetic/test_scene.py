@@ -31,13 +31,6 @@ def test_the_largest_radius_may_lie_behind_the_focus():
     assert scene_of([1.0, 0.25], focus=1.0).largest_radius_px == 6
 
 
-def test_transmittance_and_coverage_share_out_all_light():
-    scene = scene_of([1.0, 0.6, 0.5, 0.25])
-    seen = scene.transmittance * scene.layers.alpha[0, :, 0]
-    torch.testing.assert_close(seen.sum(0), torch.ones(9, 12))
-    assert torch.equal(scene.transmittance[0], torch.ones(9, 12))
-
-
 def test_all_in_focus_is_what_a_lens_without_an_opening_sees():
     scene = scene_of([1.0, 0.5, 0.25])
     pinhole = tb.trace(scene.layers, scene.lens(0.0), rays=1)[0]

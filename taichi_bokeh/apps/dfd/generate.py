@@ -4,11 +4,12 @@ import argparse
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from taichi_bokeh.apps.options.arguments import positive, shard, whole, whole_from_0
-from taichi_bokeh.apps.options.requests import add_command, opt
+from taichi_bokeh.apps.options.requests import opt
 
 if TYPE_CHECKING:
     from taichi_bokeh.dfd.data.generate import GenerateSettings
@@ -30,7 +31,7 @@ defocusnet (2.9 mm f/1, 5 pictures, 256 × 256); the last two have disparity in 
 """
 
 
-_TEXTS = {
+TEXTS = {
     "help": "make a data set of known depth, by ray tracing",
     "description": "Make random scenes of known disparity, and trace them through a camera's lenses.",
     "epilog": _EXAMPLES,
@@ -49,17 +50,7 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(filter(None, text.split(",")))
 
 
-def _range(text: str) -> tuple[float, ...] | float:
-    """A number above 0, or two."""
-    return _one_or_two(text, positive)
-
-
-def _whole_range(text: str) -> tuple[int, ...] | int:
-    """A whole number from 1 up, or two."""
-    return _one_or_two(text, whole)
-
-
-def _one_or_two(text: str, convert: Callable[[str], Number]) -> tuple[Number, ...] | Number:
+def _one_or_two(convert: Callable[[str], Number], text: str) -> tuple[Number, ...] | Number:
     values = tuple(convert(part) for part in text.split(","))
     if len(values) > 2 or values[0] > values[-1]:
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number nor a range: give least,most")
@@ -76,7 +67,7 @@ class GenerateRequest:
     size: tuple[int, int] | None = opt("width and height (those of the camera)", "PX|WxH", _size, group="scenes")
     kinds: tuple[str, ...] | None = opt("of surfaces (billboards,slanted,curved)", "A,B,…", _names, group="scenes")
     objects: tuple[int, ...] | int | None = opt(
-        "before the background: how many, or a range (1,3)", "N|A,B", _whole_range, group="scenes"
+        "before the background: how many, or a range (1,3)", "N|A,B", partial(_one_or_two, whole), group="scenes"
     )
     outlines: str | None = opt(
         "of objects larger than the blur, or with parts as narrow as it (whole)", choices=("whole", "fine"), group="scenes"
@@ -87,7 +78,7 @@ class GenerateRequest:
     backgrounds: Path | None = opt("pictures for the last layer (those that scikit-image brings)", "DIR", Path, group="scenes")
     camera: str = opt("see below (%(default)s)", "NAME", default=_DEFAULT_CAMERA, group="camera")
     radius: tuple[float, ...] | float | None = opt(
-        "largest blur radius in px, or a range to draw it from (6,9)", "R|A,B", _range, group="camera"
+        "largest blur radius in px, or a range to draw it from (6,9)", "R|A,B", partial(_one_or_two, positive), group="camera"
     )
     focus_plane: str | None = opt("where the focus lies (far)", choices=("far", "near", "middle", "any"), group="camera")
     rays: int | None = opt("rays a pixel of each blurred picture (2048)", "N", whole, group="camera")
@@ -99,18 +90,8 @@ class GenerateRequest:
     quiet: bool = opt("print nothing, show no progress", default=False, group="work")
 
 
-def add_generate(commands: Any) -> None:
-    """Add the command to those of ``taichi-bokeh dfd``."""
-    add_command(commands, "generate", GenerateRequest, "taichi_bokeh.apps.dfd.generate:generate_command", texts=_TEXTS)
-
-
 def generate_command(request: GenerateRequest) -> None:
-    """Run the command; see ``taichi-bokeh dfd generate --help``.
-
-    Raises:
-        ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
-        KeyboardInterrupt: with what was done, and how to go on.
-    """
+    """Run the command: see ``taichi-bokeh dfd generate --help``, and `apps.dfd.command` for what it raises."""
     from taichi_bokeh.apps.common import speaker
     from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.data.generate import count, generate

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh.apps.checkpoint import alone_with, check_checkpoint, checkpoint_of, save_after
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, speaker, write_layers
 from taichi_bokeh.apps.dfd.optimize_options import OptimizeRequest
@@ -45,12 +44,7 @@ _PREVIEWS = (".png", ".jpg", ".jpeg")
 
 
 def optimize_photos(request: OptimizeRequest) -> None:
-    """Run the command; see ``taichi-bokeh dfd optimize --help``.
-
-    Raises:
-        ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
-        KeyboardInterrupt: with what was done, and how to go on.
-    """
+    """Run the command: see ``taichi-bokeh dfd optimize --help``, and `apps.dfd.command` for what it raises."""
     say = speaker(request.quiet)
     _check_options(request)
     _check_outputs(request)
@@ -87,7 +81,12 @@ def _begin_and_optimize(
             "plane sweep …" if saved is None else "plane sweep once more, as its costs are evidence and not in the checkpoint …"
         )
         with progress_bar("plane sweep", request.quiet, speed_over_s=_SPEED_OVER_S) as progress:
-            work = _begin(seen, layer, settings, saved, progress)
+            if saved is None:
+                work = Optimization(seen, layer, settings, progress=progress)
+            else:
+                initial = Estimate(*(saved[name].to(seen.all_in_focus) for name in ("disparity", "confidence")))
+                work = Optimization(seen, layer, settings, initial, progress)
+                work.load_state_dict(saved["state"])
     except KeyboardInterrupt:
         raise KeyboardInterrupt("before the first step") from None
     _optimize(work, checkpoint, request, say)
@@ -195,22 +194,6 @@ def _tell_lens(seen: Observation, request: OptimizeRequest, say: Say) -> None:
 
 def _foci(focus: list[float]) -> str:
     return f"focus {', '.join(f'{value:.4g}' for value in focus)}"
-
-
-def _begin(
-    seen: Observation,
-    layer: DefocusLayer,
-    settings: OptimizeSettings,
-    saved: dict[str, Any] | None,
-    progress: ProgressCallback | None,
-) -> Optimization:
-    if saved is None:
-        return Optimization(seen, layer, settings, progress=progress)
-    like = seen.all_in_focus
-    initial = Estimate(saved["disparity"].to(like), saved["confidence"].to(like))
-    work = Optimization(seen, layer, settings, initial, progress)
-    work.load_state_dict(saved["state"])
-    return work
 
 
 def _optimize(work: Optimization, checkpoint: Checkpoint | None, request: OptimizeRequest, say: Say) -> None:

@@ -6,12 +6,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from taichi_bokeh.apps.options.aperture import ApertureRequest
 from taichi_bokeh.apps.options.arguments import BLUR_HELP, positive, whole
 from taichi_bokeh.apps.options.checkpoint import CheckpointRequest
-from taichi_bokeh.apps.options.requests import add_command, opt
+from taichi_bokeh.apps.options.requests import opt
 
 _EXAMPLES = """\
 examples:
@@ -46,7 +46,7 @@ class Shot(NamedTuple):
     focus: float
 
 
-_TEXTS = {
+TEXTS = {
     "help": "find the depth of a sharp image from one or more blurred ones",
     "description": "Find the disparity of a sharp image from blurred images of the same view.",
     "epilog": _EXAMPLES,
@@ -129,8 +129,3 @@ class OptimizeRequest:
     save_layers: Path | None = opt("of --layers 2: also write each layer: RGBA PNG and disparity npy", "DIR", Path)
     overwrite: bool = opt("replace files that exist", default=False)
     quiet: bool = opt("print nothing, show no progress", default=False)
-
-
-def add_optimize(commands: Any) -> None:
-    """Add ``optimize`` to the commands of ``taichi-bokeh dfd``."""
-    add_command(commands, "optimize", OptimizeRequest, "taichi_bokeh.apps.dfd.optimize:optimize_photos", texts=_TEXTS)

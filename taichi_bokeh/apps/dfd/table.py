@@ -3,10 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from taichi_bokeh.apps.options.arguments import whole, whole_from_0
-from taichi_bokeh.apps.options.requests import add_command, opt
+from taichi_bokeh.apps.options.requests import opt
 from taichi_bokeh.apps.terminal import print_result
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _NETWORKS = (
 _TRAINING_SEED_AFTER = 1_000_000  # the training scenes' seed follows the held-out ones' at this distance
 
 
-_TEXTS = {
+TEXTS = {
     "help": "compare defocus layers, ablations, the sweep and ours on held-out scenes",
     "description": "Compare strategies of depth from defocus on the same ray-traced pairs.",
     "epilog": _EXAMPLES,
@@ -74,19 +74,9 @@ class TableRequest:
     quiet: bool = opt("print nothing, show no progress", default=False, group="output")
 
 
-def add_table(commands: Any) -> None:
-    """Add the command to those of ``taichi-bokeh dfd``."""
-    add_command(commands, "table", TableRequest, "taichi_bokeh.apps.dfd.table:table_command", texts=_TEXTS)
-
-
 def table_command(request: TableRequest) -> None:
-    """Run the command; see ``taichi-bokeh dfd table --help``.
-
-    Raises:
-        ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
-        KeyboardInterrupt: with what was done, and how to go on.
-    """
-    from taichi_bokeh.apps.common import check_folder, speaker
+    """Run the command: see ``taichi-bokeh dfd table --help``, and `apps.dfd.command` for what it raises."""
+    from taichi_bokeh.apps.common import check_folder, given, speaker
     from taichi_bokeh.dfd.evaluation.comparison import METHODS, CompareSettings, methods_named, open_folder
     from taichi_bokeh.report.page import require_report
     from taichi_bokeh.storage.locks import lock_of_folder, sole_run
@@ -99,8 +89,7 @@ def table_command(request: TableRequest) -> None:
     require_report()
     say, folder = speaker(request.quiet), request.out
     methods = methods_named(None if request.methods is None else [n for n in request.methods.split(",") if n])
-    given: dict[str, Any] = {"steps": request.steps, "rays": request.retrace_rays}
-    settings = CompareSettings(**{name: value for name, value in given.items() if value is not None})
+    settings = CompareSettings(**given(request, "steps", retrace_rays="rays"))
     check_folder(folder, [], overwrite=False)
     open_folder(folder, settings)
     with sole_run(lock_of_folder(folder), f"--out {folder}"):
@@ -110,6 +99,8 @@ def table_command(request: TableRequest) -> None:
 def _compare(methods: "Sequence[Method]", settings: "CompareSettings", request: TableRequest, folder: Path, say: "Say") -> None:
     from taichi_bokeh.apps.progress import progress_bar
     from taichi_bokeh.dfd.evaluation.comparison import compare
+    from taichi_bokeh.dfd.evaluation.comparison_page import ratios_markdown
+    from taichi_bokeh.dfd.evaluation.files import markdown
 
     done = total = 0
     try:
@@ -127,7 +118,7 @@ def _compare(methods: "Sequence[Method]", settings: "CompareSettings", request: 
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{done} of {total} results are in {folder}; the same command goes on from there") from None
     _write(folder, evaluations, dataset, request.pictures)
-    say(_text(evaluations))
+    say(f"{markdown(evaluations)}\n{ratios_markdown(evaluations)}")
     say(f"written: tables, pictures and report.html of {len(dataset)} scenes in {folder}")
 
 
@@ -216,10 +207,3 @@ def _write(folder: Path, evaluations: "Sequence[Evaluation]", dataset: "DefocusD
     write_comparison(folder, evaluations, dataset, shown)
     for number in shown:
         write_picture(folder, dataset[number], evaluations, number)
-
-
-def _text(evaluations: "Sequence[Evaluation]") -> str:
-    from taichi_bokeh.dfd.evaluation.comparison_page import ratios_markdown
-    from taichi_bokeh.dfd.evaluation.files import markdown
-
-    return f"{markdown(evaluations)}\n{ratios_markdown(evaluations)}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from taichi_bokeh.apps.options.aperture import ApertureRequest
 from taichi_bokeh.apps.options.arguments import not_negative, positive, whole, whole_from_0
 from taichi_bokeh.apps.options.model import device_of
-from taichi_bokeh.apps.options.requests import add_command, opt
+from taichi_bokeh.apps.options.requests import opt
 
 if TYPE_CHECKING:
     import torch
@@ -47,12 +47,12 @@ Pictures: all-in-focus, blurred, true disparity; then for each row its disparity
 """
 
 
-_TRAIN_TEXTS = {
+TRAIN_TEXTS = {
     "help": "train a network, by known depth or by blurring again",
     "description": "Train a network for depth from defocus.",
     "epilog": _TRAIN_EXAMPLES,
 }
-_EVAL_TEXTS = {
+EVAL_TEXTS = {
     "help": "measure trained networks, and the plane sweep, on a data set",
     "description": "Measure estimates of depth from defocus against the truth.",
     "epilog": _EVAL_EXAMPLES,
@@ -116,23 +116,8 @@ class EvalRequest:
     aperture: ApertureRequest = ApertureRequest()
 
 
-def add_train(commands: Any) -> None:
-    """Add ``train`` to the commands of ``taichi-bokeh dfd``."""
-    add_command(commands, "train", TrainRequest, "taichi_bokeh.apps.dfd.train:train_command", texts=_TRAIN_TEXTS)
-
-
-def add_eval(commands: Any) -> None:
-    """Add ``eval`` to the commands of ``taichi-bokeh dfd``."""
-    add_command(commands, "eval", EvalRequest, "taichi_bokeh.apps.dfd.train:eval_command", texts=_EVAL_TEXTS)
-
-
 def train_command(request: TrainRequest) -> None:
-    """Run the command; see ``taichi-bokeh dfd train --help``.
-
-    Raises:
-        ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
-        KeyboardInterrupt: with how to go on.
-    """
+    """Run the command: see ``taichi-bokeh dfd train --help``, and `apps.dfd.command` for what it raises."""
     from taichi_bokeh.dfd.training.distributed import one_gpu_a_process
 
     one_gpu_a_process()
@@ -162,7 +147,9 @@ def train_command(request: TrainRequest) -> None:
                 if progress is not None:
                     progress(report.step, settings.steps)
                 if report.step % work.checkpoint_every == 0 or report.step == settings.steps:
-                    say(_line(report, settings.steps))
+                    validation = report.validation_rmse_px
+                    found = "" if validation is None else f", validation RMSE {validation:.3f} px"
+                    say(f"step {report.step} of {settings.steps}: loss {report.loss:.4f}{found}")
                 raise_if_wanted()
 
             train(settings, network, dataset, layer, folder=folder, resume=request.resume, work=work, on_step=on_step)
@@ -181,11 +168,7 @@ def _how_to_go_on(folder: Path, steps: int) -> str:
 
 
 def eval_command(request: EvalRequest) -> None:
-    """Run the command; see ``taichi-bokeh dfd eval --help``.
-
-    Raises:
-        ValueError, OSError, ModuleNotFoundError: what is wrong, in one line.
-    """
+    """Run the command: see ``taichi-bokeh dfd eval --help``, and `apps.dfd.command` for what it raises."""
     from taichi_bokeh.apps.common import check_folder, speaker
     from taichi_bokeh.dfd.evaluation.files import PICTURES, TABLES, markdown, picture_of, write_evaluations, write_picture
 
@@ -285,9 +268,3 @@ def _layer(name: str | None) -> Any:
     from taichi_bokeh.dfd.layers.registry import layer_named
 
     return None if name is None else layer_named(name)
-
-
-def _line(report: "TrainStep", steps: int) -> str:
-    validation = report.validation_rmse_px
-    found = "" if validation is None else f", validation RMSE {validation:.3f} px"
-    return f"step {report.step} of {steps}: loss {report.loss:.4f}{found}"

@@ -7,13 +7,11 @@ from typing import Protocol
 
 from torch import Tensor
 
-from taichi_bokeh.benchmark.methods.classical import Classical
 from taichi_bokeh.benchmark.methods.external import External
 from taichi_bokeh.benchmark.methods.mpi import MultiplaneImage
-from taichi_bokeh.benchmark.methods.rays import Rays
-from taichi_bokeh.benchmark.methods.rendered import Rendered
+from taichi_bokeh.benchmark.methods.rendered import Rays, Rendered
+from taichi_bokeh.benchmark.methods.rgbd import Classical, SteReFo
 from taichi_bokeh.benchmark.methods.scatter_no_occlusion import ScatterNoOcclusion
-from taichi_bokeh.benchmark.methods.sterefo import SteReFo
 from taichi_bokeh.models import OfficialScatter, Scatter, SubAperture
 from taichi_bokeh.synthetic.scene import Scene
 

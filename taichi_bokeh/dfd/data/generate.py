@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 
-from taichi_bokeh._checks import require_choice, require_integer
+from taichi_bokeh._checks import require_choice, require_integer, require_type
 from taichi_bokeh._render import ProgressCallback
 from taichi_bokeh._trace import trace
 from taichi_bokeh._version import __version__
@@ -71,8 +71,7 @@ class GenerateSettings:
     def __post_init__(self) -> None:
         for name in ("scenes", "rays", "samples_per_file"):
             require_integer(name, getattr(self, name), at_least=1)
-        if not isinstance(self.scene, DefocusSceneSettings):
-            raise TypeError(f"scene is of type {type(self.scene).__name__}; expected DefocusSceneSettings")
+        require_type("scene", self.scene, DefocusSceneSettings, "DefocusSceneSettings")
         camera_named(self.camera)
         for name, known in (("file_format", FileFormat), ("picture_type", PictureType)):
             require_choice(name, getattr(self, name), known)

@@ -12,7 +12,7 @@ import io
 import json
 import tarfile
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh.dfd.observation import Sample, require_sample
+from taichi_bokeh.io.formats.numpy_files import encode as encode_npy
 
 PICTURES = ("all_in_focus", "blurred")
 META = "json"
@@ -75,8 +76,8 @@ def encode(sample: Sample, dtype: str, facts: Mapping[str, Any]) -> dict[str, by
             values = values.astype(dtype)
         if not np.isfinite(values).all():
             raise ValueError(f"sample {sample.name}: {name} holds values that {dtype} cannot; expected finite ones")
-        members[f"{name}.npy"] = _npy(values)
-    members["disparity.npy"] = _npy(sample.disparity.cpu().numpy().astype(np.float32))
+        members[f"{name}.npy"] = encode_npy(np.ascontiguousarray(values))
+    members["disparity.npy"] = encode_npy(np.ascontiguousarray(sample.disparity.cpu().numpy(), np.float32))
     meta = {
         "name": sample.name,
         "blur": sample.blur.tolist(),
@@ -116,7 +117,9 @@ def index(path: Path) -> tuple[list[Entry], list[str]]:
     found: dict[str, dict[str, Member]] = {}
     problems: list[str] = []
     try:
-        members(path, lambda name, member: _put(found, name, member))
+        for full_name, member in members(path):
+            name, _, end = Path(full_name).name.partition(".")  # as WebDataset parts them
+            found.setdefault(name, {})[end] = member
     except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError) as error:
         problems.append(f"is truncated or damaged ({error})")
     entries = []
@@ -150,27 +153,21 @@ def read(entry: Entry) -> Sample:
         raise ValueError(f"{entry.path}: sample {entry.name}: {text}") from None
 
 
-def _put(found: dict[str, dict[str, Member]], full_name: str, member: Member) -> None:
-    """As WebDataset does: what comes before the first dot is the sample's name."""
-    name, _, end = Path(full_name).name.partition(".")
-    found.setdefault(name, {})[end] = member
-
-
-def _of_tar(path: Path, put: Callable[[str, Member], None]) -> None:
+def _of_tar(path: Path) -> Iterator[tuple[str, Member]]:
     size = path.stat().st_size
     with tarfile.open(path, "r:") as tar:
         for info in tar:
             if info.offset_data + info.size > size:
                 raise EOFError(f"{info.name} goes on beyond the end of the file")
             if info.isfile():
-                put(info.name, Member(info.offset_data, info.size))
+                yield info.name, Member(info.offset_data, info.size)
     with path.open("rb") as file:
         file.seek(max(0, size - _END_OF_TAR))
         if file.read() != bytes(_END_OF_TAR):
             raise EOFError("its end is missing")
 
 
-def _of_npz(path: Path, put: Callable[[str, Member], None]) -> None:
+def _of_npz(path: Path) -> Iterator[tuple[str, Member]]:
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
         for info in archive.infolist():
             if info.compress_type != zipfile.ZIP_STORED:
@@ -178,7 +175,8 @@ def _of_npz(path: Path, put: Callable[[str, Member], None]) -> None:
             # The data follow a local header, whose name and extra field may be longer than those of the directory.
             file.seek(info.header_offset + 26)
             name_bytes, extra_bytes = np.frombuffer(file.read(4), "<u2").tolist()
-            put(f"{path.stem}.{info.filename}", Member(info.header_offset + 30 + name_bytes + extra_bytes, info.file_size))
+            offset = info.header_offset + 30 + name_bytes + extra_bytes
+            yield f"{path.stem}.{info.filename}", Member(offset, info.file_size)
 
 
 def _decode(name: str, parts: Mapping[str, bytes]) -> Sample:
@@ -199,9 +197,3 @@ def _array(end: str, content: bytes) -> Tensor:
     if array.dtype not in (np.float16, np.float32):
         raise ValueError(f"{end} holds {array.dtype}; expected float16 or float32")
     return torch.from_numpy(array.astype(np.float32))
-
-
-def _npy(values: NDArray[Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, np.ascontiguousarray(values), allow_pickle=False)
-    return buffer.getvalue()

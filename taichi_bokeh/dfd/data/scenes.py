@@ -8,7 +8,7 @@ the kinds of surface and, with "any", the focal planes take turns in every compa
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, NamedTuple, TypeVar, get_args
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -78,24 +78,20 @@ class DefocusSceneSettings:
         for side in _pair("size", self.size):
             require_integer("size", side, at_least=16)
         require_integer("seed", self.seed, at_least=0)
+        for radius_px in _pair("largest_radius_px", self.largest_radius_px):
+            require_number("largest_radius_px", radius_px, above=0.0)
+        for count in _pair("foregrounds", self.foregrounds):
+            require_integer("foregrounds", count, at_least=1)
         for name in ("largest_radius_px", "foregrounds"):
-            value = getattr(self, name)
-            for end in _pair(name, value):
-                if name == "foregrounds":
-                    require_integer(name, end, at_least=1)
-                else:
-                    require_number(name, end, above=0.0)
-            if isinstance(value, tuple) and value[0] > value[1]:
-                raise ValueError(f"{name} is {value}; expected (least, most)")
+            low, high = _pair(name, getattr(self, name))
+            if low > high:
+                raise ValueError(f"{name} is {(low, high)}; expected (least, most)")
         if not self.kinds:
             raise ValueError("kinds is empty; expected at least one")
-        for name, given, known in (
-            ("kinds", self.kinds, get_args(SurfaceKind)),
-            ("focal_plane", (self.focal_plane,), get_args(FocalPlane)),
-            ("outlines", (self.outlines,), get_args(Outlines)),
-        ):
-            for one in given:
-                require_choice(name, one, known)
+        for kind in self.kinds:
+            require_choice("kinds", kind, SurfaceKind)
+        require_choice("focal_plane", self.focal_plane, FocalPlane)
+        require_choice("outlines", self.outlines, Outlines)
 
     @property
     def shape(self) -> Size:

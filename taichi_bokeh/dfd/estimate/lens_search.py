@@ -171,17 +171,12 @@ def _blur_of_stack(observation: Observation) -> float:
     largest_px = min(small.all_in_focus.shape[-2:]) / _SHARE_OF_SIDE
     radii_px: list[float] = []  # over the whole range of disparities
     misfits: list[float] = []
-    while _goes_on(misfits) and (len(misfits) < _LEAST_TRIED or radii_px[-1] < largest_px):
+    while len(misfits) < _LEAST_TRIED or (min(misfits[-2:]) < min(misfits[:-2]) and radii_px[-1] < largest_px):
         radii_px.append(_STACK_FIRST_PX * sqrt(2) ** len(radii_px))
         tried = replace(small, blur=torch.full_like(small.blur, radii_px[-1] / span))
         costs = cost_volume(tried, plane_disparities(tried, _PLANES.step_px), _PLANES.window_px, _PLANES.truncation)
         misfits.append(float(costs.amin(1).mean()))
     return radii_px[misfits.index(min(misfits))] / span * scale
-
-
-def _goes_on(misfits: list[float]) -> bool:
-    """Until the last two fit worse than the best before them."""
-    return len(misfits) < 3 or min(misfits[-2:]) < min(misfits[:-2])
 
 
 def _shrunk(observation: Observation) -> tuple[Observation, int]:

@@ -23,15 +23,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from taichi_bokeh._checks import require_integer, require_number
+from taichi_bokeh._checks import require_integer, require_number, require_type
 from taichi_bokeh._render import ProgressCallback
-from taichi_bokeh.dfd.estimate.plane_sweep import (
-    Estimate,
-    SweepSettings,
-    cost_volume,
-    decide,
-    plane_disparities,
-)
+from taichi_bokeh.dfd.estimate.plane_sweep import Estimate, SweepSettings, cost_volume, decide, plane_disparities
 from taichi_bokeh.dfd.estimate.snap_to_edges import snap_to_edges
 from taichi_bokeh.dfd.estimate.variables import OneLayer, Variables, require_two, split_estimate
 from taichi_bokeh.dfd.layers.base import DefocusLayer, RenderedDefocus
@@ -87,8 +81,7 @@ class OptimizeSettings:
         if self.layers not in (1, 2):
             raise ValueError(f"layers is {self.layers!r}; expected 1 or 2")
         for name in ("snap", "keep_sign", "learn_blur", "learn_focus"):
-            if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"{name} is of type {type(getattr(self, name)).__name__}; expected a bool")
+            require_type(name, getattr(self, name), bool, "a bool")
 
 
 @dataclass(frozen=True, eq=False)

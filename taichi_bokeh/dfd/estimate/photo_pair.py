@@ -73,7 +73,12 @@ def read_photographs(all_in_focus: str | Path, blurred: Sequence[str | Path], *,
                 "brightness is not known there (allow saturated pictures to go on nevertheless)"
             )
         pictures.append(picture)
-    _require_texture(paths[0], pictures[0])
+    textured = float((~weak_texture(pictures[0])).double().mean())
+    if textured < LEAST_TEXTURED:
+        raise ValueError(
+            f"{paths[0]} has texture at {textured:.1%} of its pixels; expected at least {LEAST_TEXTURED:.0%}, as blur shows "
+            "only on texture"
+        )
     return Photographs(pictures[0], torch.stack(pictures[1:]), max(shares))
 
 
@@ -85,15 +90,6 @@ def saturated_share(picture: Tensor) -> float:
     """
     largest = picture.max()
     return float((picture == largest).any(0).double().mean()) if float(largest) >= _WHITE else 0.0
-
-
-def _require_texture(path: Path, picture: Tensor) -> None:
-    share = float((~weak_texture(picture)).double().mean())
-    if share < LEAST_TEXTURED:
-        raise ValueError(
-            f"{path} has texture at {share:.1%} of its pixels; expected at least {LEAST_TEXTURED:.0%}, as blur shows only on "
-            "texture"
-        )
 
 
 def _size(picture: Tensor) -> str:

@@ -11,6 +11,7 @@ from math import ceil
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from taichi_bokeh._autocast import in_full_precision
 from taichi_bokeh._checks import require_float_tensor, require_integer, require_number, require_shape
@@ -115,7 +116,7 @@ def cost_volume(
                 if progress is not None:
                     progress(done, total)
     costs /= observation.count
-    return _box_mean(costs, window_px)
+    return avg_pool2d(costs, window_px, stride=1, padding=window_px // 2, count_include_pad=False)
 
 
 @torch.no_grad()
@@ -168,11 +169,6 @@ def _confidence(total: Tensor, disparities: Tensor, blur: float, settings: Sweep
     best = disparities[total.argmin(0)]
     near = (blur * (disparities[:, None, None] - best)).abs() <= 0.5 + 1e-6
     return (likelihood * near).sum(0)
-
-
-def _box_mean(volume: Tensor, window_px: int) -> Tensor:
-    """Mean over windows, of the part inside the picture at its border."""
-    return torch.nn.functional.avg_pool2d(volume, window_px, stride=1, padding=window_px // 2, count_include_pad=False)
 
 
 def median(disparity: Tensor, window_px: int = 3) -> Tensor:

@@ -1,6 +1,5 @@
 """What an optimisation varies: one disparity map, or a foreground over a background. Disparities are over their range."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -19,44 +18,8 @@ _SURE = 2.5  # logit of the coverage at the start: 0.92, which gradients still m
 ToDisparity = Callable[[Tensor], Tensor]
 
 
-class Variables(ABC):
-    """Disparity maps, and what else there is to be found with them."""
-
-    @property
-    @abstractmethod
-    def maps(self) -> Mapping[str, Tensor]:
-        """Disparities, [B, 1, H, W] each, by name."""
-
-    @property
-    def others(self) -> Mapping[str, tuple[Tensor, float]]:
-        """The other variables by name, each with its learning rate."""
-        return {}
-
-    @property
-    @abstractmethod
-    def visible(self) -> Tensor:
-        """Disparity of what a pinhole camera sees, [B, 1, H, W]."""
-
-    @abstractmethod
-    def stack(self, all_in_focus: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Layers: rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]."""
-
-    @abstractmethod
-    def blurred(self, layer: DefocusLayer, all_in_focus: Tensor, to_disparity: ToDisparity, lens: ThinLens) -> Tensor:
-        """The picture [B, 3, H, W] that they stand for."""
-
-    @abstractmethod
-    def mean(self, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """A function of the disparity, where several are there weighted by what is seen of each, [B, 1, H, W]."""
-
-    def clamp(self) -> None:
-        """Bring all variables back into their bounds."""
-        for value in self.maps.values():
-            value.clamp_(0.0, 1.0)
-
-
 @dataclass(eq=False)
-class OneLayer(Variables):
+class OneLayer:
     """One disparity map.
 
     Attributes:
@@ -71,35 +34,40 @@ class OneLayer(Variables):
 
     @property
     def maps(self) -> Mapping[str, Tensor]:
-        """See `Variables`."""
+        """Disparities, [B, 1, H, W] each, by name."""
         return {"disparity": self.disparity}
 
     @property
+    def others(self) -> Mapping[str, tuple[Tensor, float]]:
+        """The other variables by name, each with its learning rate."""
+        return {}
+
+    @property
     def visible(self) -> Tensor:
-        """See `Variables`."""
+        """Disparity of what a pinhole camera sees, [B, 1, H, W]."""
         return self.disparity
 
     def stack(self, all_in_focus: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Variables`."""
+        """Layers: rgb [B, L, 3, H, W], alpha and disparity [B, L, 1, H, W]."""
         return all_in_focus[:, None], torch.ones_like(self.disparity)[:, None], self.disparity[:, None]
 
     def blurred(self, layer: DefocusLayer, all_in_focus: Tensor, to_disparity: ToDisparity, lens: ThinLens) -> Tensor:
-        """See `Variables`."""
+        """The picture [B, 3, H, W] that they stand for."""
         picture: Tensor = layer(all_in_focus, to_disparity(self.disparity), lens)
         return picture
 
     def mean(self, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """See `Variables`."""
+        """A function of the disparity, where several are there weighted by what is seen of each, [B, 1, H, W]."""
         return function(self.disparity)
 
     def clamp(self) -> None:
-        """See `Variables`."""
+        """Bring all variables back into their bounds."""
         self.disparity.clamp_(self.low, self.high)
 
 
 @dataclass(eq=False)
-class TwoLayers(Variables):
-    """A foreground over a background.
+class TwoLayers:
+    """A foreground over a background; its methods are those of `OneLayer`.
 
     Attributes:
         front: disparity of the foreground, defined everywhere, [B, 1, H, W].
@@ -115,21 +83,21 @@ class TwoLayers(Variables):
 
     @property
     def maps(self) -> Mapping[str, Tensor]:
-        """See `Variables`."""
+        """See `OneLayer`."""
         return {"front": self.front, "back": self.back}
 
     @property
     def others(self) -> Mapping[str, tuple[Tensor, float]]:
-        """See `Variables`."""
+        """See `OneLayer`."""
         return {"coverage": (self.logit, 0.3), "hidden": (self.hidden, 0.03)}
 
     @property
     def visible(self) -> Tensor:
-        """See `Variables`."""
+        """See `OneLayer`."""
         return torch.where(self.logit > 0, self.front, self.back)
 
     def stack(self, all_in_focus: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """See `Variables`."""
+        """See `OneLayer`."""
         alpha = self.logit.sigmoid()
         share = alpha.detach()  # whether a pixel is hidden is decided by depth, not by which colour suits
         behind = (1 - share) * all_in_focus + share * self.hidden
@@ -137,7 +105,7 @@ class TwoLayers(Variables):
         return rgb, torch.stack([alpha, torch.ones_like(alpha)], 1), torch.stack([self.front, self.back], 1)
 
     def blurred(self, layer: DefocusLayer, all_in_focus: Tensor, to_disparity: ToDisparity, lens: ThinLens) -> Tensor:
-        """See `Variables`; of the layers, only splats take two.
+        """See `OneLayer`; of the layers, only splats take two.
 
         Raises:
             ValueError: the layer is another one.
@@ -147,14 +115,18 @@ class TwoLayers(Variables):
         return splats.surfaces(rgb, alpha, to_disparity(over_range), lens)
 
     def mean(self, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """See `Variables`."""
+        """See `OneLayer`."""
         alpha = self.logit.sigmoid()
         return alpha * function(self.front) + (1 - alpha) * function(self.back)
 
     def clamp(self) -> None:
-        """See `Variables`."""
-        super().clamp()
+        """See `OneLayer`."""
+        for value in self.maps.values():
+            value.clamp_(0.0, 1.0)
         self.hidden.clamp_(min=0.0)
+
+
+Variables = OneLayer | TwoLayers  # what an optimisation varies
 
 
 def require_two(layer: DefocusLayer) -> SplatDefocus:

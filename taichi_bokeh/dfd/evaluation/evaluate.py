@@ -87,8 +87,8 @@ class Reblur:
     Attributes:
         layer: whose own score is measured; None: none. It says how well the layer can explain the picture, by whatever depth.
             For what was found as two layers, it must be one that blurs two.
-        rays: a pixel, for the ray tracer's score (`metrics.retrace`), which says how well the depth explains it; 0: none. What
-            was found as layers is traced as layers.
+        rays: a pixel, for the score of `metrics.retrace_layers`, which says how well the depth explains it; 0: none.
+            What was found as layers is traced as layers.
 
     Raises:
         TypeError, ValueError: rays is no integer from 0 up.

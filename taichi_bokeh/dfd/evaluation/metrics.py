@@ -17,7 +17,6 @@ from taichi_bokeh._checks import Bounded, require_float_tensor, require_shape, r
 from taichi_bokeh._trace import trace
 from taichi_bokeh.benchmark.metrics import measure
 from taichi_bokeh.dfd.data.scenes import weak_texture
-from taichi_bokeh.dfd.layers.base import single_layer
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens, value_of
 
@@ -178,33 +177,26 @@ def edge_band(radius_px: Tensor) -> Tensor:
     return max_pool2d(beside[None, None], 2 * EDGE_PX - 1, stride=1, padding=EDGE_PX - 1)[0, 0] > 0
 
 
-def retrace(all_in_focus: Tensor, disparity: Tensor, lens: ThinLens, rays: int = 1024, seed: int = RETRACE_SEED) -> Tensor:
-    """Trace rays through the estimate as a single opaque layer: the blurred picture [B, 3, H, W] it stands for.
+@torch.no_grad()
+def retrace_layers(layers: Layers, lens: ThinLens, rays: int = 1024, seed: int = RETRACE_SEED) -> Tensor:
+    """Trace rays through an estimate: the blurred picture [B, 3, H, W] it stands for.
 
-    The ray tracer makes the layer a height field, which is continuous: a steep wall with the colours of the edge joins near and
-    far, where a camera would see the hidden part of the background. An estimate that knows more than what a pinhole sees is
-    judged by `retrace_layers`.
+    The ray tracer makes a layer a height field, which is continuous: of a single one, a steep wall with the colours of the edge
+    joins near and far, where a camera would see the hidden part of the background.
 
     Args:
-        all_in_focus: [B, 3, H, W], linear light.
-        disparity: [B, 1, H, W].
+        layers: the estimate; of one disparity map, a single opaque layer.
         lens: as of `taichi_bokeh.trace`.
         rays: a pixel.
         seed: of the lens samples; another than that of the truth.
     """
-    return retrace_layers(single_layer(all_in_focus, disparity), lens, rays, seed)
-
-
-@torch.no_grad()
-def retrace_layers(layers: Layers, lens: ThinLens, rays: int = 1024, seed: int = RETRACE_SEED) -> Tensor:
-    """Trace rays through an estimate of several layers: the blurred picture [B, 3, H, W] it stands for; see `retrace`."""
     return trace(layers, lens, rays=rays, seed=seed)
 
 
 def score_picture(picture: Tensor, target: Tensor, edge: Tensor | None = None) -> PictureScores:
     """Compare a picture that was blurred again with the observed one.
 
-    A layer's own score says how well it fits the picture, by whatever depth; that of `retrace` says how well the depth does.
+    A layer's own score says how well it fits the picture, by whatever depth; that of `retrace_layers`, how the depth does.
 
     Args:
         picture: [3, H, W], linear light.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
-from taichi_bokeh._checks import require_float_tensor, require_shape
+from taichi_bokeh._checks import require_float_tensor, require_same_kind, require_shape
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models import Model
 from taichi_bokeh.optics.thin_lens import ThinLens
@@ -46,11 +46,7 @@ def require_pair(all_in_focus: Tensor, disparity: Tensor) -> None:
     require_float_tensor("disparity", disparity)
     batch, _, height, width = all_in_focus.shape
     require_shape("disparity", disparity, batch, 1, height, width)
-    if (disparity.dtype, disparity.device) != (all_in_focus.dtype, all_in_focus.device):
-        raise ValueError(
-            f"disparity is {disparity.dtype} on {disparity.device}; expected that of all_in_focus, "
-            f"{all_in_focus.dtype} on {all_in_focus.device}"
-        )
+    require_same_kind("disparity", disparity, "all_in_focus", all_in_focus)
 
 
 def single_layer(all_in_focus: Tensor, disparity: Tensor) -> Layers:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
-from taichi_bokeh._checks import refuse_forward_mode
+from taichi_bokeh._checks import refuse_forward_mode, require_type
 from taichi_bokeh.dfd.layers.base import DefocusLayer, single_layer
 from taichi_bokeh.models.base import blur_radius
 from taichi_bokeh.ops.dfd.gaussian_psf import gaussian_psf
@@ -34,15 +34,17 @@ class GaussPSF(DefocusLayer):
 
     def __init__(self, calibrated: bool = False) -> None:
         super().__init__()
-        if not isinstance(calibrated, bool):
-            raise TypeError(f"calibrated is of type {type(calibrated).__name__}; expected a bool")
+        require_type("calibrated", calibrated, bool, "a bool")
         self.calibrated = calibrated
         self.title = "Gaussian, calibrated" if calibrated else "GaussPSF as printed, 7×7"
 
     @in_full_precision
     def forward(self, all_in_focus: Tensor, disparity: Tensor, lens: ThinLens) -> Tensor:
         """See `DefocusLayer`; with another opening than the disc, ValueError."""
-        _require_disc(lens)
+        require_type("lens", lens, ThinLens, "a ThinLens")
+        field = lens.aperture.not_a_disc
+        if field is not None:
+            raise ValueError(f"aperture.{field} makes another opening than the disc; expected the disc, as a Gaussian is round")
         layers = single_layer(all_in_focus, disparity)
         blur, focus = lens.per_image(layers)
         refuse_forward_mode(all_in_focus, disparity, blur, focus)
@@ -52,11 +54,3 @@ class GaussPSF(DefocusLayer):
             return gaussian_psf(all_in_focus, diameter, 0.0, 0)[0]
         least, largest = PRINTED_DIAMETERS_PX
         return gaussian_psf(all_in_focus, (2 * radius.abs()).clamp(max=largest), least, PRINTED_WINDOW_PX)[0]
-
-
-def _require_disc(lens: ThinLens) -> None:
-    if not isinstance(lens, ThinLens):
-        raise TypeError(f"lens is of type {type(lens).__name__}; expected a ThinLens")
-    field = lens.aperture.not_a_disc
-    if field is not None:
-        raise ValueError(f"aperture.{field} makes another opening than the disc; expected the disc, as a Gaussian is round")

@@ -18,6 +18,7 @@ Source: Srinivasan et al., Aperture supervision for monocular depth estimation (
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
+from scipy.fft import next_fast_len
 from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
@@ -26,7 +27,9 @@ from taichi_bokeh._checks import (
     refuse_forward_mode,
     require_float_tensor,
     require_number,
+    require_same_kind,
     require_shape,
+    require_type,
     require_values,
 )
 from taichi_bokeh.dfd.layers.base import DefocusLayer, single_layer
@@ -70,7 +73,7 @@ class PlaneBlur:
         self._shape = tuple(picture.shape)
         self._dtype = picture.dtype
         # A correlation that reaches no further than the padding never sees what wraps round the transform.
-        self._size = tuple(_fast_length(length + 2 * pad) for length in self._shape[-2:])
+        self._size = tuple(next_fast_len(length + 2 * pad, real=True) for length in self._shape[-2:])
         padded = torch.nn.functional.pad(picture, (pad, pad, pad, pad), mode="replicate")
         self._spectrum = torch.fft.rfft2(padded, s=self._size)
 
@@ -123,8 +126,7 @@ def blur_plane(picture: Tensor, aperture: Aperture, radius_px: float | Sequence[
 
 def require_one_shape(aperture: Aperture) -> None:
     """TypeError unless this is an aperture, ValueError where its shape changes from pixel to pixel."""
-    if not isinstance(aperture, Aperture):
-        raise TypeError(f"aperture is of type {type(aperture).__name__}; expected an Aperture")
+    require_type("aperture", aperture, Aperture, "an Aperture")
     if aperture.cat_eye != 0:
         raise ValueError(
             f"aperture.cat_eye is {aperture.cat_eye!r}; expected 0, as a plane is blurred by one kernel for all pixels"
@@ -172,7 +174,9 @@ class CompositionalPlanes(DefocusLayer):
             radii = _radii(planes, blur, focus)
             return _composited(all_in_focus, lens.aperture, ((radii[k], p) for k, p in _shares(*_among(planes, disparity))))
         radius = blur_radius(layers, blur, focus).reshape(disparity.shape)
-        _require_moderate(radius)
+        largest = float(radius.detach().abs().max())
+        if not largest <= MOST_RADIUS_PX:
+            raise ValueError(f"the largest blur radius is {largest:g} px; expected at most {MOST_RADIUS_PX:g}: lower blur")
         pictures = []
         for picture, place in zip(all_in_focus.split(1), (radius / self.step_px).split(1), strict=True):
             below = place.detach().floor()  # for each picture, as they have different planes
@@ -203,11 +207,7 @@ class CompositionalPlanes(DefocusLayer):
         require_float_tensor("probabilities", probabilities)
         require_shape("probabilities", probabilities, batch, len(disparities), height, width)
         for name, value in (("probabilities", probabilities), ("disparities", disparities)):
-            if (value.dtype, value.device) != (all_in_focus.dtype, all_in_focus.device):
-                raise ValueError(
-                    f"{name} is {value.dtype} on {value.device}; expected that of all_in_focus, "
-                    f"{all_in_focus.dtype} on {all_in_focus.device}"
-                )
+            require_same_kind(name, value, "all_in_focus", all_in_focus)
         sums = probabilities.detach().sum(1)
         one = Bounded(sums, 0.999, 1.001, _SUM_ROUNDING)
         require_values({"probabilities": Bounded(probabilities, 0.0), "the sum of probabilities": one})
@@ -248,8 +248,7 @@ def _radii(disparities: Tensor, blur: Tensor, focus: Tensor) -> list[list[float]
 
 
 def _require_lens(lens: ThinLens) -> None:
-    if not isinstance(lens, ThinLens):
-        raise TypeError(f"lens is of type {type(lens).__name__}; expected a ThinLens")
+    require_type("lens", lens, ThinLens, "a ThinLens")
     require_one_shape(lens.aperture)
 
 
@@ -263,25 +262,7 @@ def _require_planes(name: str, disparities: Tensor) -> None:
         raise ValueError(f"{name} does not increase; expected disparities from far to near, none of them twice")
 
 
-def _require_moderate(radius_px: Tensor) -> None:
-    largest = float(radius_px.detach().abs().max())
-    if not largest <= MOST_RADIUS_PX:
-        raise ValueError(f"the largest blur radius is {largest:g} px; expected at most {MOST_RADIUS_PX:g}: lower blur")
-
-
 def _refuse_gradients(blur: Tensor, focus: Tensor) -> None:
     for name, value in (("lens.blur", blur), ("lens.focus", focus)):
         if torch.is_grad_enabled() and value.requires_grad:
             raise ValueError(f"{name} requires a gradient; expected one without, as the radii of planes have none")
-
-
-def _fast_length(length: int) -> int:
-    """The least number from `length` on that has no prime factor beyond 5, which transforms are fast for."""
-    while True:
-        rest = length
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1:
-            return length
-        length += 1

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from taichi_bokeh._checks import require_choice
 from taichi_bokeh.dfd.layers.base import DefocusLayer, RenderedDefocus
 from taichi_bokeh.dfd.layers.gaussian import GaussPSF
 from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
@@ -31,6 +32,5 @@ def layer_named(name: str) -> DefocusLayer:
     Raises:
         ValueError: there is none of this name.
     """
-    if name not in LAYERS:
-        raise ValueError(f"layer is {name!r}; expected one of {', '.join(LAYERS)}")
+    require_choice("layer", name, LAYERS)
     return LAYERS[name]()

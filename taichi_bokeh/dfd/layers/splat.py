@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh._autocast import in_full_precision
-from taichi_bokeh._checks import refuse_forward_mode, require_integer, require_number
+from taichi_bokeh._checks import refuse_forward_mode, require_integer, require_number, require_type
 from taichi_bokeh.dfd.layers.base import DefocusLayer, single_layer
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models.base import blur_radius
@@ -51,8 +51,7 @@ class SplatDefocus(DefocusLayer):
         require_integer("points", points, at_least=1)
         require_number("sharpness", sharpness, at_least=0.0)
         require_number("hole", hole, above=0.0)
-        if not isinstance(rotate, bool):
-            raise TypeError(f"rotate is of type {type(rotate).__name__}; expected a bool")
+        require_type("rotate", rotate, bool, "a bool")
         require_integer("seed", seed)
         self.points, self.sharpness, self.hole, self.rotate, self.seed = points, sharpness, hole, rotate, seed
         self.title = f"Splat, {points} lens point{'s' * (points > 1)}"
@@ -83,8 +82,7 @@ class SplatDefocus(DefocusLayer):
         return self._picture(Layers(rgb, alpha, disparity), lens)
 
     def _picture(self, layers: Layers, lens: ThinLens) -> Tensor:
-        if not isinstance(lens, ThinLens):
-            raise TypeError(f"lens is of type {type(lens).__name__}; expected a ThinLens")
+        require_type("lens", lens, ThinLens, "a ThinLens")
         if lens.aperture.cat_eye != 0:
             raise ValueError(
                 f"aperture.cat_eye is {lens.aperture.cat_eye!r}; expected 0, as splats see the whole picture through the same "

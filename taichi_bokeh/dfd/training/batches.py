@@ -6,13 +6,13 @@ needs to know nothing but its step.
 """
 
 import signal
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from dataclasses import replace
 from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset
 
 from taichi_bokeh.dfd.data.augment import Augmentation
 from taichi_bokeh.dfd.data.dataset import derived_seed
@@ -43,20 +43,13 @@ def to_device(observation: Observation, disparity: Tensor | None, device: torch.
     return observation, None if disparity is None else disparity.to(device)
 
 
-class Collate:
-    """Puts samples of one size into a batch; may be pickled. See `taichi_bokeh.dfd.observation.collate`."""
+def batch_of(samples: Sequence[Sample], aperture: Aperture) -> Batch:
+    """Put samples of one size, taken with an aperture, into a batch. See `taichi_bokeh.dfd.observation.collate`.
 
-    def __init__(self, aperture: Aperture) -> None:
-        self._aperture = aperture
-
-    def __call__(self, samples: Sequence[Sample]) -> Batch:
-        """The batch.
-
-        Raises:
-            ValueError: the samples' sizes or ranges differ.
-        """
-        observation, disparity = collate(samples, self._aperture)
-        return Batch(observation, disparity, tuple(sample.name for sample in samples))
+    Raises:
+        ValueError: the samples' sizes or ranges differ.
+    """
+    return Batch(*collate(samples, aperture), tuple(sample.name for sample in samples))
 
 
 class Positions(Dataset[Sample]):
@@ -87,22 +80,6 @@ class Positions(Dataset[Sample]):
             return self._augmentation(sample)
 
 
-class _Steps(Sampler[list[int]]):
-    """The positions of each step that belong to one process."""
-
-    def __init__(self, steps: range, batch: int, among: Processes) -> None:
-        self._steps, self._batch, self._among = steps, batch, among
-
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        own = self._batch // self._among.count
-        for step in self._steps:
-            start = step * self._batch + self._among.rank * own
-            yield list(range(start, start + own))
-
-
 def _leave_interrupts(worker: int) -> None:
     """Of a terminal, Ctrl-C comes to all processes; it is for this one's parent to say when to stop."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -126,9 +103,11 @@ def load_batches(
         among: this process and the others.
         workers: processes that read samples; 0: this one does.
     """
+    own = batch // among.count
+    starts = (step * batch + among.rank * own for step in steps)
     return DataLoader(
         cast(Dataset[Batch], positions),
-        batch_sampler=_Steps(steps, batch, among),
+        batch_sampler=cast(Iterable[list[int]], [range(start, start + own) for start in starts]),
         num_workers=workers,
         collate_fn=collate,
         # A worker that is forked from a process with Taichi in it could hang.

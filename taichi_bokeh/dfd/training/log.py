@@ -56,7 +56,9 @@ class TrainLog:
     def __init__(self, folder: Path, first: int, tensorboard: bool) -> None:
         self._writer = _writer(folder / _EVENTS, first) if tensorboard else None
         path = folder / NAME
-        kept = [line for line in _lines(path) if _step(path, line) <= first]
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        whole = text[: text.rfind("\n") + 1]  # a process that was killed may have left a part of a line
+        kept = [line for line in whole.splitlines(keepends=True) if _step(path, line) <= first]
         write_atomically(path, "".join(kept).encode(), overwrite=True)
         self._path = path
         self._file = path.open("ab", buffering=0)  # no part of a line waits for the end, where it could still fail
@@ -100,13 +102,6 @@ class TrainLog:
         except OSError as error:
             self._file.truncate(end)
             raise OSError(error.errno, error.strerror, os.fspath(self._path)) from None
-
-
-def _lines(path: Path) -> list[str]:
-    """Whole lines; a process that was killed may have left a part of one."""
-    if not path.exists():
-        return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _step(path: Path, line: str) -> int:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch.utils.data import Dataset
 
-from taichi_bokeh._checks import require_choice, require_integer, require_number
+from taichi_bokeh._checks import require_choice, require_integer, require_number, require_type
 from taichi_bokeh.dfd.data.augment import Augmentation, Noise
 from taichi_bokeh.dfd.losses import Objective
 from taichi_bokeh.dfd.observation import Sample
@@ -72,8 +72,7 @@ class TrainSettings:
             require_integer("crop_px", self.crop_px, at_least=1)
             if self.crop_px <= 2 * self.border_px:
                 raise ValueError(f"crop_px is {self.crop_px}; expected more than the two borders of {self.border_px} px")
-        if not isinstance(self.objective, Objective):
-            raise TypeError(f"objective is of type {type(self.objective).__name__}; expected an Objective")
+        require_type("objective", self.objective, Objective, "an Objective")
         self.augmentation()
 
     def augmentation(self) -> Augmentation:

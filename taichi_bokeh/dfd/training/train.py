@@ -7,8 +7,9 @@ on repeats the uninterrupted one bit for bit.
 
 import hashlib
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from math import isfinite, nan
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 
+from taichi_bokeh._checks import require_type
 from taichi_bokeh.dfd.data.dataset import derived_seed
 from taichi_bokeh.dfd.layers.base import DefocusLayer
 from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
 from taichi_bokeh.dfd.observation import Observation, Sample, collate
-from taichi_bokeh.dfd.training.batches import Batch, Collate, Positions, load_batches, to_device
+from taichi_bokeh.dfd.training.batches import Batch, Positions, batch_of, load_batches, to_device
 from taichi_bokeh.dfd.training.checkpoint import checkpoint_in
 from taichi_bokeh.dfd.training.distributed import Processes, processes
 from taichi_bokeh.dfd.training.log import TrainLog, TrainStep
@@ -91,10 +93,13 @@ def train(
         checkpoint = None if folder is None else checkpoint_in(folder, belongs_to)
         if folder is not None and checkpoint is not None:
             _open(Path(folder), training, checkpoint, resume)
-            stack.enter_context(_alone_in(Path(folder), among))
+            if among.rank == 0:  # which writes
+                stack.enter_context(sole_run(lock_of_folder(Path(folder)), f"the folder {Path(folder)}"))
         positions = Positions(dataset, settings.augmentation(), settings.seed)
         steps = range(training.done, settings.steps)
-        batches = load_batches(positions, Collate(settings.aperture), steps, settings.batch, among, work.workers)
+        batches = load_batches(
+            positions, partial(batch_of, aperture=settings.aperture), steps, settings.batch, among, work.workers
+        )
         if folder is None or checkpoint is None or among.rank:
             _run(training, batches, work, on_step if among.rank == 0 else None)
         else:
@@ -134,8 +139,7 @@ def device_of(network: torch.nn.Module) -> torch.device:
         TypeError: it is no torch module.
         ValueError: it has no parameters.
     """
-    if not isinstance(network, torch.nn.Module):
-        raise TypeError(f"network is of type {type(network).__name__}; expected a torch.nn.Module")
+    require_type("network", network, torch.nn.Module, "a torch.nn.Module")
     parameters = list(network.parameters())
     if not parameters:
         raise ValueError("network has no parameters; expected some to train")
@@ -293,11 +297,6 @@ def _open(folder: Path, training: _Training, checkpoint: Checkpoint, resume: boo
     if among.rank == 0:
         folder.mkdir(exist_ok=True)
     among.wait()
-
-
-def _alone_in(folder: Path, among: Processes) -> AbstractContextManager[None]:
-    """Keep other trainings out of the folder; the process that writes does it."""
-    return sole_run(lock_of_folder(folder), f"the folder {folder}") if among.rank == 0 else nullcontext()
 
 
 def _output(network: torch.nn.Module, observation: Observation, settings: TrainSettings, channels: int = 1) -> Tensor:

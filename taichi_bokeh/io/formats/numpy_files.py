@@ -38,7 +38,8 @@ def decode_npy(content: bytes) -> Contents:
         if read_header is None:
             raise ValueError("an npy file of an unknown version")
         shape, _, dtype = read_header(file)
-        _check_shape(shape)
+        if len(shape) in (2, 3) and 0 not in shape:
+            check_size(shape[1], shape[0])
         if not dtype.hasobject and len(content) - file.tell() < dtype.itemsize * math.prod(shape):
             raise ValueError("truncated npy data")
         file.seek(0)
@@ -75,8 +76,3 @@ def encode(values: NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, values)
     return buffer.getvalue()
-
-
-def _check_shape(shape: tuple[int, ...]) -> None:
-    if len(shape) in (2, 3) and 0 not in shape:
-        check_size(shape[1], shape[0])

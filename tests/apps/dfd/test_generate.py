@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from taichi_bokeh.apps.dfd.generate import GenerateRequest, add_generate, generate_command
+from taichi_bokeh.apps.dfd.command import add_dfd
+from taichi_bokeh.apps.dfd.generate import GenerateRequest, generate_command
 from taichi_bokeh.dfd.data import generate as library
 from taichi_bokeh.dfd.data.dataset import DefocusDataset
 from taichi_bokeh.dfd.data.generate import MANIFEST, GenerateSettings
@@ -18,8 +19,8 @@ SMALL = ("--scenes", "3", "--size", "24", "--rays", "4", "--per-file", "2")
 
 def parsed(*words: str) -> GenerateRequest:
     parser = argparse.ArgumentParser()
-    add_generate(parser.add_subparsers())
-    arguments = parser.parse_args(["generate", *words])
+    add_dfd(parser.add_subparsers())
+    arguments = parser.parse_args(["dfd", "generate", *words])
     return arguments.request(arguments)
 
 

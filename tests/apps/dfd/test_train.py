@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from taichi_bokeh.apps.dfd.train import EvalRequest, TrainRequest, add_eval, add_train, eval_command, train_command
+from taichi_bokeh.apps.dfd.command import add_dfd
+from taichi_bokeh.apps.dfd.train import EvalRequest, TrainRequest, eval_command, train_command
 from taichi_bokeh.dfd.data import generate
 from taichi_bokeh.dfd.data.augment import Noise
 from taichi_bokeh.dfd.data.dataset import DefocusDataset
@@ -49,10 +50,8 @@ def trained(data, tmp_path_factory) -> Path:
 
 def parsed(*words: object) -> TrainRequest | EvalRequest:
     parser = argparse.ArgumentParser(exit_on_error=False)
-    commands = parser.add_subparsers()
-    add_train(commands)
-    add_eval(commands)
-    arguments = parser.parse_args([str(word) for word in words])
+    add_dfd(parser.add_subparsers())
+    arguments = parser.parse_args(["dfd", *map(str, words)])
     return arguments.request(arguments)
 
 

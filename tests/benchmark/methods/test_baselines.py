@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from taichi_bokeh.benchmark.blur_kernels import blur
-from taichi_bokeh.benchmark.methods.classical import Classical
 from taichi_bokeh.benchmark.methods.mpi import MultiplaneImage
-from taichi_bokeh.benchmark.methods.sterefo import SteReFo
+from taichi_bokeh.benchmark.methods.rgbd import Classical, SteReFo
 from tests.benchmark.billboards import BLUR, FOCUS, grey, make_scene, right_of
 
 BASELINES = [Classical(), SteReFo(), MultiplaneImage()]

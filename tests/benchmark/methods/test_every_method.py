@@ -8,7 +8,7 @@ import torch
 
 import taichi_bokeh as tb
 from taichi_bokeh.benchmark import methods
-from taichi_bokeh.benchmark.methods.rays import Rays
+from taichi_bokeh.benchmark.methods.rendered import Rays
 from taichi_bokeh.benchmark.methods.scatter_no_occlusion import ScatterNoOcclusion
 from tests.benchmark.billboards import BLUR, grey, make_scene, right_of
 

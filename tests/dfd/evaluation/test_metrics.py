@@ -10,11 +10,11 @@ from taichi_bokeh.dfd.evaluation.metrics import (
     edge_band,
     measure_depth,
     regions,
-    retrace,
     retrace_layers,
     score_picture,
     summarise,
 )
+from taichi_bokeh.dfd.layers.base import single_layer
 
 HEIGHT, WIDTH = 40, 48
 LENS = tb.ThinLens(8.0, 0.25)
@@ -155,10 +155,10 @@ def test_what_cannot_be_compared_is_refused(change, error, message):
 def test_the_true_depth_of_a_plane_explains_its_picture_and_a_wrong_one_does_not():
     picture = torch.rand(1, 3, 24, 24, generator=torch.Generator().manual_seed(0))
     disparity = torch.full((1, 1, 24, 24), 0.5)
-    target = retrace(picture, disparity, LENS, rays=64, seed=0)
-    again = retrace(picture, disparity, LENS, rays=64)
+    target = retrace_layers(single_layer(picture, disparity), LENS, rays=64, seed=0)
+    again = retrace_layers(single_layer(picture, disparity), LENS, rays=64)
     assert not torch.equal(again, target)  # not with the noise of the target
-    wrong = retrace(picture, disparity + 0.1, LENS, rays=64)
+    wrong = retrace_layers(single_layer(picture, disparity + 0.1), LENS, rays=64)
     scores = [score_picture(x[0], target[0]) for x in (again, wrong)]
     assert scores[0].psnr > scores[1].psnr + 6
     assert scores[0].ssim > scores[1].ssim
@@ -174,7 +174,8 @@ def test_several_layers_show_what_one_cannot():
     layers, lens = tb.Layers(rgb, alpha, disparity), tb.ThinLens(8.0, 0.5)
     target = retrace_layers(layers, lens, rays=256, seed=0)[0]
     flat_picture = torch.where(near > 0, 0.9, 0.1).expand(1, 3, 32, 32)
-    single = retrace(flat_picture, torch.where(near > 0, 0.5, 0.0).expand(1, 1, 32, 32), lens, rays=256)[0]
+    flat = single_layer(flat_picture, torch.where(near > 0, 0.5, 0.0).expand(1, 1, 32, 32))
+    single = retrace_layers(flat, lens, rays=256)[0]
     edge = edge_band(lens.blur * torch.where(near > 0, 0.5, 0.0))
     of_layers = score_picture(retrace_layers(layers, lens, rays=256)[0], target, edge)
     of_single = score_picture(single, target, edge)
