@@ -12,7 +12,7 @@ import torch
 
 from taichi_bokeh import _runtime, ops
 from taichi_bokeh.ops import _common
-from taichi_bokeh.ops.scatter import rows as _rows
+from taichi_bokeh.ops.scatter import bands as _bands
 
 
 def compute_there(tables: dict) -> None:
@@ -21,20 +21,20 @@ def compute_there(tables: dict) -> None:
     _runtime._ARCH_OF_DEVICE["cpu"] = (ti.vulkan,)
     ti.init(arch=ti.vulkan, log_level=ti.ERROR)
     _common.GPU_DEVICES.add("cpu")
-    _rows.disc_table_of = lambda size, dtype, device: tables[size]
+    _bands.disc_table_of = lambda size, dtype, device: tables[size]
 
 
 def results(name: str, inputs: tuple, gradient: torch.Tensor) -> tuple:
     """Of an operator, and of its adjoint for a gradient of its first output."""
     outputs = getattr(ops, name)(*inputs)
     outputs = (outputs,) if isinstance(outputs, torch.Tensor) else outputs
-    kept = ()
+    saved = ()
     if name == "scatter_sums":
-        outputs, kept, inputs = outputs[:1], outputs[1:], (*inputs[:-1], False)  # in place of what says whether to keep
+        outputs, saved, inputs = outputs[:1], outputs[1:], (*inputs[:-1], False)  # in place of whether to save
     if name == "subaperture":
-        outputs, kept = outputs[:1], outputs[1:]
+        outputs, saved = outputs[:1], outputs[1:]
         inputs = (*inputs, True)  # the gradient of the radius, too
-    return *outputs, *getattr(torch.ops.taichi_bokeh, f"{name}_backward")(gradient, *kept, *inputs)
+    return *outputs, *getattr(torch.ops.taichi_bokeh, f"{name}_backward")(gradient, *saved, *inputs)
 
 
 if __name__ == "__main__":

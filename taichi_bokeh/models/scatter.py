@@ -14,10 +14,11 @@ from taichi_bokeh._checks import require_choice, require_number, spoilt
 from taichi_bokeh.kernels.scatter.occlusion import PAPER, OcclusionStep
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models.base import Model, blur_radius, per_layer
-from taichi_bokeh.models.scatter_draft import Picture, draft_sums, levels_for
+from taichi_bokeh.models.scatter_draft import DraftLayer, draft_sums, levels_for
 from taichi_bokeh.ops._common import dtype_name
-from taichi_bokeh.ops.scatter.strategy import LEAST_ROWS_PX, Plan, facts_of, way_of
-from taichi_bokeh.optics.aperture import Aperture, shape_of
+from taichi_bokeh.ops.scatter.plan import ScatterPlan, ScatterSources
+from taichi_bokeh.ops.scatter.strategy import LEAST_ROWS_PX, facts_of, read_facts, strategy_of
+from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.psf import kernel_reach
 
 Profile = Literal["disc", "soft"]
@@ -29,7 +30,7 @@ PX_STEP = OcclusionStep(gap=-1.75, steepness=1.1)  # in px, and its inverse
 _STRIP_BYTES = 2 << 30  # what the arrays of a strip may take
 _FLOATS_A_PIXEL = 24  # of a layer: radius, sources, sums, colour, coverage
 _MARGIN_PX = 16  # how much farther than its radius any profile reaches, at most
-_MARGIN_BLOCKS = 3  # how many blocks farther than its radius what is merged reaches: its own, and those interpolated between
+_MARGIN_BLOCKS = 3  # how many blocks farther than its radius a reduced source reaches: its own, and those interpolated between
 
 
 class Settings(NamedTuple):
@@ -58,7 +59,7 @@ class Settings(NamedTuple):
 
     @property
     def border(self) -> str:
-        """How the picture goes on beyond its border."""
+        """How the image goes on beyond its border."""
         return "reflect" if self.profile == "official" else "replicate"
 
 
@@ -180,13 +181,13 @@ class Scatter(ScatterModel):
 
 
 def scatter(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> Tensor:
-    """Picture [B, 3, H, W]."""
+    """Render the image [B, 3, H, W]."""
     levels = _levels(layers, blur, focus, settings) if settings.quality == "draft" else [0] * layers.batch * layers.count
     if torch.compiler.is_compiling() or _needs_gradient(layers, blur, focus) or settings.aperture.cat_eye != 0:
-        return spoilt(_whole(layers, blur, focus, settings, levels), layers.disparity)
+        return spoilt(_render(layers, blur, focus, settings, levels), layers.disparity)
     row_bytes = layers.width * layers.batch * layers.count * _FLOATS_A_PIXEL * layers.rgb.element_size()
     if row_bytes * layers.height <= _STRIP_BYTES:
-        return spoilt(_whole(layers, blur, focus, settings, levels), layers.disparity)
+        return spoilt(_render(layers, blur, focus, settings, levels), layers.disparity)
     return _by_strips(layers, blur, focus, settings, levels, max(64, _STRIP_BYTES // row_bytes))
 
 
@@ -198,9 +199,9 @@ def _largest_px(layers: Layers, blur: Tensor, focus: Tensor) -> Tensor:
 
 
 def _levels(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> list[int]:
-    """To how many levels each layer of each scene is merged in a draft, B·L of them."""
+    """To how many levels each layer of each scene is reduced in a draft, B·L of them."""
     largest = _largest_px(layers, blur, focus).flatten().tolist()
-    blurs = _plan(layers, blur, focus, settings)[0].tolist()
+    blurs = _plan(layers, blur, focus, settings).blur.tolist()
     step, dtype = settings.occlusion_step, dtype_name(layers.rgb)
     return [levels_for(px, each, step, dtype) for px, each in zip(largest, blurs, strict=True)]
 
@@ -211,22 +212,22 @@ def _needs_gradient(layers: Layers, blur: Tensor, focus: Tensor) -> bool:
 
 
 def _by_strips(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, levels: Sequence[int], rows: int) -> Tensor:
-    """The same to rounding: each strip sees as far as its sources reach, and a draft merges the same blocks."""
+    """The same to rounding: each strip sees as far as its sources reach, and a draft reduces the same blocks."""
     largest_px = float(_largest_px(layers, blur, focus).max())
     block = 2 ** max(levels)
     halo = kernel_reach(largest_px, settings.aperture.extent) + _MARGIN_PX + _MARGIN_BLOCKS * block
     if settings.max_radius > 0:
         halo = min(halo, math.ceil(settings.max_radius))
-    if settings.algorithm == "auto":  # one way for all strips
+    if settings.algorithm == "auto":  # one strategy for all strips
         settings = settings._replace(algorithm="exact" if largest_px <= LEAST_ROWS_PX else "rows")
-    picture = torch.empty_like(layers.rgb[:, 0])
+    image = torch.empty_like(layers.rgb[:, 0])
     strips = list(_strips(layers.height, max(2 * halo, rows - 2 * halo)))  # halos are no more than half of the work
     for k, (top, bottom) in enumerate(strips):
         first, last = max(0, top - halo) // block * block, min(layers.height, -(-(bottom + halo) // block) * block)
         strip = Layers(*(value[..., first:last, :] for value in (layers.rgb, layers.alpha, layers.disparity)))
         with _runtime.nested_progress(k, len(strips)):
-            picture[..., top:bottom, :] = _whole(strip, blur, focus, settings, levels)[..., top - first : bottom - first, :]
-    return picture
+            image[..., top:bottom, :] = _render(strip, blur, focus, settings, levels)[..., top - first : bottom - first, :]
+    return image
 
 
 def _strips(height: int, rows: int) -> Iterator[tuple[int, int]]:
@@ -235,65 +236,55 @@ def _strips(height: int, rows: int) -> Iterator[tuple[int, int]]:
         yield top, min(height, top + step)
 
 
-def _plan(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> tuple[Tensor, Tensor]:
-    """The blur and the focus in the units in which the occlusion compares, [B·L] each."""
+def _plan(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> ScatterPlan:
+    """Plan B·L layers; the blur and the focus are in the units in which the occlusion compares."""
     if settings.occlusion_in_px:
-        one = torch.ones(layers.batch * layers.count, dtype=blur.dtype, device=blur.device)
-        return one, torch.zeros_like(one)
-    return per_layer(blur, layers.count).detach(), per_layer(focus, layers.count).detach()
+        blur = torch.ones(layers.batch * layers.count, dtype=blur.dtype, device=blur.device)
+        focus = torch.zeros_like(blur)
+    else:
+        blur, focus = (per_layer(value, layers.count).detach() for value in (blur, focus))
+    limits = settings.profile, settings.max_radius, settings.border, settings.algorithm
+    return ScatterPlan(blur, focus, *limits, settings.occlusion_step, settings.aperture)
 
 
-def _sources(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> tuple[Tensor, ...]:
-    """rgb, alpha, radius, and the scatter operator's inputs: planes, spread, disparity or radius, in-focus weight; [B·L, …]."""
+class _Colours(NamedTuple):
+    """What the sums are resolved with, of B·L layers."""
+
+    rgb: Tensor  # [B·L, 3, H, W]
+    alpha: Tensor  # [B·L, H, W]
+    radius: Tensor  # [B·L, H, W], signed px
+
+
+def _sources(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> tuple[_Colours, ScatterSources]:
+    """B·L layers, and what is scattered of them."""
     height, width = layers.shape[2:]
     rgb = layers.rgb.reshape(-1, 3, height, width)
     alpha, disparity = (value.reshape(-1, height, width) for value in (layers.alpha, layers.disparity))
     radius = blur_radius(layers, blur, focus)
-    planes, spread, in_focus = ops.sources(rgb, alpha, radius, settings.profile)
+    channels, radius_px, in_focus = ops.sources(rgb, alpha, radius, settings.profile)
     if not settings.occlusion:  # O = 1 + e·(…) with e = 0
         in_focus = torch.zeros_like(in_focus)
-    return rgb, alpha, radius, planes, spread, radius if settings.occlusion_in_px else disparity, in_focus
+    compared = radius if settings.occlusion_in_px else disparity
+    return _Colours(rgb, alpha, radius), ScatterSources(channels, radius_px, compared, in_focus)
 
 
-def _whole(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, levels: Sequence[int]) -> Tensor:
+def _render(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, levels: Sequence[int]) -> Tensor:
     batch, count, height, width = layers.shape
-    profile = settings.profile
-    rgb, alpha, radius, *sources = _sources(layers, blur, focus, settings)
+    colours, sources = _sources(layers, blur, focus, settings)
     plan = _plan(layers, blur, focus, settings)
-    sums = _draft_sums(sources, plan, settings, levels) if any(levels) else _sums(sources, plan, settings)
-    if profile == "official":
-        coverage = ops.square_mean(alpha, radius, int(settings.max_radius or 1 << 20))
+    sums = _draft_sums(sources, plan, levels) if any(levels) else ops.scatter(sources, plan)
+    if settings.profile == "official":
+        coverage = ops.square_mean(colours.alpha, colours.radius, int(settings.max_radius or 1 << 20))
         colour = ops.resolve_official(sums, coverage)
     else:
-        colour, coverage = ops.resolve(sums, rgb, alpha, radius, profile)
+        colour, coverage = ops.resolve(sums, *colours, settings.profile)
     return _composite(colour.reshape(batch, count, 3, height, width), coverage.reshape(batch, count, height, width))
 
 
-def _sums(sources: Sequence[Tensor], plan: Sequence[Tensor], settings: Settings) -> Tensor:
-    aperture = settings.aperture.image, shape_of(settings.aperture)
-    limits = settings.profile, settings.max_radius, settings.border, settings.algorithm, settings.occlusion_step
-    return ops.scatter(*sources, *plan, *limits, *aperture)
-
-
-class _Fixed(NamedTuple):
-    """The operator for pictures with the blur and the focus of one layer."""
-
-    plan: list[Tensor]
-    settings: Settings
-
-    def __call__(self, planes: Tensor, spread: Tensor, disparity: Tensor, in_focus: Tensor) -> Tensor:
-        plan = [value.expand(len(planes)) for value in self.plan]
-        return _sums((planes, spread, disparity, in_focus), plan, self.settings)
-
-
-def _draft_sums(sources: Sequence[Tensor], plan: Sequence[Tensor], settings: Settings, levels: Sequence[int]) -> Tensor:
-    discs = settings._replace(profile="shape" if settings.profile == "shape" else "disc")
+def _draft_sums(sources: ScatterSources, plan: ScatterPlan, levels: Sequence[int]) -> Tensor:
     results = []
-    for k in range(len(sources[0])):
-        one = [value[k : k + 1] for value in plan]
-        layer = tuple(value[k : k + 1] for value in sources)
-        picture = Picture(layer, float(one[0]), float(one[1]), settings.profile, settings.occlusion_step, levels[k])
-        results.append(draft_sums(picture, _Fixed(one, settings), _Fixed(one, discs)))
+    for k, levels_of_layer in enumerate(levels):
+        results.append(draft_sums(DraftLayer(sources.of(slice(k, k + 1)), plan.of_layer(k), levels_of_layer)))
     return torch.cat(results)
 
 
@@ -310,11 +301,8 @@ def _composite(colour: Tensor, coverage: Tensor) -> Tensor:
 def strategies(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) -> list[tuple[str, str]]:
     """How each layer of each scene is evaluated, and why, B·L of them."""
     with torch.no_grad():
-        sources = _sources(layers, blur, focus, settings)[3:]
-        facts = facts_of(sources, *_plan(layers, blur, focus, settings))
-        limits = settings.profile, settings.max_radius, settings.algorithm
-        plan = Plan(*limits, dtype_name(layers.rgb), settings.occlusion_step, settings.aperture)
-        chosen = [way_of(one, layers.height * layers.width, plan)[:2] for one in facts]
+        sources, plan = _sources(layers, blur, focus, settings)[1], _plan(layers, blur, focus, settings)
+        chosen = [strategy_of(one, sources.pixels, plan)[:2] for one in facts_of(read_facts(sources, plan))]
         if settings.quality == "full":
             return chosen
         levels = _levels(layers, blur, focus, settings)

@@ -1,13 +1,12 @@
-"""A draft of the scatter sums, in which large discs are merged: its cost hardly depends on the radius.
+"""A draft of the scatter sums, in which large discs are reduced: its cost hardly depends on the radius.
 
 Sources of radius r belong, with the weights of tents in log₂(r/FINE_PX), to two levels of a pyramid. On level l, whose pixels
-are 2^l wide, blocks of sources are merged to one each. What they scatter there is interpolated back
+are 2^l wide, blocks of sources are reduced to one each. What they scatter there is expanded again
 (kernels/scatter/pyramid.py).
 Occlusion of what lies in focus is by the nodes of kernels/scatter/rows/separable_occlusion.py, on every level.
 """
 
 import math
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -16,84 +15,71 @@ from torch.nn.functional import interpolate
 from taichi_bokeh import ops
 from taichi_bokeh.kernels.scatter.occlusion import OcclusionStep
 from taichi_bokeh.kernels.scatter.pyramid import FINE_PX, LEAST_PX
-from taichi_bokeh.ops._common import dtype_name
 from taichi_bokeh.ops.scatter.occlusion_nodes import occlusion_nodes
+from taichi_bokeh.ops.scatter.plan import ScatterPlan, ScatterSources
 
-WORTH_PX = 60.0  # where no disc is larger, merging saves nothing
-
-
-class Scatter(Protocol):
-    """What computes scatter sums, as the operator does."""
-
-    def __call__(self, planes: Tensor, spread: Tensor, disparity: Tensor, in_focus: Tensor) -> Tensor:
-        """The scatter sums [N, 5, H, W] of planes, spread, disparity and in-focus weight."""
+WORTH_PX = 60.0  # where no disc is larger, reducing saves nothing
 
 
 def levels_for(largest_px: float, blur: float, occlusion: OcclusionStep, dtype: str) -> int:
-    """How many levels a layer of this largest radius and blur is merged to.
+    """How many levels a layer of this largest radius and blur is reduced to.
 
-    None where that saves nothing, or the occlusion of pixels in focus would not separate.
+    0 where that saves nothing, or the occlusion of pixels in focus would not separate.
     """
     if not WORTH_PX < largest_px < math.inf or occlusion_nodes(blur, occlusion, dtype) is None:
         return 0
     return math.ceil(math.log2(largest_px / FINE_PX))
 
 
-class Picture:
-    """One layer [1, …], what the operator takes of it, with its blur and focus, merged to so many levels."""
+class DraftLayer:
+    """One layer [1, …] that is reduced to so many levels, and its plan."""
 
-    def __init__(
-        self,
-        sources: tuple[Tensor, ...],
-        blur: float,
-        focus: float,
-        profile: str,
-        occlusion: OcclusionStep,
-        levels: int,
-    ) -> None:
-        self.planes, self.spread, self.disparity, self.in_focus = sources
-        self.radius = self.spread.detach()
-        if profile == "soft":  # the disc of the same area and about the same edge
+    def __init__(self, sources: ScatterSources, plan: ScatterPlan, levels: int) -> None:
+        self.sources, self.plan, self.levels = sources, plan, levels
+        # Reduced discs are discs, whatever the profile of the others.
+        self.plan_of_reduced = plan._replace(profile="shape" if plan.profile == "shape" else "disc")
+        self.radius = sources.radius_px.detach()
+        if plan.profile == "soft":  # the disc of the same area and about the same edge
             self.radius = ((self.radius - math.log(10) / 3).square() + math.pi**2 / 27).sqrt()
-        some = bool((self.in_focus > 0).any())
-        nodes = occlusion_nodes(blur, occlusion, dtype_name(self.planes)) if some else ()
-        self.nodes = [focus + node for node in nodes or ()]
-        self.occlusion, self.levels = occlusion, levels
+        some = bool((sources.in_focus > 0).any())
+        nodes = occlusion_nodes(float(plan.blur), plan.occlusion, plan.dtype) if some else ()
+        self.nodes = [float(plan.focus) + node for node in nodes or ()]
 
 
-def draft_sums(picture: Picture, scatter: Scatter, scatter_merged: Scatter) -> Tensor:
-    """Sums [1, 5, H, W]; merged discs are discs, whatever the profile of the others."""
-    if picture.levels == 0:
-        return scatter(picture.planes, picture.spread, picture.disparity, picture.in_focus)
-    scattered = _scattered(picture, picture.levels, scatter_merged)
-    for level in range(picture.levels - 1, 0, -1):
-        own = _scattered(picture, level, scatter_merged)
+def draft_sums(layer: DraftLayer) -> Tensor:
+    """Sums [1, 5, H, W]."""
+    if layer.levels == 0:
+        return ops.scatter(layer.sources, layer.plan)
+    scattered = _scattered(layer, layer.levels)
+    for level in range(layer.levels - 1, 0, -1):
+        own = _scattered(layer, level)
         scattered = _doubled(scattered, own.shape[-2:]) + own
-    return ops.bring_back(_fine(picture, scatter), scattered, picture.disparity, picture.in_focus, picture.nodes)
+    return ops.expand(_fine(layer), scattered, layer.sources.disparity, layer.sources.in_focus, layer.nodes)
 
 
-def _fine(picture: Picture, scatter: Scatter) -> Tensor:
-    """The sums of what is not merged."""
-    share = (1 - (picture.radius.abs() / FINE_PX).clamp(min=1).log2()).clamp(min=0)
-    spread = torch.where(share > 0, picture.spread, LEAST_PX)
-    return scatter(picture.planes * share, spread, picture.disparity, picture.in_focus)
+def _fine(layer: DraftLayer) -> Tensor:
+    """The sums of what is not reduced."""
+    share = (1 - (layer.radius.abs() / FINE_PX).clamp(min=1).log2()).clamp(min=0)
+    radius_px = torch.where(share > 0, layer.sources.radius_px, LEAST_PX)
+    return ops.scatter(layer.sources._replace(channels=layer.sources.channels * share, radius_px=radius_px), layer.plan)
 
 
-def _scattered(picture: Picture, level: int, scatter: Scatter) -> Tensor:
-    """What the sources of a level scatter on it: plain, and for every node what is hidden; [1 + T, 5, h, w]."""
-    # Near and far highlights of other openings than the disc mirror each other and are not averaged.
-    lowest, highest = (float(end) for end in picture.radius.aminmax())
+def _scattered(layer: DraftLayer, level: int) -> Tensor:
+    """What the sources of a level scatter on it: plain, and times τ_k of every node; [1 + T, 5, h, w]."""
+    # Near and far highlights of other apertures than the disc mirror each other and are not averaged.
+    lowest, highest = (float(end) for end in layer.radius.aminmax())
     sides = [side for side, some in ((1, highest >= 0), (-1, lowest < 0)) if some]
-    parts = [_one_side(picture, level, side, scatter) for side in sides]
+    parts = [_one_side(layer, level, side) for side in sides]
     return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
 
-def _one_side(picture: Picture, level: int, side: int, scatter: Scatter) -> Tensor:
-    arrays = picture.planes, picture.radius, picture.disparity
-    planes, spread, _ = ops.merge(*arrays, picture.nodes, picture.occlusion, level, side)
-    spread = spread.expand(len(planes), -1, -1)
-    nothing = torch.zeros_like(spread)
-    return scatter(planes, spread, nothing, nothing)
+def _one_side(layer: DraftLayer, level: int, side: int) -> Tensor:
+    arrays = layer.sources.channels, layer.radius, layer.sources.disparity
+    channels, radius_px, _ = ops.reduce(*arrays, layer.nodes, layer.plan.occlusion, level, side)
+    radius_px = radius_px.expand(len(channels), -1, -1)
+    nothing = torch.zeros_like(radius_px)
+    plan = layer.plan_of_reduced.of_layer(0, len(channels))
+    return ops.scatter(ScatterSources(channels, radius_px, nothing, nothing), plan)
 
 
 def _doubled(values: Tensor, size: torch.Size) -> Tensor:

@@ -2,16 +2,16 @@
 
 from taichi_bokeh.ops.scatter.operator import scatter, scatter_sums
 from taichi_bokeh.ops.scatter.pointwise import circle_of_confusion, composite, resolve, resolve_official, sources
-from taichi_bokeh.ops.scatter.pyramid import bring_back, merge
+from taichi_bokeh.ops.scatter.pyramid import expand, reduce
 from taichi_bokeh.ops.scatter.square_mean import square_mean
 from taichi_bokeh.ops.subaperture.operator import subaperture
 from taichi_bokeh.ops.trace.operator import trace
 
 __all__ = [
-    "bring_back",
     "circle_of_confusion",
     "composite",
-    "merge",
+    "expand",
+    "reduce",
     "resolve",
     "resolve_official",
     "scatter",

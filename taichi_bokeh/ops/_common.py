@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from taichi_bokeh.kernels.scatter.rows.layout import WAYS
+from taichi_bokeh.kernels.scatter.rows.layout import ROW_PARTS
 
 BORDERS = ("replicate", "reflect")
 #: Devices on which a launch wants a thread for every pixel. Tests add another, for which Taichi launches on Vulkan.
@@ -34,7 +34,7 @@ def on_gpu(tensor: Tensor) -> bool:
 
 def parts_of_row(tensor: Tensor, columns: int) -> int:
     """Tell how many parts a row is cut into by kernels: see kernels/scatter/rows/layout.py."""
-    return columns if on_gpu(tensor) else WAYS
+    return columns if on_gpu(tensor) else ROW_PARTS
 
 
 def plain(tensor: Tensor) -> Tensor:

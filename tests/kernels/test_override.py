@@ -7,19 +7,19 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.scatter.gather import LANES, scatter
 from taichi_bokeh.kernels.scatter.occlusion import PAPER
 from taichi_bokeh.ops.scatter.operator import _prepare
-from taichi_bokeh.ops.scatter.strategy import Plan
-from taichi_bokeh.optics.aperture import Aperture, shape_of
+from taichi_bokeh.ops.scatter.plan import ScatterPlan, ScatterSources
 
 
 def test_a_taichi_tape_reaches_the_sources_through_the_override():
     torch.manual_seed(0)
-    planes = torch.rand(1, 5, 6, 9, dtype=torch.float64, requires_grad=True)
-    spread, disparity, in_focus = (torch.rand(1, 6, 9, dtype=torch.float64) for _ in range(3))
+    channels = torch.rand(1, 5, 6, 9, dtype=torch.float64, requires_grad=True)
+    radius, disparity, in_focus = (torch.rand(1, 6, 9, dtype=torch.float64) for _ in range(3))
     cotangent = torch.rand(1, 5, 6, 9, dtype=torch.float64)
-    plan = torch.tensor([40.0], dtype=torch.float64), torch.tensor([0.5], dtype=torch.float64)
-    settings = (*plan, "disc", 0.0, "replicate", "exact", PAPER, None, shape_of(Aperture()))
-    sums = ops.scatter(planes, 2 * spread + 0.1, disparity, in_focus, *settings)
-    (expected,) = torch.autograd.grad(sums, planes, cotangent)
+    lens = torch.tensor([40.0], dtype=torch.float64), torch.tensor([0.5], dtype=torch.float64)
+    plan = ScatterPlan(*lens, "disc", 0.0, "replicate", "exact", PAPER)
+    sources = ScatterSources(channels, 2 * radius + 0.1, disparity, in_focus)
+    sums = ops.scatter(sources, plan)
+    (expected,) = torch.autograd.grad(sums, channels, cotangent)
 
     arrays = ti.types.ndarray(dtype=ti.f64, ndim=4)
     loss = ti.field(ti.f64, (), needs_grad=True)
@@ -29,8 +29,7 @@ def test_a_taichi_tape_reaches_the_sources_through_the_override():
         for n, c, y, x in cotangent:
             loss[None] += sums[n, c, y, x] * cotangent[n, c, y, x]
 
-    whole = planes.detach(), 2 * spread + 0.1, disparity, in_focus
-    p = _prepare(whole, Plan("disc", 0.0, "exact", "float64", PAPER), float(whole[1].max()), "replicate")
+    p = _prepare(sources.plain(), plan, float(sources.radius_px.max()))
     out = torch.zeros(1, 5, 6, 9 + LANES, dtype=torch.float64, requires_grad=True)
     for tensor in (p.source, p.focus, out):
         tensor.grad = torch.zeros_like(tensor)

@@ -11,6 +11,7 @@ from taichi_bokeh.kernels.scatter.occlusion import PAPER
 from taichi_bokeh.kernels.scatter.rows.row_sums import stride_of
 from taichi_bokeh.models import scatter as _scatter
 from taichi_bokeh.models.scatter import PX_STEP
+from taichi_bokeh.ops.scatter import bands as _bands
 from taichi_bokeh.ops.scatter import rows as _rows
 from taichi_bokeh.ops.scatter.occlusion_nodes import occlusion_nodes
 from tests.scenes import flat_layers, leaves, random_layers, relative_error
@@ -143,9 +144,9 @@ def test_what_memory_held_before_does_not_matter(largest_px, monkeypatch):
     disparity[..., 192:210] = 0.5 + 1e-3 * noise.disparity[..., 192:210]
     layers = tb.Layers(noise.rgb, noise.alpha, disparity)
     clean = picture_and_gradients(layers, largest_px, 0.5, algorithm="fast")
-    get = _rows.Buffers.get
+    get = _bands.Buffers.get
     monkeypatch.setattr(
-        _rows.Buffers, "get", lambda *key, dtype=None: get(*key, dtype=dtype).fill_(math.nan if dtype is None else 9)
+        _bands.Buffers, "get", lambda *key, dtype=None: get(*key, dtype=dtype).fill_(math.nan if dtype is None else 9)
     )
     dirty = picture_and_gradients(layers, largest_px, 0.5, algorithm="fast")
     assert torch.equal(clean[0], dirty[0])
@@ -167,14 +168,14 @@ def test_opaque_layers_are_summed_without_the_plane_of_alpha(monkeypatch):
     noise = random_layers(height=40, width=90, dtype=torch.float64)
     layers = tb.Layers(noise.rgb, torch.ones_like(noise.alpha), noise.disparity)
     opaque = picture_and_gradients(layers, 25.0, 0.51, algorithm="fast")
-    found, lists_of = [], _rows.lists_of
+    found, plan_rows = [], _bands.plan_rows
 
     def with_alpha(*arguments):
-        lists = lists_of(*arguments)
-        found.append(lists.opaque)
-        return lists._replace(opaque=False)
+        plan = plan_rows(*arguments)
+        found.append(plan.opaque)
+        return plan._replace(opaque=False)
 
-    monkeypatch.setattr(_rows, "lists_of", with_alpha)
+    monkeypatch.setattr(_bands, "plan_rows", with_alpha)
     transparent = picture_and_gradients(layers, 25.0, 0.51, algorithm="fast")
     assert set(found) == {True}
     torch.testing.assert_close(opaque[0], transparent[0], atol=1e-12, rtol=0)

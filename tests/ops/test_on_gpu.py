@@ -8,7 +8,7 @@ import torch
 
 import taichi_bokeh as tb
 from taichi_bokeh import _runtime
-from taichi_bokeh.ops.scatter import rows as _rows
+from taichi_bokeh.ops.scatter import bands as _bands
 from taichi_bokeh.optics.aperture import shape_of
 from tests.on_vulkan import results
 from tests.scenes import relative_error
@@ -80,9 +80,9 @@ CASES = {
 @pytest.mark.slow
 @pytest.mark.skipif(not _runtime.has_vulkan(), reason="there is no Vulkan driver")
 def test_a_gpu_launches_other_kernels_and_computes_the_same(monkeypatch, tmp_path):
-    tables, table_of = {}, _rows.disc_table_of
-    monkeypatch.setattr(_rows, "disc_table_of", lambda size, *of: tables.setdefault(size, table_of(size, *of)))
-    _rows._row_lists.cache_clear()  # so that tables are asked for
+    tables, table_of = {}, _bands.disc_table_of
+    monkeypatch.setattr(_bands, "disc_table_of", lambda size, *of: tables.setdefault(size, table_of(size, *of)))
+    _bands._row_lists.cache_clear()  # so that tables are asked for
     here = [results(*case) for case in CASES.values()]
     torch.save(([*CASES.values()], tables), tmp_path / "cases.pt")
     command = [sys.executable, "-m", "tests.on_vulkan", tmp_path / "cases.pt", tmp_path / "results.pt"]

@@ -7,6 +7,7 @@ import taichi_bokeh as tb
 from taichi_bokeh import ops
 from taichi_bokeh.kernels.scatter.occlusion import PAPER
 from taichi_bokeh.ops._common import BORDERS, border_index, pad_planes, pad_planes_adjoint
+from taichi_bokeh.ops.scatter.plan import ScatterPlan, ScatterSources
 from taichi_bokeh.optics.aperture import shape_of
 
 
@@ -26,10 +27,10 @@ DISC, HEXAGON, LEMON = (
 )
 
 
-def close(least_spread: float) -> tuple[torch.Tensor, ...]:
-    """Planes, spread, disparity and in-focus weight of one small image, close to the focus."""
+def close(least_px: float) -> tuple[torch.Tensor, ...]:
+    """Channels, radius, disparity and in-focus weight of one small image, close to the focus."""
     n, h, w = 1, 3, 4
-    spread = rand(n, h, w, low=least_spread, high=2.5, seed=2)
+    spread = rand(n, h, w, low=least_px, high=2.5, seed=2)
     return rand(n, 5, h, w), spread, rand(n, h, w, low=0.46, high=0.54, seed=3), rand(n, h, w, seed=4)
 
 
@@ -43,7 +44,7 @@ def cases() -> list:
     ]
     nodes, near = [0.45, 0.5, 0.56], rand(1, h, w, low=0.4, high=0.6, seed=3).detach()
     back = (rand(1, 5, h, w), rand(4, 5, 4, 4, seed=1), near, rand(1, h, w, seed=2).detach(), nodes)
-    made.append(pytest.param(ops.bring_back, back, id="bring_back"))
+    made.append(pytest.param(ops.expand, back, id="expand"))
     for profile in ("disc", "soft", "official"):
         radius = rand(n, h, w, low=-3, high=3, seed=1)
         made.append(pytest.param(ops.sources, (rand(n, 3, h, w), rand(n, h, w), radius, profile), id=f"sources-{profile}"))
@@ -58,9 +59,9 @@ def cases() -> list:
             )
         )
         if profile != "official":
-            for keep in (True, False):
-                settings = (*PLAN_OF_ONE, profile, 0.0, border, "fast", PAPER, None, DISC, keep)
-                made.append(pytest.param(ops.scatter_sums, (*close(0.1), *settings), id=f"rows-{profile}{'-kept' * keep}"))
+            for saves in (True, False):
+                settings = (*PLAN_OF_ONE, profile, 0.0, border, "fast", PAPER, None, DISC, saves)
+                made.append(pytest.param(ops.scatter_sums, (*close(0.1), *settings), id=f"rows-{profile}{'-saved' * saves}"))
     for name, algorithm, shape in (("hexagon", "fast", HEXAGON), ("hexagon", "exact", HEXAGON), ("lemon", "exact", LEMON)):
         settings = (*PLAN_OF_ONE, "shape", 0.0, "replicate", algorithm, PAPER, None, shape, algorithm == "fast")
         made.append(pytest.param(ops.scatter_sums, (*close(-2.5), *settings), id=f"{name}-{algorithm}"))
@@ -95,8 +96,8 @@ def test_adjoint_is_the_transpose_of_the_jacobian(profile, algorithm):
     inputs[3].data[inputs[1] > 3] = 0  # what is in focus has a small disc, and a disparity close to the focus
     inputs[2].data[inputs[3] > 0] = 0.5 + 0.08 * (inputs[2].detach()[inputs[3] > 0] - 0.5)
     plan = (value[:1] for value in PLAN)
-    settings = (*plan, profile, 0.0, border, algorithm, PAPER, None, DISC)
-    run = lambda *values: ops.scatter(*values, *settings)  # noqa: E731
+    settings = ScatterPlan(*plan, profile, 0.0, border, algorithm, PAPER)
+    run = lambda *values: ops.scatter(ScatterSources(*values), settings)  # noqa: E731
     directions = [torch.randn(value.shape, dtype=torch.float64) for value in inputs]
     directions[3][inputs[3] == 0] = 0
     u = torch.randn(n, 5, h, w, dtype=torch.float64)
@@ -148,20 +149,8 @@ def test_reflection_is_torchs_where_torch_has_it():
 
 
 def test_an_infinite_radius_is_an_error_not_a_crash():
-    planes, ones = torch.ones(1, 5, 3, 3), torch.ones(1, 3, 3)
+    ones = torch.ones(1, 3, 3)
+    sources = ScatterSources(torch.ones(1, 5, 3, 3), ones * torch.inf, ones, ones)
+    plan = ScatterPlan(ones[:, 0, 0], ones[:, 0, 0], "disc", 0.0, "replicate", "auto", PAPER)
     with pytest.raises(ValueError, match="blur radius is not finite"):
-        ops.scatter(
-            planes,
-            ones * torch.inf,
-            ones,
-            ones,
-            ones[:, 0, 0],
-            ones[:, 0, 0],
-            "disc",
-            0.0,
-            "replicate",
-            "auto",
-            PAPER,
-            None,
-            DISC,
-        )
+        ops.scatter(sources, plan)

@@ -14,7 +14,7 @@ from taichi_bokeh.dfd import losses
 from taichi_bokeh.dfd.layers.planes import CompositionalPlanes
 from taichi_bokeh.dfd.layers.registry import LAYERS
 from taichi_bokeh.ops.scatter import aperture_lists as _shape_lists
-from taichi_bokeh.ops.scatter import rows as _rows
+from taichi_bokeh.ops.scatter import bands as _bands
 from taichi_bokeh.ops.subaperture import slices as _slices
 from taichi_bokeh.optics import psf
 
@@ -168,7 +168,7 @@ def leaves() -> list[Tensor]:
 
 def forget_tables() -> None:
     """What is computed once and kept is computed again, inside."""
-    tables = _rows.disc_table_of, _rows._row_lists, _shape_lists._table, psf._divided, psf.sample_points
+    tables = _bands.disc_table_of, _bands._row_lists, _shape_lists._table, psf._divided, psf.sample_points
     for table in tables:
         table.cache_clear()
     _slices._SAVED.clear()

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from taichi_bokeh import ops
 from taichi_bokeh.kernels.scatter.occlusion import PAPER
-from taichi_bokeh.optics.aperture import Aperture, shape_of
+from taichi_bokeh.ops.scatter.plan import ScatterPlan, ScatterSources
 from taichi_bokeh.synthetic.scene import Scene
 
-_SETTINGS = ("official", 0.0, "reflect", "exact", PAPER, None, shape_of(Aperture()))
+_SETTINGS = ("official", 0.0, "reflect", "exact", PAPER)
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,11 @@ class ScatterNoOcclusion:
         places = torch.stack([disparity == value for value in scene.disparities]).to(picture)
         radius_px = torch.tensor(scene.radii_px, dtype=picture.dtype, device=picture.device) * scale
         radii = radius_px[:, None, None].expand_as(places).contiguous()
-        planes, spread, in_focus = ops.sources(picture.expand(len(places), 3, *disparity.shape), places, radii, "official")
+        channels, disc_radius_px, in_focus = ops.sources(
+            picture.expand(len(places), 3, *disparity.shape), places, radii, "official"
+        )
         nothing_in_focus = torch.zeros_like(in_focus)  # O = 1 + e·(…) with e = 0
-        plan = (torch.zeros_like(radius_px), torch.zeros_like(radius_px))  # of the occlusion, of which there is none
-        sums = ops.scatter(planes, spread, radii, nothing_in_focus, *plan, *_SETTINGS)
+        plan = ScatterPlan(torch.zeros_like(radius_px), torch.zeros_like(radius_px), *_SETTINGS)
+        sums = ops.scatter(ScatterSources(channels, disc_radius_px, radii, nothing_in_focus), plan)
         sums = sums.sum(0, keepdim=True)
         return ops.resolve_official(sums, torch.ones_like(sums[:, 0]))[0]

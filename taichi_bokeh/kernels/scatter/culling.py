@@ -28,7 +28,10 @@ def culling(name: str, dtype: str) -> Culling:
     arrays5 = ti.types.ndarray(dtype=real, ndim=5)
 
     @ti.kernel
-    def extent(source: arrays4, out: arrays4):
+    def extent(
+        source: arrays4,  # [N, 7, Hp, Wp]: channels, radius in px, disparity; padded
+        out: arrays4,  # [N, tile rows, tile columns, 2]: largest and least radius, written
+    ):
         for n, row, column in ti.ndrange(out.shape[0], out.shape[1], out.shape[2]):
             largest, least = real(-1.0), real(1e30)
             for y in range(row * TILE, ti.min((row + 1) * TILE, source.shape[2])):
@@ -43,7 +46,12 @@ def culling(name: str, dtype: str) -> Culling:
         return ti.cast(ti.max(0, (ti.abs(a - b) - 1) * TILE + 1), real)
 
     @ti.kernel
-    def reach(extents: arrays4, out: arrays5, pad: ti.i32, limit: real):
+    def reach(
+        extents: arrays4,  # [N, tile rows, tile columns, 2] of padded tiles
+        out: arrays5,  # [N, H tiles, W tiles, bands, 2], written
+        pad: ti.i32,
+        limit: real,  # px: sources at this distance and beyond weigh nothing
+    ):
         pad_tiles = pad // TILE
         for n, row, column, band in ti.ndrange(out.shape[0], out.shape[1], out.shape[2], out.shape[3]):
             source_row = row + band

@@ -21,7 +21,7 @@ import numpy as np
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 
-STEPS_PER_PIXEL = {"float32": 16, "float64": 64}
+SAMPLES_PER_PX = {"float32": 16, "float64": 64}
 SPAN_PX = 3  # the nodes of an offset cover this much radius, from max(ρ − LEAD_PX, 0)
 LEAD_PX = 1.5
 #: Below this radius a source is a mixture of a point on its own pixel and a disc of this radius. A node in either table.
@@ -40,8 +40,8 @@ class DiscTable(NamedTuple):
 @cache
 def disc_table(dtype: str) -> DiscTable:
     real = REAL[dtype]
-    steps = STEPS_PER_PIXEL[dtype]
-    nodes = SPAN_PX * steps + 1
+    samples_per_px = SAMPLES_PER_PX[dtype]
+    nodes = SPAN_PX * samples_per_px + 1
     vec2 = ti.types.vector(2, real)
     cut_list = ti.types.vector(_CUTS, ti.f64)
     tables = ti.types.ndarray(dtype=real, ndim=4)
@@ -97,25 +97,28 @@ def disc_table(dtype: str) -> DiscTable:
         return value, slope
 
     @ti.kernel
-    def build(table: tables, gauss: rules):
+    def build(
+        table: tables,  # [size, size, nodes, 2]: (E, h·E′) for every row, column and radius, written
+        gauss: rules,  # [8, 2]: GAUSS
+    ):
         for row, column, node in ti.ndrange(table.shape[0], table.shape[1], nodes):
             if column <= row:  # E is symmetric; a table is square
                 b, a = ti.cast(column, ti.f64), ti.cast(row, ti.f64)
-                step = ti.f64(1.0) / steps
-                radius = ti.max(0.0, ti.sqrt(a * a + b * b) - LEAD_PX) + node * step
+                node_px = ti.f64(1.0) / samples_per_px
+                radius = ti.max(0.0, ti.sqrt(a * a + b * b) - LEAD_PX) + node * node_px
                 value, slope = ti.f64(0.0), ti.f64(0.0)
                 if radius > 0.0:
                     value, slope = integrate(a, b, radius, gauss)
                 for k in ti.static(range(2)):
                     y, x = (row, column) if ti.static(k == 0) else (column, row)
                     table[y, x, node, 0] = ti.cast(value, real)
-                    table[y, x, node, 1] = ti.cast(slope * step, real)
+                    table[y, x, node, 1] = ti.cast(slope * node_px, real)
 
     @ti.func
     def sample(table: ti.template(), row, column, radius, distance):
         """(E, E′) for the offset (column, row), both clamped to the table, at `distance` px from the source."""
         start = ti.max(real(0.0), distance - real(LEAD_PX))
-        position = ti.min(ti.max((radius - start) * steps, real(0.0)), real(nodes - 1.001))
+        position = ti.min(ti.max((radius - start) * samples_per_px, real(0.0)), real(nodes - 1.001))
         node = ti.cast(position, ti.i32)
         t = position - node
         v0, s0 = table[row, column, node, 0], table[row, column, node, 1]
@@ -123,6 +126,6 @@ def disc_table(dtype: str) -> DiscTable:
         rise = v1 - v0
         square = 3 * rise - 2 * s0 - s1
         cube = s0 + s1 - 2 * rise
-        return vec2(v0 + t * (s0 + t * (square + t * cube)), (s0 + t * (2 * square + 3 * t * cube)) * steps)
+        return vec2(v0 + t * (s0 + t * (square + t * cube)), (s0 + t * (2 * square + 3 * t * cube)) * samples_per_px)
 
     return DiscTable(build, sample, nodes)

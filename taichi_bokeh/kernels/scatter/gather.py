@@ -1,6 +1,6 @@
 """The scatter sums: what every pixel receives from the discs of its neighbours, with on-focal occlusion.
 
-Forward, for pixel x and source y at distance ρ = |y − x|, with P the five weighted planes of a source (premultiplied red,
+Forward, for pixel x and source y at distance ρ = |y − x|, with P the five weighted channels of a source (premultiplied red,
 green, blue, alpha and one, each over the disc's area), E the profile (profile.py), d the disparity and
 e = exp(−3·(K·d)²) the in-focus weight of a pixel:
 
@@ -30,8 +30,8 @@ from taichi_bokeh.kernels.scatter.culling import TILE
 from taichi_bokeh.kernels.scatter.occlusion import occlusion_weight
 from taichi_bokeh.kernels.scatter.profile import profile
 
-PLANES = 5
-RADIUS, DISPARITY = 5, 6  # where they stand in the padded source, behind the planes
+CHANNELS = 5
+RADIUS, DISPARITY = 5, 6  # where they stand in the padded source, behind the channels
 IN_FOCUS, FOCUS_DISPARITY = 0, 1  # where they stand in `focus`
 LANES = 8
 NEGLIGIBLE_FOCUS = {"float32": 1e-7, "float64": 1e-17}  # O is 1 to rounding below
@@ -48,8 +48,8 @@ def scatter(name: str, dtype: str) -> Scatter:
     tau = occlusion_weight(dtype)
     sample, margin, plateau = profile(name, dtype)
     negligible = NEGLIGIBLE_FOCUS[dtype]
-    vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
-    vec7 = ti.types.vector(PLANES + 2, real)
+    vec2, vec5 = ti.types.vector(2, real), ti.types.vector(CHANNELS, real)
+    vec7 = ti.types.vector(CHANNELS + 2, real)
     tables = arrays4 = ti.types.ndarray(dtype=real, ndim=4)
     bounds = ti.types.ndarray(dtype=real, ndim=5)
     columns = ti.types.ndarray(dtype=ti.i32, ndim=3)
@@ -83,7 +83,7 @@ def scatter(name: str, dtype: str) -> Scatter:
             dx = column - x
             weight = weigh(table, dx, dy, source[n, RADIUS, y, column], limit)[0]
             weight = ti.select(dx < dx0 + count, weight, real(0.0))
-            for c in ti.static(range(PLANES)):
+            for c in ti.static(range(CHANNELS)):
                 total[c] += weight * source[n, c, y, column]
         return total
 
@@ -91,7 +91,7 @@ def scatter(name: str, dtype: str) -> Scatter:
     def plateau_run(source: ti.template(), n, y, first, last):
         total = vec5(0.0)
         for column in range(first, last):
-            for c in ti.static(range(PLANES)):
+            for c in ti.static(range(CHANNELS)):
                 total[c] += source[n, c, y, column]
         return total * real(plateau)
 
@@ -101,7 +101,7 @@ def scatter(name: str, dtype: str) -> Scatter:
         for column in range(x - half, x - half + round_up(2 * half + 1)):
             weight = weigh(table, column - x, dy, source[n, RADIUS, y, column], limit)[0]
             weight *= 1 - focus[0] * tau(source[n, DISPARITY, y, column] - focus[1], occlusion)[0]
-            for c in ti.static(range(PLANES)):
+            for c in ti.static(range(CHANNELS)):
                 total[c] += weight * source[n, c, y, column]
         return total
 
@@ -151,9 +151,9 @@ def scatter(name: str, dtype: str) -> Scatter:
                             total += open_row(source, table, n, row, x, dy, half, half_chord(flat, dy), limit)
             if occluded:  # O(x, x) = 1
                 own = weigh(table, 0, 0, source[n, RADIUS, y, x], limit)[0] * at[0] * tau(real(0.0), occlusion)[0]
-                for c in ti.static(range(PLANES)):
+                for c in ti.static(range(CHANNELS)):
                     total[c] += own * source[n, c, y, x]
-            for c in ti.static(range(PLANES)):
+            for c in ti.static(range(CHANNELS)):
                 sums[n, c, py, i] = total[c]
 
     # ---- adjoint: a source gathers from the pixels that it reached; inverts edge_run, plateau_run and occluded_run
@@ -165,19 +165,19 @@ def scatter(name: str, dtype: str) -> Scatter:
         for column in range(first, first + round_up(last - first)):
             weight = weigh(table, column - x, dy, at[RADIUS], limit)
             weight = ti.select(column < last, weight, vec2(0.0))
-            pulled = real(0.0)
-            for c in ti.static(range(PLANES)):
+            along = real(0.0)
+            for c in ti.static(range(CHANNELS)):
                 g = d_sums[n, c, row, column]
                 total[c] += weight[0] * g
-                pulled += at[c] * g
-            slope += weight[1] * pulled
+                along += at[c] * g
+            slope += weight[1] * along
         return vec7(total[0], total[1], total[2], total[3], total[4], slope, 0.0)
 
     @ti.func
     def plateau_pull(d_sums: ti.template(), n, row, first, last):
         total = vec5(0.0)
         for column in range(first, last):
-            for c in ti.static(range(PLANES)):
+            for c in ti.static(range(CHANNELS)):
                 total[c] += d_sums[n, c, row, column]
         total *= real(plateau)
         return vec7(total[0], total[1], total[2], total[3], total[4], 0.0, 0.0)
@@ -194,13 +194,13 @@ def scatter(name: str, dtype: str) -> Scatter:
             share = tau(at[DISPARITY] - focus[n, FOCUS_DISPARITY, row, column], occlusion)
             in_focus = focus[n, IN_FOCUS, row, column]
             visible = 1 - in_focus * share[0]
-            pulled = real(0.0)
-            for c in ti.static(range(PLANES)):
+            along = real(0.0)
+            for c in ti.static(range(CHANNELS)):
                 g = d_sums[n, c, row, column]
                 total[c] += weight[0] * visible * g
-                pulled += at[c] * g
-            slope += weight[1] * visible * pulled
-            tilt -= weight[0] * pulled * in_focus * share[1]
+                along += at[c] * g
+            slope += weight[1] * visible * along
+            tilt -= weight[0] * along * in_focus * share[1]
         return vec7(total[0], total[1], total[2], total[3], total[4], slope, tilt)
 
     @ti.func
@@ -219,7 +219,7 @@ def scatter(name: str, dtype: str) -> Scatter:
         limit,
         occlusion,
     ):
-        """What a source at column x (of the unpadded picture) takes back from one row; `span`: the row's in-focus pixels."""
+        """What a source at column x (of the unpadded image) takes back from one row; `span`: the row's in-focus pixels."""
         width = d_sums.shape[3] - LANES
         first, last = ti.max(0, x - outer), ti.min(width, x + outer + 1)
         total = vec7(0.0)
@@ -253,7 +253,7 @@ def scatter(name: str, dtype: str) -> Scatter:
         ti.loop_config(block_dim=128)
         for n, py, px in ti.ndrange(source.shape[0], source.shape[2], source.shape[3]):
             at = vec7(0.0)
-            for c in ti.static(range(PLANES + 2)):
+            for c in ti.static(range(CHANNELS + 2)):
                 at[c] = source[n, c, py, px]
             y, x = py - pad, px - pad
             farthest = ti.min(at[RADIUS] + margin, limit)
@@ -267,10 +267,10 @@ def scatter(name: str, dtype: str) -> Scatter:
                 total += pull_row(d_sums, focus, table, n, row, x, dy, outer, inner, span, at, limit, occlusion)
             if 0 <= y < d_sums.shape[2] and 0 <= x < d_sums.shape[3] - LANES:  # O(x, x) = 1
                 own = weigh(table, 0, 0, at[RADIUS], limit) * focus[n, IN_FOCUS, y, x] * tau(real(0.0), occlusion)[0]
-                for c in ti.static(range(PLANES)):
+                for c in ti.static(range(CHANNELS)):
                     total[c] += own[0] * d_sums[n, c, y, x]
                     total[RADIUS] += own[1] * at[c] * d_sums[n, c, y, x]
-            for c in ti.static(range(PLANES + 2)):  # not +=, which is atomic: the source is this thread's own
+            for c in ti.static(range(CHANNELS + 2)):  # not +=, which is atomic: the source is this thread's own
                 d_source[n, c, py, px] = d_source[n, c, py, px] + total[c]
 
     @ti.func
@@ -280,11 +280,11 @@ def scatter(name: str, dtype: str) -> Scatter:
         for column in range(x - half, x - half + round_up(2 * half + 1)):
             weight = weigh(table, column - x, dy, source[n, RADIUS, y, column], limit)[0]
             share = tau(source[n, DISPARITY, y, column] - disparity, occlusion)
-            pulled = real(0.0)
-            for c in ti.static(range(PLANES)):
-                pulled += g[c] * source[n, c, y, column]
-            share_sum += weight * pulled * share[0]
-            tilt_sum -= weight * pulled * share[1]
+            along = real(0.0)
+            for c in ti.static(range(CHANNELS)):
+                along += g[c] * source[n, c, y, column]
+            share_sum += weight * along * share[0]
+            tilt_sum -= weight * along * share[1]
         return vec2(share_sum, tilt_sum)
 
     @ti.kernel
@@ -306,7 +306,7 @@ def scatter(name: str, dtype: str) -> Scatter:
             total = vec2(0.0)
             if in_focus > negligible:
                 g = vec5(0.0)
-                for c in ti.static(range(PLANES)):
+                for c in ti.static(range(CHANNELS)):
                     g[c] = d_sums[n, c, py, i]
                 for band in range(reach.shape[3]):
                     farthest = reach[n, py // TILE, i // TILE, band, 0]
@@ -317,7 +317,7 @@ def scatter(name: str, dtype: str) -> Scatter:
                         if half >= 0:
                             total += focus_pull(source, table, n, row, x, row - y, half, limit, disparity, g, occlusion)
                 own = weigh(table, 0, 0, source[n, RADIUS, y, x], limit)[0] * tau(real(0.0), occlusion)[0]
-                for c in ti.static(range(PLANES)):  # O(x, x) = 1
+                for c in ti.static(range(CHANNELS)):  # O(x, x) = 1
                     total[0] -= own * g[c] * source[n, c, y, x]
             d_focus[n, IN_FOCUS, py, i] = d_focus[n, IN_FOCUS, py, i] - total[0]
             d_focus[n, FOCUS_DISPARITY, py, i] = d_focus[n, FOCUS_DISPARITY, py, i] - in_focus * total[1]

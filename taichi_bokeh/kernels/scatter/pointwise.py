@@ -1,7 +1,7 @@
 """The straight-line steps round the scatter sums. Taichi differentiates these: no loop, no branch, one owner an element.
 
     circle_of_confusion:  r = K·(D − F), the signed radius in px
-    sources:   P = share·(a·I, a, 1)/A(r), the spread radius and the in-focus weight e = exp(−3r²)
+    sources:   P = share·(a·I, a, 1)/A(r), the radius r̂ of the disc and the in-focus weight e = exp(−3r²)
                disc:           A = π·r̂², r̂ = max(|r|, r₀), share = min(|r|/r₀, 1): below r₀ a source is a mixture of a
                                point on its own pixel, 1 − share, and a disc of radius r₀; P holds the disc's part
                shape: the same, with the sign of r: a near highlight is the point mirror of a far one
@@ -11,7 +11,7 @@
                official:   colour = V·Σ a·I·w/(Σ a·w + 1e-8), coverage = V (square_mean.py)
     composite: B = Σ_l c_l·Π_{k<l} (1 − v_k), front to back, c premultiplied             Dr.Bokeh, Eq. (2)
 
-Each takes and gives flat arrays: [N, planes, P] with P pixels.
+Each takes and gives flat arrays: [N, channels, P] with P pixels.
 """
 
 import math
@@ -31,8 +31,12 @@ def circle_of_confusion(dtype: str) -> Any:
     rows, values = ti.types.ndarray(dtype=real, ndim=1), ti.types.ndarray(dtype=real, ndim=2)
 
     @ti.kernel
-    def circle_of_confusion(disparity: values, blur: rows, focus: rows, radius: values):
-        """[rows, W]; one blur and one focus a row, whose gradients one thread owns."""
+    def circle_of_confusion(
+        disparity: values,  # [N·H, W]
+        blur: rows,  # [N·H]: one for every row, whose gradient one thread owns
+        focus: rows,  # [N·H]
+        radius: values,  # [N·H, W], signed px, written
+    ):
         for row in range(radius.shape[0]):
             for x in range(radius.shape[1]):
                 radius[row, x] = blur[row] * (disparity[row, x] - focus[row])
@@ -46,7 +50,14 @@ def sources(profile: str, dtype: str) -> Any:
     arrays3, arrays2 = ti.types.ndarray(dtype=real, ndim=3), ti.types.ndarray(dtype=real, ndim=2)
 
     @ti.kernel
-    def sources(rgb: arrays3, alpha: arrays2, radius: arrays2, planes: arrays3, spread: arrays2, in_focus: arrays2):
+    def sources(
+        rgb: arrays3,  # [N, 3, P]
+        alpha: arrays2,  # [N, P]
+        radius: arrays2,  # [N, P], signed px
+        channels: arrays3,  # [N, 5, P]: P, written
+        disc_radius_px: arrays2,  # [N, P]: r̂, written
+        in_focus: arrays2,  # [N, P]: e, written
+    ):
         for n, p in ti.ndrange(alpha.shape[0], alpha.shape[1]):
             size = ti.abs(radius[n, p])
             wide = ti.max(size, real(LEAST_RADIUS_PX))
@@ -55,12 +66,12 @@ def sources(profile: str, dtype: str) -> Any:
                 wide = size + 1
                 density = 1 / (wide * wide)
             for c in ti.static(range(3)):
-                planes[n, c, p] = density * alpha[n, p] * rgb[n, c, p]
-            planes[n, 3, p] = density * alpha[n, p]
-            planes[n, 4, p] = density
+                channels[n, c, p] = density * alpha[n, p] * rgb[n, c, p]
+            channels[n, 3, p] = density * alpha[n, p]
+            channels[n, 4, p] = density
             if ti.static(profile == "shape"):
                 wide = ti.select(radius[n, p] < 0, -wide, wide)
-            spread[n, p] = wide
+            disc_radius_px[n, p] = wide
             in_focus[n, p] = ti.exp(-3 * radius[n, p] * radius[n, p])
 
     return sources
@@ -72,7 +83,14 @@ def resolve(profile: str, dtype: str) -> Any:
     arrays3, arrays2 = ti.types.ndarray(dtype=real, ndim=3), ti.types.ndarray(dtype=real, ndim=2)
 
     @ti.kernel
-    def resolve(sums: arrays3, rgb: arrays3, alpha: arrays2, radius: arrays2, colour: arrays3, coverage: arrays2):
+    def resolve(
+        sums: arrays3,  # [N, 5, P]
+        rgb: arrays3,  # [N, 3, P]
+        alpha: arrays2,  # [N, P]
+        radius: arrays2,  # [N, P], signed px
+        colour: arrays3,  # [N, 3, P], premultiplied, written
+        coverage: arrays2,  # [N, P], written
+    ):
         for n, p in ti.ndrange(alpha.shape[0], alpha.shape[1]):
             point = real(0.0)
             if ti.static(profile in MIXED):
@@ -92,7 +110,11 @@ def resolve_official(dtype: str) -> Any:
     arrays3, arrays2 = ti.types.ndarray(dtype=real, ndim=3), ti.types.ndarray(dtype=real, ndim=2)
 
     @ti.kernel
-    def resolve_official(sums: arrays3, coverage: arrays2, colour: arrays3):
+    def resolve_official(
+        sums: arrays3,  # [N, 5, P]
+        coverage: arrays2,  # [N, P]: V
+        colour: arrays3,  # [N, 3, P], premultiplied, written
+    ):
         for n, p in ti.ndrange(coverage.shape[0], coverage.shape[1]):
             for c in ti.static(range(3)):
                 colour[n, c, p] = coverage[n, p] * sums[n, c, p] / (sums[n, 3, p] + real(1e-8))
@@ -106,14 +128,18 @@ def composite(layers: int, dtype: str) -> Any:
     arrays4, arrays3 = ti.types.ndarray(dtype=real, ndim=4), ti.types.ndarray(dtype=real, ndim=3)
 
     @ti.kernel
-    def composite(colour: arrays4, coverage: arrays3, picture: arrays3):
-        """colour [B, L, 3, P], coverage [B, L, P] -> picture [B, 3, P]; unrolled over the L layers."""
-        for b, p in ti.ndrange(picture.shape[0], picture.shape[2]):
+    def composite(
+        colour: arrays4,  # [B, L, 3, P], premultiplied
+        coverage: arrays3,  # [B, L, P]
+        image: arrays3,  # [B, 3, P], written
+    ):
+        """Unrolled over the L layers."""
+        for b, p in ti.ndrange(image.shape[0], image.shape[2]):
             for c in ti.static(range(3)):
                 total, transmittance = real(0.0), real(1.0)
                 for layer in ti.static(range(layers)):
                     total += transmittance * colour[b, layer, c, p]
                     transmittance *= 1 - coverage[b, layer, p]
-                picture[b, c, p] = total
+                image[b, c, p] = total
 
     return composite

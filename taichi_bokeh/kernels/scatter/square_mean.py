@@ -25,7 +25,12 @@ def square_mean(dtype: str) -> SquareMean:
     sizes = ti.types.ndarray(dtype=ti.i32, ndim=3)
 
     @ti.kernel
-    def forward(padded: arrays3, half: sizes, mean: arrays3, pad: ti.i32):
+    def forward(
+        padded: arrays3,  # [N, H + 2·pad, W + 2·pad]: a
+        half: sizes,  # [N, H, W]: h, px
+        mean: arrays3,  # [N, H, W]: V, written
+        pad: ti.i32,
+    ):
         for n, y, x in ti.ndrange(mean.shape[0], mean.shape[1], mean.shape[2]):
             h = half[n, y, x]
             total = real(0.0)
@@ -35,8 +40,14 @@ def square_mean(dtype: str) -> SquareMean:
             mean[n, y, x] = total / ti.cast((2 * h + 1) * (2 * h + 1), real)
 
     @ti.kernel
-    def adjoint(scaled: arrays3, half: sizes, d_padded: arrays3, pad: ti.i32, largest: ti.i32):
-        """`scaled` is g/(2h + 1)²; inverts: total += padded[n, row, column]."""
+    def adjoint(
+        scaled: arrays3,  # [N, H, W]: g/(2h + 1)²
+        half: sizes,  # [N, H, W]: h, px
+        d_padded: arrays3,  # [N, H + 2·pad, W + 2·pad], written
+        pad: ti.i32,
+        largest: ti.i32,  # of h
+    ):
+        """Inverts: total += padded[n, row, column]."""
         for n, py, px in ti.ndrange(d_padded.shape[0], d_padded.shape[1], d_padded.shape[2]):
             y, x = py - pad, px - pad
             total = real(0.0)

@@ -1,4 +1,4 @@
-"""The scatter sums of one picture for any aperture, and their adjoint, in bands (kernels/scatter/any_aperture.py)."""
+"""The scatter sums of one layer for any aperture, and their adjoint, in bands (kernels/scatter/any_aperture.py)."""
 
 from typing import Any
 
@@ -6,61 +6,61 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.scatter.any_aperture import direct
+from taichi_bokeh.kernels.scatter.any_aperture import any_aperture
 from taichi_bokeh.ops._common import dtype_name, on_gpu, parts_of_row
-from taichi_bokeh.ops.scatter.rows import Buffers, Lists, Picture, Sources, backward_bands, fold, forward_bands, pack
+from taichi_bokeh.ops.scatter.bands import Band, Buffers, RowPlan, backward_bands, forward_bands, pack, pack_adjoint
+from taichi_bokeh.ops.scatter.plan import ScatterSources
 
 
-def _arguments(picture: Picture, lists: Lists, sources: Sources, lens: Tensor, nearer: Tensor) -> tuple[Any, ...]:
+def _arguments(sources: ScatterSources, plan: RowPlan, band: Band, lens: Tensor, source_disparity: Tensor) -> tuple[Any, ...]:
     """What all kernels begin with."""
-    heads, entries = lists.table[:2]
-    return (sources.values, nearer, sources.place, sources.widest, heads, entries, *picture[2:], lens)
+    heads, entries = plan.table[:2]
+    return (band.values, source_disparity, band.node_coordinate, band.widest, heads, entries, *sources[2:], lens)
 
 
-def _nearer(picture: Picture, sources: Sources, pad: int) -> Tensor:
+def _source_disparity(sources: ScatterSources, band: Band, pad: int) -> Tensor:
     """Disparity of padded sources."""
-    rows, columns = sources.place.shape
-    device = picture.disparity.device
-    y = (torch.arange(rows, device=device) + sources.top - pad).clamp_(0, picture.disparity.shape[0] - 1)
-    x = (torch.arange(columns, device=device) - pad).clamp_(0, picture.disparity.shape[1] - 1)
-    return picture.disparity[y][:, x].contiguous()
+    rows, columns = band.node_coordinate.shape
+    device = sources.disparity.device
+    y = (torch.arange(rows, device=device) + band.top - pad).clamp_(0, sources.disparity.shape[0] - 1)
+    x = (torch.arange(columns, device=device) - pad).clamp_(0, sources.disparity.shape[1] - 1)
+    return sources.disparity[y][:, x].contiguous()
 
 
-def lens_of(picture: Picture, cat_eye: float) -> Tensor:
-    """Middle of the picture in px, x and y, and 2·cat_eye over half its diagonal in px."""
-    height, width = picture.spread.shape
-    return picture.spread.new_tensor([width / 2, height / 2, 2 * cat_eye / ((width**2 + height**2) ** 0.5 / 2)])
+def lens_of(sources: ScatterSources, cat_eye: float) -> Tensor:
+    """Middle of the image in px, x and y, and 2·cat_eye over half its diagonal in px."""
+    height, width = sources.radius_px.shape
+    return sources.radius_px.new_tensor([width / 2, height / 2, 2 * cat_eye / ((width**2 + height**2) ** 0.5 / 2)])
 
 
-def sums(picture: Picture, lists: Lists, cat_eye: float, result: Tensor) -> None:
-    """Write the sums [5, H, W] of a picture; lists of weights only."""
-    kernels, lens = direct(cat_eye > 0, dtype_name(result), on_gpu(result)), lens_of(picture, cat_eye)
-    lists = lists._replace(opaque=False)  # its kernels want all planes
-    buffers = Buffers(picture.spread)
-    for first, last in forward_bands(picture, lists):
-        sources = pack(picture, first, last + 2 * lists.pad, lists, buffers)
-        whole = buffers.get("whole", last - first, picture.spread.shape[1], sources.values.shape[2])
-        arguments = _arguments(picture, lists, sources, lens, _nearer(picture, sources, lists.pad))
-        ways = parts_of_row(result, result.shape[2])
-        _runtime.launch(kernels.gather, *arguments, whole, result, first, lists.pad, lists.table.steps, lists.occlusion, ways)
-        _runtime.report(last, picture.spread.shape[0])
+def sums(sources: ScatterSources, plan: RowPlan, cat_eye: float, result: Tensor) -> None:
+    """Write the sums [5, H, W] of a layer; lists of weights only."""
+    kernels, lens = any_aperture(cat_eye > 0, dtype_name(result), on_gpu(result)), lens_of(sources, cat_eye)
+    plan = plan._replace(opaque=False)  # its kernels want all channels
+    buffers = Buffers(sources.radius_px)
+    for first, last in forward_bands(sources, plan):
+        band = pack(sources, first, last + 2 * plan.pad, plan, buffers)
+        dense_sums = buffers.get("dense_sums", last - first, sources.radius_px.shape[1], band.values.shape[2])
+        arguments = _arguments(sources, plan, band, lens, _source_disparity(sources, band, plan.pad))
+        sizes = first, plan.pad, plan.table.samples_per_px, plan.occlusion, parts_of_row(result, result.shape[2])
+        _runtime.launch(kernels.gather, *arguments, dense_sums, result, *sizes)
+        _runtime.report(last, sources.radius_px.shape[0])
 
 
-def pull(d_sums: Tensor, picture: Picture, lists: Lists, cat_eye: float, gradients: Picture) -> None:
-    """Add the gradients of a picture, from those of its sums [5, H, W]."""
+def sums_adjoint(d_sums: Tensor, sources: ScatterSources, plan: RowPlan, cat_eye: float, gradients: ScatterSources) -> None:
+    """Add the gradients of a layer, from those of its sums [5, H, W]."""
     name = dtype_name(d_sums)
-    kernels, lens, buffers = direct(cat_eye > 0, name, on_gpu(d_sums)), lens_of(picture, cat_eye), Buffers(d_sums)
-    pad, steps, lists = lists.pad, lists.table.steps, lists._replace(opaque=False)
-    for first, last in forward_bands(picture, lists):
-        sources = pack(picture, first, last + 2 * pad, lists, buffers)
-        arguments = _arguments(picture, lists, sources, lens, _nearer(picture, sources, pad))
-        ways = parts_of_row(d_sums, d_sums.shape[2])
-        _runtime.launch(kernels.focus_adjoint, *arguments, d_sums, *gradients[2:], first, pad, steps, lists.occlusion, ways)
-    for top, bottom in backward_bands(picture, lists):
-        sources = pack(picture, top, bottom, lists, buffers)
-        arguments = _arguments(picture, lists, sources, lens, _nearer(picture, sources, pad))
-        d_values = torch.empty_like(sources.values)
-        d_place, d_nearer = torch.empty_like(sources.place), torch.empty_like(sources.place)
-        ways = parts_of_row(d_sums, sources.place.shape[1])
-        _runtime.launch(kernels.pull, *arguments, d_sums, d_values, d_place, d_nearer, top, pad, steps, lists.occlusion, ways)
-        fold(d_values, d_place, d_nearer, gradients, top, lists)
+    kernels, lens, buffers = any_aperture(cat_eye > 0, name, on_gpu(d_sums)), lens_of(sources, cat_eye), Buffers(d_sums)
+    pad, samples_per_px, plan = plan.pad, plan.table.samples_per_px, plan._replace(opaque=False)
+    for first, last in forward_bands(sources, plan):
+        band = pack(sources, first, last + 2 * pad, plan, buffers)
+        arguments = _arguments(sources, plan, band, lens, _source_disparity(sources, band, pad))
+        sizes = first, pad, samples_per_px, plan.occlusion, parts_of_row(d_sums, d_sums.shape[2])
+        _runtime.launch(kernels.focus_adjoint, *arguments, d_sums, *gradients[2:], *sizes)
+    for top, bottom in backward_bands(sources, plan):
+        band = pack(sources, top, bottom, plan, buffers)
+        arguments = _arguments(sources, plan, band, lens, _source_disparity(sources, band, pad))
+        written = torch.empty_like(band.values), torch.empty_like(band.node_coordinate), torch.empty_like(band.node_coordinate)
+        sizes = top, pad, samples_per_px, plan.occlusion, parts_of_row(d_sums, band.node_coordinate.shape[1])
+        _runtime.launch(kernels.sources_adjoint, *arguments, d_sums, *written, *sizes)
+        pack_adjoint(*written, gradients, top, plan)

@@ -1,4 +1,4 @@
-"""The operator of the scatter sums: pads, culls, launches kernels/scatter/gather.py, and folds gradients back."""
+"""The operator of the scatter sums: pads, culls, launches kernels/scatter/gather.py, and adds gradients up again."""
 
 import math
 from collections.abc import Iterator
@@ -9,18 +9,20 @@ from torch import Tensor
 
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.scatter.culling import TILE, culling
-from taichi_bokeh.kernels.scatter.gather import LANES, PLANES
+from taichi_bokeh.kernels.scatter.gather import CHANNELS, LANES
 from taichi_bokeh.kernels.scatter.gather import scatter as scatter_kernels
 from taichi_bokeh.kernels.scatter.occlusion import OcclusionStep
 from taichi_bokeh.kernels.subaperture.cells import PIXELS
 from taichi_bokeh.ops._common import GradientOnly, dtype_name, pad_planes, pad_planes_adjoint, plain, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
-from taichi_bokeh.ops.scatter import any_aperture as _direct
+from taichi_bokeh.ops.scatter import any_aperture as _any_aperture
+from taichi_bokeh.ops.scatter import bands as _bands
 from taichi_bokeh.ops.scatter import rows as _rows
 from taichi_bokeh.ops.scatter.aperture_lists import shape_table
-from taichi_bokeh.ops.scatter.strategy import Facts, Plan, Way, facts_of, way_of
+from taichi_bokeh.ops.scatter.plan import ScatterPlan, ScatterSources, refuse_too_large
+from taichi_bokeh.ops.scatter.strategy import FACTS, Facts, Strategy, facts_of, read_facts, strategy_of
 from taichi_bokeh.ops.subaperture.taps import correlate, make_taps
-from taichi_bokeh.optics.aperture import Aperture, aperture_of
+from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.psf import divide
 
 _PIXELS_AT_ONCE = 1 << 20  # layers are taken together up to this many pixels, else one by one: bounds the memory
@@ -29,7 +31,7 @@ _PIXELS_AT_ONCE = 1 << 20  # layers are taken together up to this many pixels, e
 class _Prepared(NamedTuple):
     """A slice of layers, ready for the kernels."""
 
-    source: Tensor  # [n, 7, Hp, Wp]: five planes, spread radius, disparity, padded
+    source: Tensor  # [n, 7, Hp, Wp]: five channels, radius in px, disparity; padded
     focus: Tensor  # [n, 2, H, W + LANES]: in-focus weight, disparity
     table: Tensor  # [rows, columns, nodes, 2]
     reach: Tensor  # [n, H tiles, W tiles, bands, 2]
@@ -44,31 +46,22 @@ def _table(name: str, farthest: float, like: Tensor) -> Tensor:
         return like.new_zeros(1, 1, 1, 2)
     size = 8 * math.ceil((farthest + 2) / 8)  # few sizes, so that the cache hits
     with torch.inference_mode(False):
-        return _rows.disc_table_of(size, like.dtype, like.device)
+        return _bands.disc_table_of(size, like.dtype, like.device)
 
 
-def _prepare(inputs: tuple[Tensor, ...], plan: Plan, largest_px: float, border: str) -> _Prepared:
-    planes, spread, disparity, in_focus = inputs
+def _prepare(sources: ScatterSources, plan: ScatterPlan, largest_px: float) -> _Prepared:
+    channels, radius_px, disparity, in_focus = sources
     name, dtype, limit = plan.profile, plan.dtype, plan.limit_px
     farthest = plan.reach_px(largest_px)
     pad = TILE * math.ceil((farthest + LANES) / TILE)
-    _refuse_too_large(planes, largest_px, pad)
-    source = pad_planes(torch.cat([planes, spread[:, None], disparity[:, None]], 1), pad, border)
-    focus = planes.new_zeros(planes.shape[0], 2, planes.shape[2], planes.shape[3] + LANES)
+    refuse_too_large(sources, largest_px, pad)
+    source = pad_planes(torch.cat([channels, radius_px[:, None], disparity[:, None]], 1), pad, plan.border)
+    focus = channels.new_zeros(channels.shape[0], 2, channels.shape[2], channels.shape[3] + LANES)
     focus[:, 0, :, :-LANES], focus[:, 1, :, :-LANES] = in_focus, disparity
     spans = torch.empty(*focus.shape[0:3:2], 2, dtype=torch.int32, device=focus.device)
     _runtime.launch(scatter_kernels(name, dtype).focus_rows, focus, spans)
-    table, reach = _table(name, farthest, planes), _reach(source, pad, limit, name)
+    table, reach = _table(name, farthest, channels), _reach(source, pad, limit, name)
     return _Prepared(source, focus, table, reach, spans, pad, limit, plan.occlusion)
-
-
-def _refuse_too_large(planes: Tensor, radius_px: float, pad: int) -> None:
-    width, height = planes.shape[-1], planes.shape[-2]
-    if width + height + 4 * pad > 1 << 15:
-        raise ValueError(
-            f"the largest blur radius is {radius_px:.0f} px, too much for pictures of {width}x{height} px: lower blur, or set "
-            "max_radius"
-        )
 
 
 def _reach(source: Tensor, pad: int, limit: float, name: str) -> Tensor:
@@ -82,21 +75,16 @@ def _reach(source: Tensor, pad: int, limit: float, name: str) -> Tensor:
     return reach
 
 
-def _at_once(planes: Tensor) -> int:
-    """How many pictures."""
-    return max(1, _PIXELS_AT_ONCE // (planes.shape[2] * planes.shape[3]))
-
-
-def scatter(planes: Tensor, spread: Tensor, disparity: Tensor, in_focus: Tensor, *plan: Any) -> Tensor:
-    """The sums of `scatter_sums`, which keeps what it has to."""
-    keep = torch.is_grad_enabled() and (disparity.requires_grad or in_focus.requires_grad)
-    return scatter_sums(planes, spread, disparity, in_focus, *plan, keep)[0]
+def scatter(sources: ScatterSources, plan: ScatterPlan) -> Tensor:
+    """Sum the light of sources: [N, 5, H, W]; what the gradient needs is saved where one is asked for."""
+    saves = torch.is_grad_enabled() and (sources.disparity.requires_grad or sources.in_focus.requires_grad)
+    return scatter_sums(*sources, *plan.arguments, saves)[0]
 
 
 @operator
 def scatter_sums(
-    planes: Tensor,
-    spread: Tensor,
+    channels: Tensor,
+    radius_px: Tensor,
     disparity: Tensor,
     in_focus: Tensor,
     blur: Tensor,
@@ -108,56 +96,52 @@ def scatter_sums(
     occlusion: list[float],
     image: Tensor | None,
     shape: list[float],
-    keep: bool,
-) -> tuple[Tensor, Tensor]:
-    """Scatter sums [N, 5, H, W], and what is kept of them for their gradient, [N, KEPT, H, W] or, without `keep`, [0, …].
+    saves: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Scatter sums [N, 5, H, W]; and for the gradient [N, SAVED, H, W] or, unless `saves`, [0, …], and facts [N, FACTS].
 
-    What is kept is defined where it is of use: at pixels in focus whose sums are taken by rows.
-
-    planes [N, 5, H, W]: weighted sources; spread, disparity, in_focus [N, H, W]; blur, focus [N], by which the evaluation is
-    planned, not differentiated; profile "disc", "soft", "official", or, with signed spread, "shape" for the aperture of an
-    image and a shape (`shape_of`); max_radius in px: only sources nearer than this contribute, 0 for no limit; border
-    "replicate" or "reflect"; algorithm "auto", "exact", "fast", or "rows": "auto" for small radii too;
-    occlusion: gap and steepness of τ (kernels/scatter/occlusion.py), in the units of `disparity`, as blur and focus are.
+    The arguments are those of ScatterSources and of ScatterPlan (plan.py). `saved` is valid only at pixels in focus whose sums
+    are taken by rows; the facts (strategy.py) are on the CPU, so that the adjoint reads nothing from the device.
     """
-    inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
-    result, kept = _outputs(inputs[0], keep)
-    plan = Plan(profile, max_radius, algorithm, dtype_name(planes), OcclusionStep(*occlusion), aperture_of(shape, image))
-    facts = facts_of(inputs, blur, focus)
-    ways = [way_of(one, planes.shape[2] * planes.shape[3], plan) for one in facts]
-    parts = list(_parts(ways, _at_once(planes)))
+    sources = ScatterSources(channels, radius_px, disparity, in_focus).plain()
+    plan = ScatterPlan.of(blur, focus, profile, max_radius, border, algorithm, occlusion, image, shape)
+    table = read_facts(sources, plan)
+    result, saved, _ = _outputs(sources.channels, saves)
+    facts = facts_of(table)
+    strategies = [strategy_of(one, sources.pixels, plan) for one in facts]
+    parts = list(_parts(strategies, sources.pixels))
     for k, part in enumerate(parts):
         with _runtime.nested_progress(k, len(parts)):
-            chosen = tuple(value[part] for value in inputs)
-            first = part.start
-            way = ways[first]
-            if way.name == "correlation":
-                result[part] = _flat_sums(chosen, facts[first], plan, border)
+            first, strategy, some = part.start, strategies[part.start], sources.of(part)
+            if strategy.name == "correlation":
+                result[part] = _flat_sums(some, facts[first], plan)
                 _runtime.report(1, 1)
-            elif way.name == "gather":
-                result[part] = _sums(_prepare(chosen, plan, _largest(facts[part]), border), profile)
+            elif strategy.name == "gather":
+                result[part] = _sums(_prepare(some, plan, _largest(facts[part])), profile)
+            elif strategy.name == "rows":
+                own = saved[first] if saves else None
+                _rows.sums(some.of(0), _row_plan(some.of(0), strategy, facts, first, plan), result[first], own)
             else:
-                picture, lists = _with_lists(chosen, way, facts, first, plan)
-                if way.name == "rows":
-                    _rows.sums(picture, lists, result[first], kept[first] if keep else None)
-                else:
-                    _direct.sums(picture, lists, plan.aperture.cat_eye, result[first])
-    return result, kept
+                rows = _row_plan(some.of(0), strategy, facts, first, plan)
+                _any_aperture.sums(some.of(0), rows, plan.aperture.cat_eye, result[first])
+    return result, saved, table
 
 
-def _outputs(planes: Tensor, keep: bool) -> tuple[Tensor, Tensor]:
-    count, _, height, width = planes.shape
-    sums = torch.empty_like(planes, memory_format=torch.contiguous_format)
-    return sums, planes.new_empty(count if keep else 0, _rows.KEPT, height, width)
+def _outputs(channels: Tensor, saves: bool) -> tuple[Tensor, Tensor, Tensor]:
+    count, _, height, width = channels.shape
+    sums = torch.empty_like(channels, memory_format=torch.contiguous_format)
+    saved = channels.new_empty(count if saves else 0, _rows.SAVED, height, width)
+    return sums, saved, torch.empty(count, FACTS, dtype=torch.float64, device="cpu")
 
 
-def _parts(ways: list[Way], at_once: int) -> Iterator[slice]:
-    """Which pictures are evaluated together: neighbours that are gathered, and each of the others by itself."""
-    first = 0
-    while first < len(ways):
+def _parts(strategies: list[Strategy], pixels: int) -> Iterator[slice]:
+    """Divide layers of so many pixels into what is evaluated together: neighbours that are gathered, and each of the others."""
+    first, at_once = 0, max(1, _PIXELS_AT_ONCE // pixels)
+    while first < len(strategies):
         last = first + 1
-        while ways[first].name == "gather" and last < min(len(ways), first + at_once) and ways[last].name == "gather":
-            last += 1
+        if strategies[first].name == "gather":
+            while last < min(len(strategies), first + at_once) and strategies[last].name == "gather":
+                last += 1
         yield slice(first, last)
         first = last
 
@@ -166,55 +150,51 @@ def _largest(facts: list[Facts]) -> float:
     return max(one.largest_px for one in facts)
 
 
-def _with_lists(
-    inputs: tuple[Tensor, ...], way: Way, facts: list[Facts], which: int, plan: Plan
-) -> tuple[_rows.Picture, _rows.Lists]:
-    """One picture [1, …] and its tables, which are those of all pictures."""
-    planes, spread, disparity, in_focus = (value[0] for value in inputs)
+def _row_plan(sources: ScatterSources, strategy: Strategy, facts: list[Facts], which: int, plan: ScatterPlan) -> _bands.RowPlan:
+    """Plan one layer; the tables of an aperture are those of all layers."""
     own = facts[which]
-    picture = _rows.Picture(planes, spread, in_focus, disparity)
-    _refuse_too_large(planes, own.largest_px, math.ceil(own.largest_px))
-    nodes = tuple(own.focus + node for node in way.nodes) or None
+    refuse_too_large(sources, own.largest_px, math.ceil(own.largest_px))
+    nodes = tuple(own.focus + node for node in strategy.nodes) or None
     if plan.profile == "shape":
-        table = shape_table(plan.aperture, _largest(facts), spread, weights_only=way.name == "direct")
+        table = shape_table(plan.aperture, _largest(facts), sources.radius_px, weights_only=strategy.name == "direct")
     else:
-        table = _rows.row_lists(plan.profile, own.largest_px, spread)
-    return picture, _rows.lists_of(table, picture, own.largest_px, nodes, plan.occlusion, own.opaque)
+        table = _bands.row_lists(plan.profile, own.largest_px, sources.radius_px)
+    return _bands.plan_rows(table, sources, own.largest_px, nodes, plan.occlusion, own.opaque)
 
 
 def _sums(p: _Prepared, profile: str) -> Tensor:
     count, _, height, width = p.focus.shape
-    sums = p.source.new_empty(count, PLANES, height, width)
+    sums = p.source.new_empty(count, CHANNELS, height, width)
     scatter_kernels(profile, dtype_name(sums)).sums(*_arguments(p, sums))
     return sums[..., :-LANES]
 
 
-def _flat_sums(inputs: tuple[Tensor, ...], facts: Facts, plan: Plan, border: str) -> Tensor:
-    """Sums of one flat picture: round every pixel the weights are the same, those with which a point of light is seen."""
-    planes, *others = inputs
+def _flat_sums(sources: ScatterSources, facts: Facts, plan: ScatterPlan) -> Tensor:
+    """Sums of one flat layer: round every pixel the weights are the same, those with which a point of light is seen."""
+    channels, *others = sources
     reach = math.ceil(plan.reach_px(facts.largest_px))
     if plan.profile == "shape":
-        weights = _shape_weights(plan.aperture, facts.spread_px[0], facts.in_focus[0], plan.occlusion)
+        weights = _shape_weights(plan.aperture, facts.radius_px[0], facts.in_focus[0], plan.occlusion)
     else:
         size = 2 * reach + 1
-        point = planes.new_zeros(1, PLANES, size, size)
+        point = channels.new_zeros(1, CHANNELS, size, size)
         point[..., reach, reach] = 1
-        alike = (point, *(value[:, :1, :1].expand(-1, size, size) for value in others))
-        weights = _sums(_prepare(alike, plan, facts.largest_px, border), plan.profile)[:, 0].double().cpu()
-    taps = make_taps(weights, "auto", 1.0 if planes.dtype == torch.float64 else 0.5)
-    height, width = planes.shape[-2:]
+        alike = ScatterSources(point, *(value[:, :1, :1].expand(-1, size, size) for value in others))
+        weights = _sums(_prepare(alike, plan, facts.largest_px), plan.profile)[:, 0].double().cpu()
+    taps = make_taps(weights, "auto", 1.0 if channels.dtype == torch.float64 else 0.5)
+    height, width = channels.shape[-2:]
     blocks, pad = -(-width // PIXELS), reach + 1
-    source = pad_planes(planes[0, :4], pad, border)
+    source = pad_planes(channels[0, :4], pad, plan.border)
     source = torch.nn.functional.pad(source, (0, blocks * PIXELS - width + PIXELS - 1)).permute(1, 2, 0)
-    result = planes.new_empty(1, height, blocks, 4 * PIXELS)
+    result = channels.new_empty(1, height, blocks, 4 * PIXELS)
     correlate(taps, source, None, result, pad)
-    density = planes[:, 4:] * weights.sum()
-    return torch.cat([result.view(1, height, -1, 4)[:, :, :width].permute(0, 3, 1, 2), density.to(planes)], 1)
+    density = channels[:, 4:] * weights.sum()
+    return torch.cat([result.view(1, height, -1, 4)[:, :, :width].permute(0, 3, 1, 2), density.to(channels)], 1)
 
 
-def _shape_weights(aperture: Aperture, spread_px: float, in_focus: float, occlusion: OcclusionStep) -> Tensor:
+def _shape_weights(aperture: Aperture, radius_px: float, in_focus: float, occlusion: OcclusionStep) -> Tensor:
     """E·O round a pixel of a flat layer, [1, D, D]; O is the same at all pixels but the pixel itself."""
-    weights = math.pi * spread_px**2 * divide(aperture, 1).kernels(spread_px)
+    weights = math.pi * radius_px**2 * divide(aperture, 1).kernels(radius_px)
     middle = weights.shape[-1] // 2
     own = weights[:, middle, middle].clone()
     weights *= 1 - in_focus * float(occlusion.weight(0.0))  # all have the disparity of the pixel
@@ -229,9 +209,10 @@ def _arguments(p: _Prepared, sums: Tensor | GradientOnly) -> tuple[Any, ...]:
 @operator
 def _scatter_sums_backward(
     grad: Tensor,
-    kept: Tensor,
-    planes: Tensor,
-    spread: Tensor,
+    saved: Tensor,
+    facts: Tensor,
+    channels: Tensor,
+    radius_px: Tensor,
     disparity: Tensor,
     in_focus: Tensor,
     blur: Tensor,
@@ -243,66 +224,60 @@ def _scatter_sums_backward(
     occlusion: list[float],
     image: Tensor | None,
     shape: list[float],
-    planes_only: bool,
+    channels_only: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of planes, spread, disparity and in_focus; `planes_only`: those of the last two may be left unfinished."""
-    inputs = tuple(map(plain, (planes, spread, disparity, in_focus)))
-    grads = tuple(torch.zeros_like(value) for value in inputs)
-    plan = Plan(profile, max_radius, algorithm, dtype_name(planes), OcclusionStep(*occlusion), aperture_of(shape, image))
-    facts = facts_of(inputs, blur, focus)
-    pixels = planes.shape[2] * planes.shape[3]
-    ways = [way_of(one, pixels, plan, adjoint=True) for one in facts]
-    has_kept = [len(kept) > 0 and way_of(one, pixels, plan).name == "rows" for one in facts]
-    for part in _parts(ways, _at_once(planes)):
-        chosen = tuple(value[part] for value in inputs)
-        first = part.start
-        way = ways[first]
-        if way.name == "gather":
-            pulled = _gather_pull(plain(grad[part]), chosen, plan, _largest(facts[part]), border)
-            for total, value in zip(grads, pulled, strict=True):
-                total[part] = value
+    """Gradients of ScatterSources; `channels_only`: those of disparity and in_focus may be left unfinished."""
+    sources = ScatterSources(channels, radius_px, disparity, in_focus).plain()
+    gradients = sources.zeros()
+    plan = ScatterPlan.of(blur, focus, profile, max_radius, border, algorithm, occlusion, image, shape)
+    known = facts_of(facts)
+    strategies = [strategy_of(one, sources.pixels, plan, adjoint=True) for one in known]
+    for part in _parts(strategies, sources.pixels):
+        first, strategy, some = part.start, strategies[part.start], sources.of(part)
+        d_sums, own = plain(grad[part]), gradients.of(part)
+        if strategy.name == "gather":
+            for total, value in zip(own, _gather_adjoint(d_sums, some, plan, _largest(known[part])), strict=True):
+                total[:] = value
+            continue
+        rows = _row_plan(some.of(0), strategy, known, first, plan)
+        if strategy.name == "rows":
+            by_rows = len(saved) > 0 and strategy_of(known[first], sources.pixels, plan).name == "rows"
+            of_layer = saved[first] if by_rows else None
+            _rows.sums_adjoint(d_sums[0], some.of(0), rows, of_layer, own.of(0), channels_only)
         else:
-            picture, lists = _with_lists(chosen, way, facts, first, plan)
-            d_planes, d_spread, d_disparity, d_in_focus = (total[first] for total in grads)
-            gradients = _rows.Picture(d_planes, d_spread, d_in_focus, d_disparity)
-            if way.name == "rows":
-                own = kept[first] if has_kept[first] else None
-                _rows.pull(plain(grad[first]), picture, lists, own, gradients, planes_only)
-            else:
-                _direct.pull(plain(grad[first]), picture, lists, plan.aperture.cat_eye, gradients)
-    return grads  # type: ignore[return-value]
+            _any_aperture.sums_adjoint(d_sums[0], some.of(0), rows, plan.aperture.cat_eye, own.of(0))
+    return tuple(gradients)  # type: ignore[return-value]
 
 
-def _gather_pull(
-    d_sums: Tensor, inputs: tuple[Tensor, ...], plan: Plan, largest_px: float, border: str
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Gradients of pictures whose sums are gathered."""
-    p = _prepare(inputs, plan, largest_px, border)
+def _gather_adjoint(d_sums: Tensor, sources: ScatterSources, plan: ScatterPlan, largest_px: float) -> ScatterSources:
+    """Gradients of layers whose sums are gathered."""
+    p = _prepare(sources, plan, largest_px)
     sums = GradientOnly(torch.nn.functional.pad(d_sums, (0, LANES)))
     p.source.grad, p.focus.grad = torch.zeros_like(p.source), torch.zeros_like(p.focus)
     scatter_kernels(plan.profile, plan.dtype).sums.grad(*_arguments(p, sums))
-    folded = pad_planes_adjoint(p.source.grad, p.pad, border)
+    folded = pad_planes_adjoint(p.source.grad, p.pad, plan.border)
     in_focus, disparity = p.focus.grad[..., :-LANES].unbind(1)
-    return folded[:, :5], folded[:, 5], folded[:, 6] + disparity, in_focus
+    return ScatterSources(folded[:, :5], folded[:, 5], folded[:, 6] + disparity, in_focus)
 
 
 def _save(ctx: Any, inputs: Any, output: Any) -> None:
-    ctx.save_for_backward(output[1], *inputs[:6], inputs[11])
+    ctx.save_for_backward(*output[1:], *inputs[:6], inputs[11])
     ctx.settings = (*inputs[6:11], inputs[12])
-    ctx.mark_non_differentiable(output[1])
+    ctx.mark_non_differentiable(*output[1:])
 
 
-def _differentiate(ctx: Any, grad: Tensor, _: Tensor) -> Any:
+def _differentiate(ctx: Any, grad: Tensor, *_: Tensor | None) -> Any:
     *tensors, image = ctx.saved_tensors
     *settings, shape = ctx.settings
-    planes_only = not (ctx.needs_input_grad[2] or ctx.needs_input_grad[3])
-    return *_scatter_sums_backward(grad, *tensors, *settings, image, shape, planes_only), *[None] * 10
+    channels_only = not (ctx.needs_input_grad[2] or ctx.needs_input_grad[3])
+    return *_scatter_sums_backward(grad, *tensors, *settings, image, shape, channels_only), *[None] * 10
 
 
-torch.library.register_fake(scatter_sums, lambda planes, *rest: _outputs(planes, rest[-1]))
-torch.library.register_fake(
-    _scatter_sums_backward,
-    lambda grad, kept, *inputs: tuple(torch.empty_like(t, memory_format=torch.contiguous_format) for t in inputs[:4]),
-)
+def _fake_backward(grad: Tensor, saved: Tensor, facts: Tensor, *inputs: Any) -> tuple[Tensor, ...]:
+    return tuple(torch.empty_like(value, memory_format=torch.contiguous_format) for value in inputs[:4])
+
+
+torch.library.register_fake(scatter_sums, lambda channels, *rest: _outputs(channels, rest[-1]))
+torch.library.register_fake(_scatter_sums_backward, _fake_backward)
 torch.library.register_autograd(scatter_sums, _differentiate, setup_context=_save)
 refuse_double_backward(_scatter_sums_backward, "scatter")

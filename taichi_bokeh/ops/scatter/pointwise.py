@@ -32,7 +32,7 @@ def _row_arguments(disparity: Tensor, blur: Tensor, focus: Tensor) -> tuple[Tens
 
 @operator
 def circle_of_confusion(disparity: Tensor, blur: Tensor, focus: Tensor) -> Tensor:
-    """Signed radius in px [N, H, W] of `disparity` [N, H, W], with one `blur` and one `focus` a picture, [N]."""
+    """Signed radius in px [N, H, W] of `disparity` [N, H, W], with one `blur` and one `focus` an image, [N]."""
     radius = torch.empty_like(disparity, memory_format=torch.contiguous_format)
     arguments = _row_arguments(disparity, blur, focus)
     _runtime.launch(kernels.circle_of_confusion(dtype_name(disparity)), *arguments, radius.flatten(0, 1))
@@ -65,7 +65,7 @@ def _source_outputs(rgb: Tensor, alpha: Tensor) -> tuple[Tensor, Tensor, Tensor]
 
 @operator
 def sources(rgb: Tensor, alpha: Tensor, radius: Tensor, profile: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Weighted planes [N, 5, H, W], spread radius, in-focus weight of rgb [N, 3, H, W], alpha, radius; others [N, H, W]."""
+    """Make channels [N, 5, H, W], radius of the disc and in-focus weight of rgb [N, 3, H, W]; all others are [N, H, W]."""
     outputs = _source_outputs(rgb, alpha)
     kernel = kernels.sources(profile, dtype_name(rgb))
     _runtime.launch(kernel, *map(_flat, (rgb, alpha, radius)), *(out.flatten(-2) for out in outputs))
@@ -74,12 +74,12 @@ def sources(rgb: Tensor, alpha: Tensor, radius: Tensor, profile: str) -> tuple[T
 
 @operator
 def _sources_backward(
-    d_planes: Tensor, d_spread: Tensor, d_in_focus: Tensor, rgb: Tensor, alpha: Tensor, radius: Tensor, profile: str
+    d_channels: Tensor, d_disc_radius_px: Tensor, d_in_focus: Tensor, rgb: Tensor, alpha: Tensor, radius: Tensor, profile: str
 ) -> tuple[Tensor, Tensor, Tensor]:
     inputs = [_flat(value) for value in (rgb, alpha, radius)]
     outputs = [out.flatten(-2) for out in _source_outputs(rgb, alpha)]
-    cotangents = [_flat(value) for value in (d_planes, d_spread, d_in_focus)]
-    grads = _runtime.autodiff(kernels.sources(profile, dtype_name(rgb)), inputs, outputs, cotangents)
+    gradients = [_flat(value) for value in (d_channels, d_disc_radius_px, d_in_focus)]
+    grads = _runtime.autodiff(kernels.sources(profile, dtype_name(rgb)), inputs, outputs, gradients)
     return grads[0].view(rgb.shape), grads[1].view(alpha.shape), grads[2].view(radius.shape)
 
 
@@ -105,8 +105,8 @@ def _resolve_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     inputs = [_flat(value) for value in (sums, rgb, alpha, radius)]
     outputs = [out.flatten(-2) for out in _resolve_outputs(rgb, alpha)]
-    cotangents = [_flat(value) for value in (d_colour, d_coverage)]
-    grads = _runtime.autodiff(kernels.resolve(profile, dtype_name(rgb)), inputs, outputs, cotangents)
+    gradients = [_flat(value) for value in (d_colour, d_coverage)]
+    grads = _runtime.autodiff(kernels.resolve(profile, dtype_name(rgb)), inputs, outputs, gradients)
     return tuple(grad.view(value.shape) for grad, value in zip(grads, (sums, rgb, alpha, radius), strict=True))
 
 
@@ -132,18 +132,18 @@ def _resolve_official_backward(d_colour: Tensor, sums: Tensor, coverage: Tensor)
 
 @operator
 def composite(colour: Tensor, coverage: Tensor) -> Tensor:
-    """Picture [B, 3, H, W] of premultiplied `colour` [B, L, 3, H, W] by `coverage` [B, L, H, W], nearest layer first."""
-    picture = colour.new_empty((colour.shape[0], *colour.shape[2:]))
+    """Image [B, 3, H, W] of premultiplied `colour` [B, L, 3, H, W] by `coverage` [B, L, H, W], nearest layer first."""
+    image = colour.new_empty((colour.shape[0], *colour.shape[2:]))
     kernel = kernels.composite(colour.shape[1], dtype_name(colour))
-    _runtime.launch(kernel, _flat(colour), _flat(coverage), picture.flatten(-2))
-    return picture
+    _runtime.launch(kernel, _flat(colour), _flat(coverage), image.flatten(-2))
+    return image
 
 
 @operator
 def _composite_backward(grad: Tensor, colour: Tensor, coverage: Tensor) -> tuple[Tensor, Tensor]:
-    picture = torch.empty_like(grad, memory_format=torch.contiguous_format).flatten(-2)
+    image = torch.empty_like(grad, memory_format=torch.contiguous_format).flatten(-2)
     kernel = kernels.composite(colour.shape[1], dtype_name(colour))
-    d_colour, d_coverage = _runtime.autodiff(kernel, [_flat(colour), _flat(coverage)], [picture], [_flat(grad)])
+    d_colour, d_coverage = _runtime.autodiff(kernel, [_flat(colour), _flat(coverage)], [image], [_flat(grad)])
     return d_colour.view(colour.shape), d_coverage.view(coverage.shape)
 
 

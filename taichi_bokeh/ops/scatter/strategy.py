@@ -1,4 +1,4 @@
-"""Which way the scatter sums of a picture are evaluated, by facts that are read from its device in one go."""
+"""By which strategy the scatter sums of each layer are evaluated, by facts that are read from the device in one go."""
 
 import math
 from typing import NamedTuple
@@ -7,19 +7,16 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
-from taichi_bokeh.kernels.scatter.occlusion import OcclusionStep
-from taichi_bokeh.kernels.scatter.profile import profile as profile_of
 from taichi_bokeh.ops.scatter.occlusion_nodes import occlusion_nodes
-from taichi_bokeh.optics.aperture import Aperture
-from taichi_bokeh.optics.psf import kernel_reach
+from taichi_bokeh.ops.scatter.plan import ScatterPlan, ScatterSources
 
 _MOST_ROWS_PX = 1024
 LEAST_ROWS_PX = 8.0  # largest radius up to which the gather is at least as fast as rows (benchmarks/scatter.py)
-_NO_LIMIT_PX = 1e9
+FACTS = 11  # numbers that are read of a layer
 
 
-class Way(NamedTuple):
-    """How the sums of one picture are evaluated, and why.
+class Strategy(NamedTuple):
+    """How the sums of one layer are evaluated, and why.
 
     Attributes:
         name: "rows" (kernels/scatter/rows/row_sums.py), "correlation" (kernels/subaperture/cells.py, for flat layers), "gather"
@@ -33,33 +30,10 @@ class Way(NamedTuple):
     nodes: tuple[float, ...] = ()
 
 
-class Plan(NamedTuple):
-    """By what the ways are chosen; profile, max_radius, algorithm and occlusion as of the operator."""
-
-    profile: str
-    max_radius: float
-    algorithm: str
-    dtype: str
-    occlusion: OcclusionStep
-    aperture: Aperture = Aperture()
-
-    @property
-    def limit_px(self) -> float:
-        """Only sources nearer than this contribute."""
-        return self.max_radius if self.max_radius > 0 else _NO_LIMIT_PX
-
-    def reach_px(self, largest_px: float, limit_px: float | None = None) -> float:
-        """How far a source of this radius may count; `limit_px` in place of the plan's."""
-        if self.profile == "shape":
-            return kernel_reach(largest_px, self.aperture.extent)
-        farthest = largest_px + profile_of(self.profile, self.dtype).margin_px
-        return min(farthest, self.limit_px if limit_px is None else limit_px)
-
-
 class Facts(NamedTuple):
-    """What is known of a picture before it is rendered: least and largest values, and for what it is planned."""
+    """What is known of a layer before it is rendered: least and largest values, and for what it is planned."""
 
-    spread_px: tuple[float, float]
+    radius_px: tuple[float, float]
     density: tuple[float, float]
     disparity: tuple[float, float]
     in_focus: tuple[float, float]
@@ -70,7 +44,7 @@ class Facts(NamedTuple):
     @property
     def largest_px(self) -> float:
         """The largest radius."""
-        return max(abs(self.spread_px[0]), abs(self.spread_px[1]))
+        return max(abs(self.radius_px[0]), abs(self.radius_px[1]))
 
     @property
     def same_everywhere(self) -> bool:
@@ -78,78 +52,85 @@ class Facts(NamedTuple):
         return all(low == high for low, high in self[:4])
 
 
-def facts_of(inputs: tuple[Tensor, ...], blur: Tensor, focus: Tensor) -> list[Facts]:
-    """Of N pictures; inputs as the operator's first four, blur and focus [N]. The device is waited for once.
+def read_facts(sources: ScatterSources, plan: ScatterPlan) -> Tensor:
+    """Read the facts of N layers from the device, which is waited for once: [N, FACTS], float64 on the CPU.
 
     Raises:
         ValueError: a radius is not finite.
     """
-    planes, spread, disparity, in_focus = inputs
-    limits = [limit for value in (spread, planes[:, 4], disparity, in_focus) for limit in value.flatten(1).aminmax(dim=1)]
-    opaque = (planes[:, 3] == planes[:, 4]).flatten(1).all(1)
-    table = torch.stack([value.to(planes.device, torch.float64) for value in (*limits, opaque, blur, focus)], 1)
-    facts = [_named(row) for row in table.tolist()]
-    if not all(math.isfinite(one.largest_px) for one in facts):
+    channels, radius_px, disparity, in_focus = sources
+    limits = [limit for value in (radius_px, channels[:, 4], disparity, in_focus) for limit in value.flatten(1).aminmax(dim=1)]
+    opaque = (channels[:, 3] == channels[:, 4]).flatten(1).all(1)
+    table = [value.to(channels.device, torch.float64) for value in (*limits, opaque, plan.blur, plan.focus)]
+    facts = torch.stack(table, 1).to("cpu")
+    if not all(math.isfinite(one.largest_px) for one in facts_of(facts)):
         raise ValueError("the blur radius is not finite: blur, focus or disparity hold NaN or infinity")
     return facts
 
 
+def facts_of(table: Tensor) -> list[Facts]:
+    """Name what `read_facts` returned; nothing is read from the device."""
+    return [_named(row) for row in table.tolist()]
+
+
 def _named(row: list[float]) -> Facts:
-    spread, density, disparity, in_focus = zip(row[:8:2], row[1:8:2], strict=True)
-    return Facts(spread, density, disparity, in_focus, bool(row[8]), *row[9:])
+    radius_px, density, disparity, in_focus = zip(row[:8:2], row[1:8:2], strict=True)
+    return Facts(radius_px, density, disparity, in_focus, bool(row[8]), *row[9:])
 
 
-def way_of(facts: Facts, pixels: int, plan: Plan, adjoint: bool = False) -> Way:
-    """The way of a picture of so many pixels, or that of its adjoint.
+def strategy_of(facts: Facts, pixels: int, plan: ScatterPlan, adjoint: bool = False) -> Strategy:
+    """Choose the strategy of a layer of so many pixels, or that of its adjoint.
 
     Raises:
-        ValueError: algorithm is "fast", and the picture has no fast way; the message says why.
+        ValueError: algorithm is "fast", and the layer has no fast strategy; the message says why.
     """
     is_flat = _is_flat(facts, pixels, plan)
     if is_flat and not adjoint:  # a correlation has no adjoint of its own
-        return Way("correlation", "the layer is flat: all its pixels have one blur kernel")
-    way = _uneven(facts, plan)
-    if plan.algorithm == "fast" and way.name in ("gather", "direct") and not is_flat:
-        raise ValueError(f"algorithm is 'fast', but {way.reason}; expected 'auto' or 'exact' then")
-    return way
+        return Strategy("correlation", "the layer is flat: all its pixels have one blur kernel")
+    strategy = _uneven(facts, plan)
+    if plan.algorithm == "fast" and strategy.name in ("gather", "direct") and not is_flat:
+        raise ValueError(f"algorithm is 'fast', but {strategy.reason}; expected 'auto' or 'exact' then")
+    return strategy
 
 
-def _is_flat(facts: Facts, pixels: int, plan: Plan) -> bool:
-    """Whether a picture has one blur kernel, and is not small beside its blur."""
+def _is_flat(facts: Facts, pixels: int, plan: ScatterPlan) -> bool:
+    """Whether a layer has one blur kernel, and is not small beside its blur."""
     if plan.aperture.cat_eye != 0 or not facts.same_everywhere:
         return False
     return plan.reach_px(facts.largest_px) ** 2 < pixels
 
 
-def _uneven(facts: Facts, plan: Plan) -> Way:
+def _uneven(facts: Facts, plan: ScatterPlan) -> Strategy:
     exact = "direct" if plan.profile == "shape" else "gather"
     reason = _obstacle(facts, plan)
     if reason is not None:
-        return Way(exact, reason)
+        return Strategy(exact, reason)
     if facts.in_focus[1] <= NEGLIGIBLE_FOCUS[plan.dtype]:
-        return Way("rows", "nothing is in focus, so that there is no occlusion")
+        return Strategy("rows", "nothing is in focus, so that there is no occlusion")
     nodes = occlusion_nodes(facts.blur, plan.occlusion, plan.dtype)
     if nodes is None:
         per_px = plan.occlusion.steepness / max(facts.blur, 1e-30)
-        return Way(exact, f"the occlusion, of a steepness of {per_px:.3g} for a px of the radius, is too steep to be separated")
-    return Way("rows", f"the occlusion is separated by {len(nodes)} nodes of disparity", nodes)
+        return Strategy(
+            exact, f"the occlusion, of a steepness of {per_px:.3g} for a px of the radius, is too steep to be separated"
+        )
+    return Strategy("rows", f"the occlusion is separated by {len(nodes)} nodes of disparity", nodes)
 
 
-def _obstacle(facts: Facts, plan: Plan) -> str | None:
-    """Why a picture is not rendered by rows, whatever its occlusion; None where nothing is in the way."""
-    farthest = plan.reach_px(facts.largest_px, _NO_LIMIT_PX)
+def _obstacle(facts: Facts, plan: ScatterPlan) -> str | None:
+    """Why a layer is not rendered by rows, whatever its occlusion; None where nothing speaks against it."""
+    farthest = plan.uncut_reach_px(facts.largest_px)
     if plan.algorithm == "exact":
         return "algorithm 'exact' was asked for"
     if plan.profile == "official":
         return "the released code's model has only the gather"
     if plan.aperture.cat_eye != 0:
-        return "with cat_eye the opening changes from pixel to pixel"
+        return "with cat_eye the aperture changes from pixel to pixel"
     if plan.aperture.ring != 0:
         return "with ring a highlight's brightness changes throughout, and its rows have no few steps"
     if farthest > _MOST_ROWS_PX:
         return f"the table for radii beyond {_MOST_ROWS_PX} px would take gigabytes"
     if 0 < plan.max_radius < farthest:
         return f"max_radius, {plan.max_radius:g} px, cuts off discs, which reach {farthest:.1f} px"
-    if plan.algorithm == "auto" and plan.profile != "shape" and facts.spread_px[1] <= LEAST_ROWS_PX:
+    if plan.algorithm == "auto" and plan.profile != "shape" and facts.radius_px[1] <= LEAST_ROWS_PX:
         return f"no radius is more than {LEAST_ROWS_PX:g} px"
     return None

@@ -72,12 +72,12 @@ def _field(like: Tensor, cat_eye: float) -> Tensor:
     height, width = like.shape[-2:]
     rows, columns = (torch.arange(size, dtype=like.dtype, device=like.device) + 0.5 for size in (height, width))
     y, x = torch.meshgrid(rows, columns, indexing="ij")
-    place = torch.stack([x - width / 2, y - height / 2], -1)
-    return 2 * cat_eye * place / (math.hypot(height, width) / 2)
+    position = torch.stack([x - width / 2, y - height / 2], -1)
+    return 2 * cat_eye * position / (math.hypot(height, width) / 2)
 
 
 def scatter_sums(
-    planes: Tensor,
+    channels: Tensor,
     radius: Tensor,
     disparity: Tensor,
     profile: str,
@@ -85,9 +85,9 @@ def scatter_sums(
     aperture: Aperture | None = None,
     occlusion: tuple[float, float] | None = None,
 ) -> Tensor:
-    """Σ_y planes(y)·w·O over every pixel's neighbours nearer than `limit` px; w per unit of the plane.
+    """Σ_y channels(y)·w·O over every pixel's neighbours nearer than `limit` px; w per unit of a channel.
 
-    planes [N, C, H, W], radius (signed, px) and disparity [N, H, W]; profile "disc", "soft", "official", or "shape" for the
+    channels [N, C, H, W], radius (signed, px) and disparity [N, H, W]; profile "disc", "soft", "official", or "shape" for the
     aperture; occlusion: its gap and steepness in the units of disparity, None for O = 1.
     """
     official = profile == "official"
@@ -95,12 +95,12 @@ def scatter_sums(
     pad = math.ceil(limit)
     height, width = radius.shape[-2:]
     in_focus = torch.exp(-3 * size**2) if occlusion is not None else torch.zeros_like(size)
-    padded = [_padded(value, pad, official) for value in (planes, size, disparity, radius)]
+    padded = [_padded(value, pad, official) for value in (channels, size, disparity, radius)]
     if profile == "shape":
         assert aperture is not None
         shapes = _padded(_shape_weights(radius, aperture, pad), pad, False)
         field = _field(radius, aperture.cat_eye)
-    total = torch.zeros_like(planes)
+    total = torch.zeros_like(channels)
     for dx, dy in _offsets(limit):
         window = (..., slice(pad + dy, pad + dy + height), slice(pad + dx, pad + dx + width))
         values, r, d, signed = (value[window] for value in padded)
@@ -171,7 +171,7 @@ def render(  # noqa: PLR0913 - as of the renderer
         coverage = square_mean(a[:, 0], radius, int(limit))
         blurred = coverage[:, None] * sums[:, :3] / (sums[:, 3:4] + 1e-8)
     else:
-        total = torch.where(sums[:, 4:] > 0, sums[:, 4:], 1.0)  # nothing gets through where a cat-eye shuts the opening
+        total = torch.where(sums[:, 4:] > 0, sums[:, 4:], 1.0)  # nothing gets through where a cat-eye shuts the aperture
         blurred, coverage = sums[:, :3] / total, sums[:, 3] / total[:, 0]
     shape = (batch, layers, 3, height, width)
     return composite(blurred.reshape(shape), coverage.reshape(batch, layers, height, width))

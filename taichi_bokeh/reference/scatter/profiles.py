@@ -52,7 +52,7 @@ def logistic_profile(distance: Tensor, radius: Tensor, floor: float = 0.0) -> Te
 
 
 def open_rim(offset: Tensor, radius: Tensor, field: Tensor) -> Tensor:
-    """Share of the point −o/r of the opening that the rim of the lens leaves open: see kernels/scatter/any_aperture.py.
+    """Share of the point −o/r of the aperture that the rim of the lens leaves open: see kernels/scatter/any_aperture.py.
 
     offset: o in px, [..., 2]; radius: signed, px, [...]; field: 2·cat_eye times the pixel's field, [..., 2].
     """

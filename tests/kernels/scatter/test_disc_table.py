@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from taichi_bokeh._runtime import launch, ti
-from taichi_bokeh.kernels.scatter.disc_table import GAUSS, STEPS_PER_PIXEL, disc_table
+from taichi_bokeh.kernels.scatter.disc_table import GAUSS, SAMPLES_PER_PX, disc_table
 from taichi_bokeh.reference import disc_profile
 
 SIZE = 12
@@ -45,4 +45,4 @@ def test_table_gives_the_disc_and_its_slope_at_any_radius(dtype, value_error, sl
 
 
 def test_least_radius_is_a_node_of_either_table():
-    assert all(steps % 16 == 0 for steps in STEPS_PER_PIXEL.values())
+    assert all(steps % 16 == 0 for steps in SAMPLES_PER_PX.values())

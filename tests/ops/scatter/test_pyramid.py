@@ -16,13 +16,13 @@ MANY = [0.38 + 0.06 * k for k in range(6)]
 
 
 def drawn(size: tuple[int, int], dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
-    """Planes, signed radii of up to 100 px, disparity, in-focus weight."""
+    """Channels, signed radii of up to 100 px, disparity, in-focus weight."""
     generator = torch.Generator().manual_seed(0)
-    planes = torch.rand(1, 5, *size, generator=generator, dtype=torch.float64)
+    channels = torch.rand(1, 5, *size, generator=generator, dtype=torch.float64)
     radius = 200 * torch.rand(1, *size, generator=generator, dtype=torch.float64) - 100
     disparity = torch.rand(1, *size, generator=generator, dtype=torch.float64)
     in_focus = torch.exp(-3000 * (disparity - 0.5).square())
-    return tuple(value.to(dtype) for value in (planes, radius, disparity, in_focus))
+    return tuple(value.to(dtype) for value in (channels, radius, disparity, in_focus))
 
 
 def gradients(outputs: torch.Tensor, *leaves: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -33,41 +33,41 @@ def gradients(outputs: torch.Tensor, *leaves: torch.Tensor) -> tuple[torch.Tenso
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("size", [(21, 35), (16, 8), (1, 3)], ids=str)
 @pytest.mark.parametrize(("level", "side", "nodes"), [(1, 1, NODES), (2, -1, MANY), (3, 1, [])])
-def test_merging_is_pooling_and_its_gradient_is_that_of_pooling(level, side, nodes, size, dtype):
-    planes, radius, disparity, _ = drawn(size, dtype)
-    planes.requires_grad_()
-    merged, spread, _ = ops.merge(planes, radius, disparity, nodes, PAPER, level, side)
-    wanted, wanted_spread = reference.merge(planes, radius, disparity, nodes, PAPER, level, side)
-    assert relative_error(merged.detach(), wanted.detach()) < TOLERANCE[dtype]
-    assert relative_error(spread, wanted_spread) < TOLERANCE[dtype]
-    ours, theirs = (gradients(value, planes)[0] for value in (merged, wanted))
+def test_reducing_is_pooling_and_its_gradient_is_that_of_pooling(level, side, nodes, size, dtype):
+    channels, radius, disparity, _ = drawn(size, dtype)
+    channels.requires_grad_()
+    reduced, radius_px, _ = ops.reduce(channels, radius, disparity, nodes, PAPER, level, side)
+    wanted, wanted_radius_px = reference.reduce(channels, radius, disparity, nodes, PAPER, level, side)
+    assert relative_error(reduced.detach(), wanted.detach()) < TOLERANCE[dtype]
+    assert relative_error(radius_px, wanted_radius_px) < TOLERANCE[dtype]
+    ours, theirs = (gradients(value, channels)[0] for value in (reduced, wanted))
     assert relative_error(ours[:, :4], theirs[:, :4]) < TOLERANCE[dtype]
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("size", [(21, 34), (1, 3)], ids=str)
 @pytest.mark.parametrize("nodes", [NODES, MANY, []], ids=len)
-def test_bringing_back_is_interpolation_and_occludes_what_is_in_focus(nodes, size, dtype):
+def test_expanding_is_interpolation_and_occludes_what_is_in_focus(nodes, size, dtype):
     fine, _, disparity, in_focus = drawn(size, dtype)
     in_focus = torch.where(in_focus > NEGLIGIBLE_FOCUS[dtype_name(in_focus)], in_focus, 0.0)
     blocks = [-(-length // 2) + 2 for length in size]
     scattered = torch.rand(1 + len(nodes), 5, *blocks, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     inputs = [value.to(dtype).requires_grad_() for value in (fine, scattered)]
-    results = [way.bring_back(*inputs, disparity, in_focus, nodes) for way in (ops, reference)]
+    results = [expands.expand(*inputs, disparity, in_focus, nodes) for expands in (ops, reference)]
     assert relative_error(*(value.detach() for value in results)) < TOLERANCE[dtype]
     for ours, theirs in zip(*(gradients(value, *inputs) for value in results), strict=True):
         assert relative_error(ours, theirs) < TOLERANCE[dtype]
 
 
 def test_merging_passes_opcheck():
-    planes, radius, disparity, _ = drawn((9, 14), torch.float64)
-    torch.library.opcheck(ops.merge, (planes.requires_grad_(), radius, disparity, NODES, PAPER, 2, 1))
+    channels, radius, disparity, _ = drawn((9, 14), torch.float64)
+    torch.library.opcheck(ops.reduce, (channels.requires_grad_(), radius, disparity, NODES, PAPER, 2, 1))
 
 
 def test_planes_that_are_equal_stay_equal():
     """The rows sum up one plane less where alpha is 1 throughout."""
-    planes, radius, disparity, _ = drawn((40, 50), torch.float32)
-    planes[:, 3] = planes[:, 4]
+    channels, radius, disparity, _ = drawn((40, 50), torch.float32)
+    channels[:, 3] = channels[:, 4]
     for level in (1, 2, 3):
-        merged = ops.merge(planes, radius, disparity, NODES, PAPER, level, 1)[0]
-        assert torch.equal(merged[:, 3], merged[:, 4])
+        reduced = ops.reduce(channels, radius, disparity, NODES, PAPER, level, 1)[0]
+        assert torch.equal(reduced[:, 3], reduced[:, 4])

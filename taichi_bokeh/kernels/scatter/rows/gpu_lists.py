@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, FIRST, KIND, LENGTH, STEPS, TAPS, sides
+from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, EDGES, FIRST, KIND, LENGTH, TAPS, sides
 
 
 class ListBlocks(NamedTuple):
@@ -42,8 +42,8 @@ def _mirrored_blocks(dtype: str) -> ListBlocks:
 
     @ti.func
     def columns(head, block, at, x):
-        near, steps = head[FIRST] + TAPS * block, ti.cast(head[KIND] == STEPS, ti.i32)
-        return ti.math.ivec3(x - near, -1, 1), ti.math.ivec3(x + near + steps, 1, 1 - 2 * steps)
+        near, is_edges = head[FIRST] + TAPS * block, ti.cast(head[KIND] == EDGES, ti.i32)
+        return ti.math.ivec3(x - near, -1, 1), ti.math.ivec3(x + near + is_edges, 1, 1 - 2 * is_edges)
 
     return ListBlocks(1, 2, head_of, length, load, columns)
 
@@ -71,7 +71,7 @@ def _shaped_blocks(dtype: str) -> ListBlocks:
     def columns(head, block, at, x):
         sign = side(at)
         return ti.math.ivec3(
-            column_of(x, head[FIRST] + TAPS * block, head[KIND], sign), sign, ti.select(head[KIND] == STEPS, sign, 1)
+            column_of(x, head[FIRST] + TAPS * block, head[KIND], sign), sign, ti.select(head[KIND] == EDGES, sign, 1)
         ), ti.math.ivec3(0)
 
     return ListBlocks(2, 1, head_of, length, load, columns)

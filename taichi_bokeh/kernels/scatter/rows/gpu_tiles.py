@@ -1,12 +1,12 @@
 """The scatter sums of row_sums.py on a GPU: a thread owns a row of a tile of sums, in shared memory.
 
-    step(x), whole(x) as in row_sums.py for the columns x of the tile,         carry = Σ steps before its first column
-    s(x) = whole(x) + carry + Σ_{x′ ≤ x} step(x′)
+    edges(x), dense(x) as in row_sums.py for the columns x of the tile,         carry = Σ edges before its first column
+    s(x) = dense(x) + carry + Σ_{x′ ≤ x} edges(x′)
 
-A block of threads takes a tile of four planes, and for it every source that reaches it, all threads the same one at a time:
+A block of threads takes a tile of four channels, and for it every source that reaches it, all threads the same one at a time:
 each adds to its row what the source has for that row, so that nothing is atomic, no thread waits for another but where
 sources are fetched, and a sum is always added up in the same order. Threads keep the list that they looked up last, as
-neighbouring sources mostly have the same. The adjoint is `pull` of row_sums.py.
+neighbouring sources mostly have the same. The adjoint is `splat_rows_adjoint` of row_sums.py.
 """
 
 from functools import cache
@@ -15,29 +15,29 @@ from typing import Any
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.rows.gpu_lists import list_blocks
-from taichi_bokeh.kernels.scatter.rows.layout import HIDDEN_LANES, OPAQUE_LANES, PLANES, plane_of
-from taichi_bokeh.kernels.scatter.rows.row_lists import KIND, LENGTH, STEPS, TAPS
+from taichi_bokeh.kernels.scatter.rows.layout import CHANNELS, OCCLUDED_LANES, OPAQUE_LANES, channel_of
+from taichi_bokeh.kernels.scatter.rows.row_lists import EDGES, KIND, LENGTH, TAPS
 from taichi_bokeh.kernels.scatter.rows.row_sums import SEGMENT
 
 ROWS = 32  # of a tile, and threads of a block
 COLUMNS = {"float32": 32, "float64": 16}  # px, of a tile: it takes 33 KiB of the 48 that a block may have
-QUARTET = 4  # planes of a tile
+QUARTET = 4  # channels of a tile
 
 
 @cache
 def row_tiles(shaped: bool, lanes: int, dtype: str) -> Any:
-    """A kernel for discs or for `shaped` openings, with sources of LANES, OPAQUE_LANES or HIDDEN_LANES."""
+    """A kernel for discs or for `shaped` apertures, with sources of LANES, OPAQUE_LANES or OCCLUDED_LANES."""
     real = REAL[dtype]
-    hidden, opaque = lanes == HIDDEN_LANES, lanes == OPAQUE_LANES
+    occluded, opaque = lanes == OCCLUDED_LANES, lanes == OPAQUE_LANES
     columns = COLUMNS[dtype]
-    nowhere = columns  # the cell of what falls beside the tile; behind it those of `whole`
+    nowhere = columns  # the cell of what falls beside the tile; behind it those of `dense_sums`
     quartets = lanes // QUARTET
     parts, sides, head_of, length, load, columns_of = list_blocks(shaped, dtype)
     array = ti.simt.block.SharedArray
     vec, coefficients = ti.types.vector(QUARTET, real), ti.types.vector(4 * TAPS, real)
     head_type, sided = ti.types.vector(4, ti.i32), ti.types.vector(TAPS, real)
     volumes = ti.types.ndarray(dtype=real, ndim=3)
-    places = ti.types.ndarray(dtype=real, ndim=2)
+    coordinates = ti.types.ndarray(dtype=real, ndim=2)
     numbers = ti.types.ndarray(dtype=real, ndim=1)
     flags = ti.types.ndarray(dtype=ti.i32, ndim=2)
     list_heads = ti.types.ndarray(dtype=head_type, ndim=3)
@@ -47,7 +47,7 @@ def row_tiles(shaped: bool, lanes: int, dtype: str) -> Any:
     def cell_of(column, kind):
         """Where a column of the tile is added up; `column` counted from its first."""
         inside = column >= 0 and column < columns
-        return ti.select(inside, column + ti.select(kind == STEPS, 0, columns + 1), nowhere)
+        return ti.select(inside, column + ti.select(kind == EDGES, 0, columns + 1), nowhere)
 
     @ti.func
     def add_block(cells: ti.template(), thread, p, at, head, block, x, source):
@@ -56,20 +56,20 @@ def row_tiles(shaped: bool, lanes: int, dtype: str) -> Any:
         weights = sided(
             [((p[3 * TAPS + j] * t + p[2 * TAPS + j]) * t + p[TAPS + j]) * t + p[j] for j in ti.static(range(TAPS))]
         )
-        places = columns_of(head, block, at, x)
+        targets = columns_of(head, block, at, x)
         before, touched = vec(0.0), False
         added = [[vec(0.0) for _ in ti.static(range(TAPS))] for _ in ti.static(range(sides))]
         where = [[0 for _ in ti.static(range(TAPS))] for _ in ti.static(range(sides))]
         for side in ti.static(range(sides)):
-            start, stop = places[side][0], places[side][0] + (TAPS - 1) * places[side][1]
+            start, stop = targets[side][0], targets[side][0] + (TAPS - 1) * targets[side][1]
             touched = touched or (ti.max(start, stop) >= 0 and ti.min(start, stop) < columns)
             for j in ti.static(range(TAPS)):
-                column = start + places[side][1] * j
+                column = start + targets[side][1] * j
                 # The source's own column counts once, on the left.
-                twice = ti.static(side == 1 and j == 0) and head[KIND] != STEPS and column == x
-                added[side][j] = weights[j] * places[side][2] * source
+                twice = ti.static(side == 1 and j == 0) and head[KIND] != EDGES and column == x
+                added[side][j] = weights[j] * targets[side][2] * source
                 where[side][j] = ti.select(twice, nowhere, cell_of(column, head[KIND]))
-                if head[KIND] == STEPS and column < 0:
+                if head[KIND] == EDGES and column < 0:
                     before += added[side][j]
         if touched:
             held = [
@@ -83,25 +83,21 @@ def row_tiles(shaped: bool, lanes: int, dtype: str) -> Any:
         return before
 
     @ti.kernel
-    def spread(
-        sources: volumes,
-        place: places,
-        widest: numbers,
-        lists: list_heads,
-        entries: polynomials,
-        wanted: flags,
-        whole_of_all: volumes,
-        sums: volumes,
-        height: ti.i32,
+    def splat_tiles(
+        sources: volumes,  # [rows + 2·pad, W + 2·pad, lanes]: P, or P·τ_k, of a band of padded rows
+        node_coordinate: coordinates,  # [rows + 2·pad, W + 2·pad]: radius in nodes of the table
+        widest: numbers,  # [rows + 2·pad]: how far, in px, any of a row of sources counts
+        lists: list_heads,  # [dy, intervals, parts]: begin, first offset, length, kind (row_lists.py)
+        entries: polynomials,  # [blocks, coefficients]
+        wanted: flags,  # [rows, segments]: 1 where sums are wanted
+        dense_sums: volumes,  # [rows, W, lanes]: S_k, written; used of OCCLUDED_LANES only
+        sums: volumes,  # [5, H, W]: s, written; of OCCLUDED_LANES not used
+        height: ti.i32,  # rows of the band
         width: ti.i32,
-        top: ti.i32,
+        top: ti.i32,  # row of the image that is the band's first
         pad: ti.i32,
     ):
-        """Writes s to `sums` [5, H, W] from row `top` on, of HIDDEN_LANES to `whole_of_all` [rows, W, lanes]; where wanted.
-
-        sources [rows + 2·pad, W + 2·pad, lanes], place, widest and wanted: as of row_sums.py; entries
-        [blocks, coefficients].
-        """
+        """Write the sums of a band of rows, where wanted."""
         ti.loop_config(block_dim=ROWS)
         across, down = (width + columns - 1) // columns, (height + ROWS - 1) // ROWS
         for turn in range(down * quartets * across * ROWS):
@@ -121,20 +117,23 @@ def row_tiles(shaped: bool, lanes: int, dtype: str) -> Any:
                     for c in ti.static(range(QUARTET)):
                         cells[cell, c, thread] = 0.0
                 total = vec(0.0)
-                for y in range(top_row, ti.min(top_row + ROWS + 2 * pad, place.shape[0])):
+                for y in range(top_row, ti.min(top_row + ROWS + 2 * pad, node_coordinate.shape[0])):
                     dy, far = row + pad - y, widest[y]
                     nearest = ti.cast(ti.max(0, top_row + pad - y, y - top_row - pad - ROWS + 1), real)
                     if nearest < far:
                         here = row < height and ti.cast(ti.abs(dy), real) < far
                         half = ti.cast(ti.sqrt(far * far - nearest * nearest), ti.i32) + 1
-                        begin, end = ti.max(0, first - half + pad), ti.min(place.shape[1], first + columns + half + pad)
+                        begin, end = (
+                            ti.max(0, first - half + pad),
+                            ti.min(node_coordinate.shape[1], first + columns + half + pad),
+                        )
                         last_at = real(-1e9)
                         heads = [head_type(0) for _ in ti.static(range(parts))]
                         blocks = [coefficients(0.0) for _ in ti.static(range(parts))]
                         for chunk in range((end - begin + ROWS - 1) // ROWS):
                             own = begin + ROWS * chunk + thread
                             if own < end:
-                                at[thread] = place[y, own]
+                                at[thread] = node_coordinate[y, own]
                                 for c in ti.static(range(QUARTET)):
                                     values[thread, c] = sources[y, own, QUARTET * quartet + c]
                             ti.simt.block.sync()
@@ -162,12 +161,12 @@ def row_tiles(shaped: bool, lanes: int, dtype: str) -> Any:
                     for c in ti.static(range(QUARTET)):
                         total[c] += cells[i, c, thread]
                         value = total[c] + cells[columns + 1 + i, c, thread]
-                        if ti.static(hidden):
-                            whole_of_all[row, first + i, QUARTET * quartet + c] = value
+                        if ti.static(occluded):
+                            dense_sums[row, first + i, QUARTET * quartet + c] = value
                         else:
-                            for k in ti.static(range(PLANES)):
-                                if QUARTET * quartet + c == ti.static(plane_of(opaque, k)):
+                            for k in ti.static(range(CHANNELS)):
+                                if QUARTET * quartet + c == ti.static(channel_of(opaque, k)):
                                     sums[k, top + row, first + i] = value
                 ti.simt.block.sync()  # before the next tile begins in the same memory
 
-    return spread
+    return splat_tiles

@@ -1,4 +1,4 @@
-"""The planes of what is hidden from pixels in focus: those of padded sources times the shares of a group of nodes, and back.
+"""The channels of padded sources times the occlusion weights of a group of nodes, and the adjoint.
 
     Q_k(y) = P(y)·τ_k(d_y)                                                   (separable_occlusion.py)
 
@@ -6,7 +6,7 @@ Adjoint, with g_k = ∂loss/∂Q_k:
 
     ∂/∂P = Σ_k τ_k·g_k,      ∂/∂d_y = Σ_k τ_k′·⟨P, g_k⟩
 
-Only sources that are `near` [rows, segments of the picture's columns] count: others reach nothing that is in focus. `top` is
+Only sources that are `near` [rows, segments of the image's columns] count: others reach nothing that is in focus. `top` is
 the first of a band of padded rows, as in layout.py.
 """
 
@@ -16,22 +16,22 @@ from typing import Any, NamedTuple
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.occlusion import occlusion_weight
-from taichi_bokeh.kernels.scatter.rows.layout import GROUP, HIDDEN_LANES, LANES, OPAQUE_LANES, PLANES, plane_of
+from taichi_bokeh.kernels.scatter.rows.layout import CHANNELS, GROUP, LANES, OCCLUDED_LANES, OPAQUE_LANES, channel_of
 from taichi_bokeh.kernels.scatter.rows.row_sums import SEGMENT
 
 
-class HiddenPlanes(NamedTuple):
-    hide: Any
+class OccludedSources(NamedTuple):
+    weigh: Any
     adjoint: Any
 
 
 @cache
-def hidden_planes(opaque: bool, dtype: str) -> HiddenPlanes:
-    """Kernels for sources of LANES or, if `opaque`, of OPAQUE_LANES planes; the adjoint's have all."""
+def occluded_sources(opaque: bool, dtype: str) -> OccludedSources:
+    """Kernels for sources of LANES or, if `opaque`, of OPAQUE_LANES channels; the adjoint's have all."""
     real = REAL[dtype]
     tau = occlusion_weight(dtype)
     packed = ti.types.vector(OPAQUE_LANES if opaque else LANES, real)
-    wide, shares = ti.types.vector(HIDDEN_LANES, real), ti.types.matrix(GROUP, 2, real)
+    wide, shares = ti.types.vector(OCCLUDED_LANES, real), ti.types.matrix(GROUP, 2, real)
     vec2 = ti.types.vector(2, real)
     pixels, wide_pixels = (ti.types.ndarray(dtype=kind, ndim=2) for kind in (packed, wide))
     maps = ti.types.ndarray(dtype=real, ndim=2)
@@ -54,26 +54,26 @@ def hidden_planes(opaque: bool, dtype: str) -> HiddenPlanes:
         return near[row, ti.math.clamp(column - pad, 0, disparity.shape[1] - 1) // SEGMENT] != 0
 
     @ti.kernel
-    def hide(
+    def weigh(
         sources: pixels,  # [rows, W + 2·pad]: P of a band of padded rows
         disparity: maps,  # [H, W]: what the occlusion compares
         nodes: numbers,  # [T]: n_k
         group: ti.i32,
         near: flags,  # [rows, segments]: 1 where sources count
-        hidden: wide_pixels,  # [rows, W + 2·pad] × 16: Q_k, GROUP nodes of 5, written
+        occluded: wide_pixels,  # [rows, W + 2·pad] × 16: Q_k, GROUP nodes of 5, written
         occlusion: vec2,  # (gap, steepness) of τ
         top: ti.i32,
         pad: ti.i32,
     ):
-        for row, column in hidden:
+        for row, column in occluded:
             if counts(disparity, near, row, column, pad):
                 share = shares_at(disparity, nodes, group, row, column, occlusion, top, pad)
                 source = sources[row, column]
                 result = wide(0.0)
                 for k in ti.static(range(GROUP)):
-                    for c in ti.static(range(PLANES)):
-                        result[PLANES * k + c] = share[k, 0] * source[ti.static(plane_of(opaque, c))]
-                hidden[row, column] = result
+                    for c in ti.static(range(CHANNELS)):
+                        result[CHANNELS * k + c] = share[k, 0] * source[ti.static(channel_of(opaque, c))]
+                occluded[row, column] = result
 
     @ti.kernel
     def adjoint(
@@ -82,26 +82,26 @@ def hidden_planes(opaque: bool, dtype: str) -> HiddenPlanes:
         nodes: numbers,  # [T]: n_k
         group: ti.i32,
         near: flags,  # [rows, segments]: 1 where sources count
-        d_hidden: wide_pixels,  # as of `hide`: g_k
+        d_occluded: wide_pixels,  # as of `weigh`: g_k
         d_sources: pixels,  # as sources, added to
-        d_nearer: maps,  # [rows, W + 2·pad]: of the sources' disparity, added to
+        d_source_disparity: maps,  # [rows, W + 2·pad]: of the sources' disparity, added to
         occlusion: vec2,  # (gap, steepness) of τ
         top: ti.i32,
         pad: ti.i32,
     ):
         """Adds the gradients of sources and their disparity."""
-        for row, column in d_hidden:
+        for row, column in d_occluded:
             if counts(disparity, near, row, column, pad):
                 share = shares_at(disparity, nodes, group, row, column, occlusion, top, pad)
-                source, g = sources[row, column], d_hidden[row, column]
-                gathered, nearer = packed(0.0), real(0.0)
+                source, g = sources[row, column], d_occluded[row, column]
+                gathered, along_disparity = packed(0.0), real(0.0)
                 for k in ti.static(range(GROUP)):
                     along = real(0.0)
-                    for c in ti.static(range(PLANES)):
-                        gathered[c] += share[k, 0] * g[PLANES * k + c]
-                        along += source[c] * g[PLANES * k + c]
-                    nearer += share[k, 1] * along
+                    for c in ti.static(range(CHANNELS)):
+                        gathered[c] += share[k, 0] * g[CHANNELS * k + c]
+                        along += source[c] * g[CHANNELS * k + c]
+                    along_disparity += share[k, 1] * along
                 d_sources[row, column] = d_sources[row, column] + gathered
-                d_nearer[row, column] = d_nearer[row, column] + nearer
+                d_source_disparity[row, column] = d_source_disparity[row, column] + along_disparity
 
-    return HiddenPlanes(hide, adjoint)
+    return OccludedSources(weigh, adjoint)

@@ -1,12 +1,12 @@
 """How a source's list is added to a row of sums, and gathered from a row of cotangents: the inner loop of row_sums.py.
 
 A list is (begin, first, length, kind): its polynomials start at `begin`, and the first belongs to the offset `first`.
-At the radius (in steps of the table) interval + t the entry w_i is its interval's polynomial at t.
+At the radius (in nodes of the table) interval + t the entry w_i is its interval's polynomial at t.
 
     mirrored:  one list for each |dy| and interval, with E(−dx) = E(dx) understood; `length` blocks of TAPS entries, of which
                element k·TAPS + j is the coefficient of t^k of entry j                     (row_table.py)
     shaped:    two lists for each dy and interval, of steps E(dx) − E(dx − 1) or weights E(dx), for a far source, whose
-               highlight shows the opening as it is; a near one's is the point mirror       (ops/scatter/aperture_lists.py)
+               highlight shows the aperture as it is; a near one's is the point mirror       (ops/scatter/aperture_lists.py)
 
 Steps before the first column of a run are added to it, steps behind its last one to nothing.
 
@@ -23,7 +23,7 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 
 BEGIN, FIRST, LENGTH, KIND = 0, 1, 2, 3  # where they stand in the head of a list
-WEIGHTS, STEPS = 0, 1  # kinds of lists
+WEIGHTS, EDGES = 0, 1  # kinds of lists
 TAPS = 4  # entries of a block of a mirrored list
 FOUR = 4  # neighbours that are added together
 NOTHING, ALIKE, DIFFERENT = 0, 1, 2  # what their lists hold for a row
@@ -34,8 +34,8 @@ class RowLists(NamedTuple):
     reaches: Any  # func: whether a source has anything for a row
     add: Any  # func: adds a source to a run of a row
     extent: Any  # func: (first, last) column that a source's lists touch, relative to it
-    gather: Any  # func: what a row gives back, and its derivative in steps of the radius
-    at_itself: Any  # func: (E, ∂E/∂r in steps of the radius) of a source whose lists are weights, at its own pixel
+    gather: Any  # func: what a row gives back, and its derivative in nodes of the radius
+    at_itself: Any  # func: (E, ∂E/∂r in nodes of the radius) of a source whose lists are weights, at its own pixel
     fours: Any  # Fours; None for shaped lists
 
 
@@ -61,7 +61,7 @@ def _polynomials() -> tuple[Any, Any]:
 
 @cache
 def row_lists(shaped: bool, lanes: int, dtype: str) -> RowLists:
-    """Functions for sums of `lanes` planes; `entries` [total] of `entry_size` coefficients each."""
+    """Functions for sums of `lanes` channels; `entries` [total] of `entry_size` coefficients each."""
     return _shaped(lanes, dtype) if shaped else _mirrored(lanes, dtype)
 
 
@@ -97,7 +97,7 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
     def ends_of(x, head, block):
         """The columns next to the source that a block touches; its other entries lie farther away."""
         near = head[FIRST] + TAPS * block
-        return ti.math.ivec2(x - near, x + near + ti.select(head[KIND] == STEPS, 1, 0))
+        return ti.math.ivec2(x - near, x + near + ti.select(head[KIND] == EDGES, 1, 0))
 
     @ti.func
     def reaches(lists: ti.template(), dy, at):
@@ -105,8 +105,8 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
 
     @ti.func
     def add(
-        step: ti.template(),
-        whole: ti.template(),
+        edge_sums: ti.template(),
+        dense_sums: ti.template(),
         lists: ti.template(),
         entries: ti.template(),
         row,
@@ -131,17 +131,17 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
                 for j in range(TAPS):
                     part = pick(weights, j) * source
                     left, right = ends[0] - j, ends[1] + j
-                    if head[KIND] == STEPS:
+                    if head[KIND] == EDGES:
                         left, right = ti.max(left, first), ti.max(right, first)
                         if left < last:
-                            step[row, left] = step[row, left] + part
+                            edge_sums[row, left] = edge_sums[row, left] + part
                         if right < last:
-                            step[row, right] = step[row, right] - part
+                            edge_sums[row, right] = edge_sums[row, right] - part
                     else:
                         if first <= left < last:
-                            whole[row, left] = whole[row, left] + part
+                            dense_sums[row, left] = dense_sums[row, left] + part
                         if first <= right < last and right > left:
-                            whole[row, right] = whole[row, right] + part
+                            dense_sums[row, right] = dense_sums[row, right] + part
 
     @ti.func
     def extent(lists: ti.template(), dy, at):
@@ -150,8 +150,10 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         return ti.math.ivec2(-reach, reach)
 
     @ti.func
-    def gather(d_step: ti.template(), d_whole: ti.template(), lists: ti.template(), entries: ti.template(), row, x, dy, at):
-        """Inverts add for a whole row; cotangents reach as far as any list."""
+    def gather(
+        d_edge_sums: ti.template(), d_dense_sums: ti.template(), lists: ti.template(), entries: ti.template(), row, x, dy, at
+    ):
+        """Inverts `add` for a whole row; gradients reach as far as any list."""
         interval = ti.cast(at, ti.i32)
         head, t = lists[ti.abs(dy), interval, 0], at - interval
         total, total_slope = vec(0.0), vec(0.0)
@@ -161,12 +163,12 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
             for j in range(TAPS):
                 left, right = ends[0] - j, ends[1] + j
                 both = vec(0.0)
-                if head[KIND] == STEPS:
-                    both = d_step[row, left] - d_step[row, right]
+                if head[KIND] == EDGES:
+                    both = d_edge_sums[row, left] - d_edge_sums[row, right]
                 else:
-                    both = d_whole[row, left]
+                    both = d_dense_sums[row, left]
                     if right > left:
-                        both += d_whole[row, right]
+                        both += d_dense_sums[row, right]
                 total += pick(weights, j) * both
                 total_slope += pick(by_radius, j) * both
         return total, total_slope
@@ -190,9 +192,9 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
         return ti.select(kind == WEIGHTS and block == 0, real(0.0), real(1.0))
 
     @ti.func
-    def likeness(lists: ti.template(), place: ti.template(), y, k, dy):
+    def likeness(lists: ti.template(), node_coordinate: ti.template(), y, k, dy):
         """Of sources k … k + FOUR − 1 of row y."""
-        at = [ti.cast(place[y, k + m], ti.i32) for m in ti.static(range(FOUR))]
+        at = [ti.cast(node_coordinate[y, k + m], ti.i32) for m in ti.static(range(FOUR))]
         result = NOTHING
         heads = [lists[ti.abs(dy), at[m], 0] for m in ti.static(range(FOUR))]
         if ((at[0] ^ at[1]) | (at[0] ^ at[2]) | (at[0] ^ at[3])) == 0:
@@ -213,12 +215,12 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
 
     @ti.func
     def add(
-        step: ti.template(),
-        whole: ti.template(),
+        edge_sums: ti.template(),
+        dense_sums: ti.template(),
         lists: ti.template(),
         entries: ti.template(),
         sources: ti.template(),
-        place: ti.template(),
+        node_coordinate: ti.template(),
         y,
         k,
         x,
@@ -230,7 +232,7 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
         scratch: ti.template(),
         slot,
     ):
-        at = [place[y, k + m] for m in ti.static(range(FOUR))]
+        at = [node_coordinate[y, k + m] for m in ti.static(range(FOUR))]
         intervals = [ti.cast(at[m], ti.i32) for m in ti.static(range(FOUR))]
         begins = [lists[dy, intervals[m], 0][BEGIN] for m in ti.static(range(FOUR))]
         source = [sources[y, k + m] for m in ti.static(range(FOUR))]
@@ -248,30 +250,30 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
                     part = weights[j] * source[m]
                     left[m + TAPS - 1 - j] += part
                     right[m + j] += part if ti.static(j > 0) else share * part
-            if head[KIND] == STEPS:
+            if head[KIND] == EDGES:
                 for i in ti.static(range(_SPAN)):  # a step up on the left is one down on the right
                     right[i] = -right[i]
                 if to_above:
-                    add_span(step, above, ends[0] - TAPS + 1, left)
-                    add_span(step, above, ends[1], right)
+                    add_span(edge_sums, above, ends[0] - TAPS + 1, left)
+                    add_span(edge_sums, above, ends[1], right)
                 if to_below:
-                    add_span(step, below, ends[0] - TAPS + 1, left)
-                    add_span(step, below, ends[1], right)
+                    add_span(edge_sums, below, ends[0] - TAPS + 1, left)
+                    add_span(edge_sums, below, ends[1], right)
             else:
                 if to_above:
-                    add_span(whole, above, ends[0] - TAPS + 1, left)
-                    add_span(whole, above, ends[1], right)
+                    add_span(dense_sums, above, ends[0] - TAPS + 1, left)
+                    add_span(dense_sums, above, ends[1], right)
                 if to_below:
-                    add_span(whole, below, ends[0] - TAPS + 1, left)
-                    add_span(whole, below, ends[1], right)
+                    add_span(dense_sums, below, ends[0] - TAPS + 1, left)
+                    add_span(dense_sums, below, ends[1], right)
 
     @ti.func
     def gather(
-        d_step: ti.template(),
-        d_whole: ti.template(),
+        d_edge_sums: ti.template(),
+        d_dense_sums: ti.template(),
         lists: ti.template(),
         entries: ti.template(),
-        place: ti.template(),
+        node_coordinate: ti.template(),
         y,
         k,
         x,
@@ -282,7 +284,7 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
         from_below,
     ):
         """Totals of all, then their slopes: of both rows, which have the same weights."""
-        at = [place[y, k + m] for m in ti.static(range(FOUR))]
+        at = [node_coordinate[y, k + m] for m in ti.static(range(FOUR))]
         intervals = [ti.cast(at[m], ti.i32) for m in ti.static(range(FOUR))]
         begins = [lists[dy, intervals[m], 0][BEGIN] for m in ti.static(range(FOUR))]
         head = lists[dy, intervals[0], 0]
@@ -296,14 +298,14 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
             for side in ti.static(range(2)):
                 row = above if ti.static(side == 0) else below
                 if from_above if ti.static(side == 0) else from_below:
-                    if head[KIND] == STEPS:
+                    if head[KIND] == EDGES:
                         for i in ti.static(range(_SPAN)):
-                            left[i] += d_step[row, ends[0] - TAPS + 1 + i]
-                            right[i] -= d_step[row, ends[1] + i]
+                            left[i] += d_edge_sums[row, ends[0] - TAPS + 1 + i]
+                            right[i] -= d_edge_sums[row, ends[1] + i]
                     else:
                         for i in ti.static(range(_SPAN)):
-                            left[i] += d_whole[row, ends[0] - TAPS + 1 + i]
-                            right[i] += d_whole[row, ends[1] + i]
+                            left[i] += d_dense_sums[row, ends[0] - TAPS + 1 + i]
+                            right[i] += d_dense_sums[row, ends[1] + i]
             for m in ti.static(range(FOUR)):
                 weights = values(entries, begins[m] + block, at[m] - intervals[m])
                 by_radius = slopes(entries, begins[m] + block, at[m] - intervals[m])
@@ -331,7 +333,7 @@ def sides() -> tuple[Any, Any, Any]:
     @ti.func
     def column(x, offset, kind, sign):
         """Where an entry goes: a step of the mirrored row lies one further, as it begins behind its pixel."""
-        return x + sign * offset + ti.select(kind == STEPS and sign < 0, 1, 0)
+        return x + sign * offset + ti.select(kind == EDGES and sign < 0, 1, 0)
 
     return side, head_of, column
 
@@ -348,8 +350,8 @@ def _shaped(lanes: int, dtype: str) -> RowLists:
 
     @ti.func
     def add(
-        step: ti.template(),
-        whole: ti.template(),
+        edge_sums: ti.template(),
+        dense_sums: ti.template(),
         lists: ti.template(),
         entries: ti.template(),
         row,
@@ -367,14 +369,14 @@ def _shaped(lanes: int, dtype: str) -> RowLists:
         for part in ti.static(range(2)):
             head = head_of(lists, dy, at, part)
             for i in range(head[LENGTH]):
-                place = column(x, head[FIRST] + i, head[KIND], sign)
+                at_column = column(x, head[FIRST] + i, head[KIND], sign)
                 weighted = value(entries[head[BEGIN] + i], t) * source
-                if head[KIND] == STEPS:
-                    place = ti.max(place, first)
-                    if place < last:
-                        step[row, place] = step[row, place] + ti.cast(sign, real) * weighted
-                elif first <= place < last:
-                    whole[row, place] = whole[row, place] + weighted
+                if head[KIND] == EDGES:
+                    at_column = ti.max(at_column, first)
+                    if at_column < last:
+                        edge_sums[row, at_column] = edge_sums[row, at_column] + ti.cast(sign, real) * weighted
+                elif first <= at_column < last:
+                    dense_sums[row, at_column] = dense_sums[row, at_column] + weighted
 
     @ti.func
     def extent(lists: ti.template(), dy, at):
@@ -390,7 +392,9 @@ def _shaped(lanes: int, dtype: str) -> RowLists:
         return ti.math.ivec2(low, high)
 
     @ti.func
-    def gather(d_step: ti.template(), d_whole: ti.template(), lists: ti.template(), entries: ti.template(), row, x, dy, at):
+    def gather(
+        d_edge_sums: ti.template(), d_dense_sums: ti.template(), lists: ti.template(), entries: ti.template(), row, x, dy, at
+    ):
         """Inverts add."""
         sign = side(at)
         t = ti.abs(at) - ti.cast(ti.abs(at), ti.i32)
@@ -398,14 +402,14 @@ def _shaped(lanes: int, dtype: str) -> RowLists:
         for part in ti.static(range(2)):
             head = head_of(lists, dy, at, part)
             for i in range(head[LENGTH]):
-                place = column(x, head[FIRST] + i, head[KIND], sign)
+                at_column = column(x, head[FIRST] + i, head[KIND], sign)
                 p = entries[head[BEGIN] + i]
-                if head[KIND] == STEPS:
-                    total += ti.cast(sign, real) * value(p, t) * d_step[row, place]
-                    total_slope += ti.cast(sign, real) * slope(p, t) * d_step[row, place]
+                if head[KIND] == EDGES:
+                    total += ti.cast(sign, real) * value(p, t) * d_edge_sums[row, at_column]
+                    total_slope += ti.cast(sign, real) * slope(p, t) * d_edge_sums[row, at_column]
                 else:
-                    total += value(p, t) * d_whole[row, place]
-                    total_slope += slope(p, t) * d_whole[row, place]
+                    total += value(p, t) * d_dense_sums[row, at_column]
+                    total_slope += slope(p, t) * d_dense_sums[row, at_column]
         return total, ti.cast(-sign, real) * total_slope  # at is the signed radius
 
     @ti.func

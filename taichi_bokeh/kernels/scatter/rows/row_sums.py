@@ -1,22 +1,22 @@
-"""The scatter sums in time linear in the radius: sources add the steps of their discs to rows, which are then summed up.
+"""The scatter sums in O(R) a source: each adds the edges of its disc to every row, and a prefix sum of the row fills it.
 
-The same sums as in kernels/scatter/gather.py, with the planes P of a source, over its lists w_i (row_table.py):
+The same sums as in kernels/scatter/gather.py, with the channels P of a source, over its lists w_i (row_table.py):
 
-    step(x)  = Σ_y P(y)·[w_i at x = y_x − i] − Σ_y P(y)·[w_i at x = y_x + i + 1]           lists of steps
-    whole(x) = Σ_y P(y)·[w_i at x = y_x ± i]                                              lists of weights (small discs)
-    s(x)     = whole(x) + Σ_{x′ ≤ x} step(x′)
+    edges(x)  = Σ_y P(y)·[w_i at x = y_x − i] − Σ_y P(y)·[w_i at x = y_x + i + 1]           lists of edges
+    dense(x)  = Σ_y P(y)·[w_i at x = y_x ± i]                                             lists of weights (small discs)
+    s(x)      = dense(x) + Σ_{x′ ≤ x} edges(x′)
 
 Adjoint, with g = ∂loss/∂s and G(x) = Σ_{x′ ≥ x} g(x′), which is 0 beyond the row and constant before it:
 
     ∂/∂P(y) = Σ_rows Σ_i w_i·[G(y_x − i) − G(y_x + i + 1)],   for weights Σ_i w_i·[g(y_x − i) + g(y_x + i)]
     ∂/∂r_y  = ⟨P(y), the same with w_i′⟩
 
-The planes are P itself or, of HIDDEN_LANES, what is hidden: P·τ_k for the nodes k of separable_occlusion.py.
+The channels are P itself or, of OCCLUDED_LANES, P·τ_k for the nodes k of separable_occlusion.py.
 
-One thread owns a row of results (`spread`: of the picture; `pull`: of the sources), so nothing is atomic and the result does
-not depend on the number of threads. A row is cut into runs of columns that are rendered on their own, those with `wanted`
-segments only. Sources are padded by `pad` px on every side. Other openings than the disc have lists of their own
-(row_lists.py). On a GPU gpu_tiles.py takes the place of `spread`, and in `pull` a thread owns a source.
+One thread owns a row of results (`splat_rows`: of the image; `splat_rows_adjoint`: of the sources), so nothing is atomic and
+the result does not depend on the number of threads. A row is cut into runs of columns that are rendered on their own, those
+with `wanted` segments only. Sources are padded by `pad` px on every side. Other apertures than the disc have lists of their own
+(row_lists.py). On a GPU gpu_tiles.py takes the place of `splat_rows`, and in `splat_rows_adjoint` a thread owns a source.
 """
 
 import math
@@ -25,11 +25,11 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.scatter.rows.layout import BLOCK_THREADS, HIDDEN_LANES, OPAQUE_LANES, PLANES, plane_of
+from taichi_bokeh.kernels.scatter.rows.layout import BLOCK_THREADS, CHANNELS, OCCLUDED_LANES, OPAQUE_LANES, channel_of
 from taichi_bokeh.kernels.scatter.rows.row_lists import ALIKE, DIFFERENT, FOUR, TAPS, entry_size, row_lists
 
 SEGMENT = 64  # px: the unit in which columns of a row are wanted or not
-TALL_WAYS = 512  # as WAYS, for as few tasks as there are threads
+TALL_ROW_PARTS = 512  # as ROW_PARTS, for as few tasks as there are threads
 COLUMNS = 32  # sources of a row whose farthest reach is known
 CHUNK = 4  # how many times COLUMNS are added to all their rows before the next
 BLOCK = 8  # rows that are near one another in memory and in time
@@ -41,21 +41,21 @@ def stride_of(count: int) -> int:
 
 
 class Rows(NamedTuple):
-    spread: Any  # kernel: sums of one band of rows, on a processor
-    spread_tall: Any  # kernel: the same for whole rows of discs, many rows a task; None for other openings and HIDDEN_LANES
-    pull: Any  # kernel: its adjoint, for one band of source rows
+    splat_rows: Any  # kernel: sums of one band of rows, on a processor
+    splat_tall: Any  # kernel: the same for whole rows of discs, many rows a task; None for other apertures and OCCLUDED_LANES
+    splat_rows_adjoint: Any  # kernel: its adjoint, for one band of source rows
 
 
 @cache
 def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
-    """Kernels for discs or for `shaped` openings, with sources of OPAQUE_LANES (not their adjoint), LANES or HIDDEN_LANES."""
+    """Make kernels for discs or `shaped` apertures, of OPAQUE_LANES (not the adjoint), LANES or OCCLUDED_LANES."""
     real = REAL[dtype]
-    hidden, opaque = lanes == HIDDEN_LANES, lanes == OPAQUE_LANES
+    occluded, opaque = lanes == OCCLUDED_LANES, lanes == OPAQUE_LANES
     vec = ti.types.vector(lanes, real)
     reaches, add, extent, gather, _, fours = row_lists(shaped, lanes, dtype)
-    in_fours = not (shaped or hidden or on_gpu)  # the others' code would take long to compile, and a GPU's thread has one
+    in_fours = not (shaped or occluded or on_gpu)  # the others' code would take long to compile, and a GPU's thread has one
     pixels = ti.types.ndarray(dtype=vec, ndim=2)  # [rows, columns] of sources or sums
-    places = ti.types.ndarray(dtype=real, ndim=2)
+    coordinates = ti.types.ndarray(dtype=real, ndim=2)
     weights = ti.types.ndarray(dtype=ti.types.vector(TAPS, real), ndim=2)  # [tasks, FOUR], of no use afterwards
     numbers = ti.types.ndarray(dtype=real, ndim=1)
     planar = ti.types.ndarray(dtype=real, ndim=3)
@@ -65,30 +65,30 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
 
     @ti.func
     def scattered(turn, count, stride):
-        """The turns of a thread are one stretch of all; what it does then is spread over the picture.
+        """The turns of a thread are one stretch of all; what it does then is all over the image.
 
         Make the result the index of a loop: a variable of that value would be computed anew wherever it is used.
         """
         return turn * stride % count  # both are less than 2¹⁵
 
     @ti.func
-    def spread_row(
+    def splat_row(
         sources: ti.template(),
-        place: ti.template(),
+        node_coordinate: ti.template(),
         widest: ti.template(),
         reach: ti.template(),
         lists: ti.template(),
         entries: ti.template(),
         wanted: ti.template(),
-        step: ti.template(),
-        whole: ti.template(),
+        edge_sums: ti.template(),
+        dense_sums: ti.template(),
         sums: ti.template(),
         row,
         top,
         pad,
         scratch: ti.template(),
     ):
-        width = whole.shape[1]
+        width = dense_sums.shape[1]
         for segment in range(wanted.shape[1]):
             begins = wanted[row, segment] != 0
             if segment > 0:
@@ -99,7 +99,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                     end += 1
                 first, last = segment * SEGMENT, ti.min(end * SEGMENT, width)
                 for x in range(first, last):
-                    step[row, x], whole[row, x] = vec(0.0), vec(0.0)
+                    edge_sums[row, x], dense_sums[row, x] = vec(0.0), vec(0.0)
                 for y in range(row, row + 2 * pad + 1):
                     dy, far = row + pad - y, widest[y]
                     if ti.cast(ti.abs(dy), real) < far:
@@ -108,59 +108,70 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                         for block in range(begin // COLUMNS, (stop + COLUMNS - 1) // COLUMNS):
                             if ti.cast(ti.abs(dy), real) < reach[y, block]:
                                 for k in range(ti.max(begin, COLUMNS * block), ti.min(stop, COLUMNS * (block + 1))):
-                                    if reaches(lists, dy, place[y, k]):
+                                    if reaches(lists, dy, node_coordinate[y, k]):
                                         add(
-                                            step, whole, lists, entries, row, k - pad, dy, place[y, k], sources[y, k], first,
-                                            last, scratch, row,
+                                            edge_sums, dense_sums, lists, entries, row, k - pad, dy, node_coordinate[y, k],
+                                            sources[y, k], first, last, scratch, row,
                                         )  # fmt: skip
                 total = vec(0.0)
                 for x in range(first, last):
-                    total += step[row, x]
-                    if ti.static(hidden):
-                        whole[row, x] = whole[row, x] + total
+                    total += edge_sums[row, x]
+                    if ti.static(occluded):
+                        dense_sums[row, x] = dense_sums[row, x] + total
                     else:
-                        for c in ti.static(range(PLANES)):
-                            k = ti.static(plane_of(opaque, c))
-                            sums[c, top + row, x] = whole[row, x][k] + total[k]
+                        for c in ti.static(range(CHANNELS)):
+                            k = ti.static(channel_of(opaque, c))
+                            sums[c, top + row, x] = dense_sums[row, x][k] + total[k]
 
     @ti.kernel
-    def spread(
-        sources: pixels,
-        place: places,
-        widest: numbers,
-        reach: places,
-        lists: list_heads,
-        entries: polynomials,
-        wanted: flags,
-        step: pixels,
-        whole: pixels,
-        sums: planar,
-        scratch: weights,
-        top: ti.i32,
+    def splat_rows(
+        sources: pixels,  # [rows + 2·pad, W + 2·pad] × lanes: P, or P·τ_k, of a band of padded rows
+        node_coordinate: coordinates,  # [rows + 2·pad, W + 2·pad]: radius in nodes of the table
+        widest: numbers,  # [rows + 2·pad]: how far, in px, any of a row of sources counts
+        reach: coordinates,  # [rows + 2·pad, blocks]: the same of every COLUMNS of it
+        lists: list_heads,  # [dy, intervals, parts]: begin, first offset, length, kind (row_lists.py)
+        entries: polynomials,  # [total]: powers of t of the entries
+        wanted: flags,  # [rows, segments]: 1 where sums are wanted
+        edge_sums: pixels,  # [rows, W] × lanes, scratch
+        dense_sums: pixels,  # [rows, W] × lanes: scratch, or, of OCCLUDED_LANES, S_k, written
+        sums: planar,  # [5, H, W]: s, written; of OCCLUDED_LANES not used
+        scratch: weights,  # [rows, FOUR]
+        top: ti.i32,  # row of the image that is the band's first
         pad: ti.i32,
-        stride: ti.i32,
+        stride: ti.i32,  # see `scattered`
     ):
-        """Writes s to `sums` [5, H, W] from row `top` on, of HIDDEN_LANES to `whole` [rows, W]; in the wanted segments.
-
-        sources, place [rows + 2·pad, W + 2·pad]: place is the radius in steps of the table; widest: how far, in px, any of a
-        row of sources may count, and reach: any of COLUMNS of it; wanted [rows, segments].
-        """
+        """Write the sums of a band of rows, in the wanted segments."""
         ti.loop_config(block_dim=1)
-        blocks = (whole.shape[0] + BLOCK - 1) // BLOCK
-        for turn, way in ti.ndrange(blocks, TALL_WAYS):
-            if way == 0:
+        blocks = (dense_sums.shape[0] + BLOCK - 1) // BLOCK
+        for turn, row_part in ti.ndrange(blocks, TALL_ROW_PARTS):
+            if row_part == 0:
                 begin = BLOCK * scattered(turn, blocks, stride)
-                for row in range(begin, ti.min(begin + BLOCK, whole.shape[0])):
-                    spread_row(sources, place, widest, reach, lists, entries, wanted, step, whole, sums, row, top, pad, scratch)
+                for row in range(begin, ti.min(begin + BLOCK, dense_sums.shape[0])):
+                    splat_row(
+                        sources,
+                        node_coordinate,
+                        widest,
+                        reach,
+                        lists,
+                        entries,
+                        wanted,
+                        edge_sums,
+                        dense_sums,
+                        sums,
+                        row,
+                        top,
+                        pad,
+                        scratch,
+                    )
 
     @ti.func
     def add_columns(
         sources: ti.template(),
-        place: ti.template(),
+        node_coordinate: ti.template(),
         lists: ti.template(),
         entries: ti.template(),
-        step: ti.template(),
-        whole: ti.template(),
+        edge_sums: ti.template(),
+        dense_sums: ti.template(),
         y,
         dy,
         begin,
@@ -173,57 +184,54 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         slot,
     ):
         """Sources begin … end − 1 of row y to the rows `dy` above and below it, or one of them."""
-        above, below, width = y - pad - dy, y - pad + dy, whole.shape[1]
+        above, below, width = y - pad - dy, y - pad + dy, dense_sums.shape[1]
         for four in range((end - begin + FOUR - 1) // FOUR):
             k = begin + FOUR * four
             likeness = DIFFERENT
             if k + FOUR <= end:
-                likeness = fours.likeness(lists, place, y, k, dy)
+                likeness = fours.likeness(lists, node_coordinate, y, k, dy)
             if likeness == ALIKE:
                 fours.add(
-                    step, whole, lists, entries, sources, place, y, k, edge + k - pad, dy, above, below, to_above, to_below,
-                    scratch, slot,
+                    edge_sums, dense_sums, lists, entries, sources, node_coordinate, y, k, edge + k - pad, dy, above, below,
+                    to_above, to_below, scratch, slot,
                 )  # fmt: skip
             elif likeness == DIFFERENT:
                 for one in range(k, ti.min(k + FOUR, end)):
-                    x, at, source = edge + one - pad, place[y, one], sources[y, one]
+                    x, at, source = edge + one - pad, node_coordinate[y, one], sources[y, one]
                     if to_above:
-                        add(step, whole, lists, entries, above, x, dy, at, source, 0, width, scratch, slot)
+                        add(edge_sums, dense_sums, lists, entries, above, x, dy, at, source, 0, width, scratch, slot)
                     if to_below:
-                        add(step, whole, lists, entries, below, x, dy, at, source, 0, width, scratch, slot)
+                        add(edge_sums, dense_sums, lists, entries, below, x, dy, at, source, 0, width, scratch, slot)
 
     @ti.kernel
-    def tall(
-        sources: pixels,
-        place: places,
-        widest: numbers,
-        reach: places,
-        lists: list_heads,
-        entries: polynomials,
-        step: pixels,
-        whole: pixels,
-        sums: planar,
-        scratch: weights,
-        height: ti.i32,
+    def splat_tall(
+        sources: pixels,  # [rows + 2·pad, W + 2·pad] × lanes: P, or P·τ_k, of a band of padded rows
+        node_coordinate: coordinates,  # [rows + 2·pad, W + 2·pad]: radius in nodes of the table
+        widest: numbers,  # [rows + 2·pad]: how far, in px, any of a row of sources counts
+        reach: coordinates,  # [rows + 2·pad, blocks]: the same of every COLUMNS of it
+        lists: list_heads,  # [dy, intervals, parts]: begin, first offset, length, kind (row_lists.py)
+        entries: polynomials,  # [total]: powers of t of the entries
+        edge_sums: pixels,  # [rows, W + 2·edge] × lanes: all columns that sources reach, so that none are cut off; scratch
+        dense_sums: pixels,  # [rows, W + 2·edge] × lanes, scratch
+        sums: planar,  # [5, H, W]: s, written
+        scratch: weights,  # [tasks, FOUR]
+        height: ti.i32,  # rows of a task
         top: ti.i32,
         pad: ti.i32,
         edge: ti.i32,
         stride: ti.i32,
     ):
-        """As `spread`, for whole rows, `height` of which are one task: it weighs a source once for two rows.
-
-        step, whole [rows, W + 2·edge]: all columns that sources reach, so that none are cut off.
-        """
+        """Write the sums of whole rows, `height` of which are one task: it weighs a source once for two rows."""
         ti.loop_config(block_dim=1)
-        tasks = (whole.shape[0] + height - 1) // height
-        for turn, way in ti.ndrange(tasks, TALL_WAYS):
-            if way == 0:
+        tasks = (dense_sums.shape[0] + height - 1) // height
+        for turn, row_part in ti.ndrange(tasks, TALL_ROW_PARTS):
+            if row_part == 0:
                 own_turn = scattered(turn, tasks, stride)
                 for task in range(own_turn, own_turn + 1):
-                    first, last = task * height, ti.min((task + 1) * height, whole.shape[0])
+                    first, last = task * height, ti.min((task + 1) * height, dense_sums.shape[0])
                     for row in range(first, last):
-                        for x in range(whole.shape[1]):
-                            step[row, x], whole[row, x] = vec(0.0), vec(0.0)
+                        for x in range(dense_sums.shape[1]):
+                            edge_sums[row, x], dense_sums[row, x] = vec(0.0), vec(0.0)
                     for y in range(first, last + 2 * pad):
                         for chunk in range((reach.shape[1] + CHUNK - 1) // CHUNK):
                             begin, end = CHUNK * chunk, ti.min(CHUNK * (chunk + 1), reach.shape[1])
@@ -239,24 +247,24 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                                         if ti.cast(dy, real) < reach[y, block]:
                                             stop = ti.min(COLUMNS * (block + 1), sources.shape[1])
                                             add_columns(
-                                                sources, place, lists, entries, step, whole, y, dy, COLUMNS * block, stop,
-                                                to_above, to_below, pad, edge, scratch, task,
+                                                sources, node_coordinate, lists, entries, edge_sums, dense_sums, y, dy,
+                                                COLUMNS * block, stop, to_above, to_below, pad, edge, scratch, task,
                                             )  # fmt: skip
                     for row in range(first, last):
                         total = vec(0.0)
                         for before_first in range(edge):
-                            total += step[row, before_first]
+                            total += edge_sums[row, before_first]
                         for x in range(sums.shape[2]):
-                            total += step[row, edge + x]
-                            for c in ti.static(range(PLANES)):
-                                k = ti.static(plane_of(opaque, c))
-                                sums[c, top + row, x] = whole[row, edge + x][k] + total[k]
+                            total += edge_sums[row, edge + x]
+                            for c in ti.static(range(CHANNELS)):
+                                k = ti.static(channel_of(opaque, c))
+                                sums[c, top + row, x] = dense_sums[row, edge + x][k] + total[k]
 
     @ti.func
-    def give_back(sources: ti.template(), total, total_slope, d_sources: ti.template(), d_place: ti.template(), y, k):
+    def give_back(sources: ti.template(), total, total_slope, d_sources: ti.template(), d_node_coordinate: ti.template(), y, k):
         """Adds what one row, or two, give to a source."""
         d_sources[y, k] = d_sources[y, k] + total
-        d_place[y, k] = d_place[y, k] + total_slope.dot(sources[y, k])
+        d_node_coordinate[y, k] = d_node_coordinate[y, k] + total_slope.dot(sources[y, k])
 
     @ti.func
     def counts(before: ti.template(), row, first, last, width):
@@ -264,16 +272,16 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         return before[row, ti.math.clamp(last, 0, width)] > before[row, ti.math.clamp(first, 0, width)]
 
     @ti.func
-    def pull_one(
+    def splat_one_adjoint(
         sources: ti.template(),
-        place: ti.template(),
+        node_coordinate: ti.template(),
         lists: ti.template(),
         entries: ti.template(),
-        d_step: ti.template(),
-        d_whole: ti.template(),
+        d_edge_sums: ti.template(),
+        d_dense_sums: ti.template(),
         before: ti.template(),
         d_sources: ti.template(),
-        d_place: ti.template(),
+        d_node_coordinate: ti.template(),
         y,
         k,
         row,
@@ -283,22 +291,22 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
     ):
         """What source k of row y, at column x, takes back from one row."""
         width = before.shape[1] - 1
-        ends = extent(lists, dy, place[y, k])
+        ends = extent(lists, dy, node_coordinate[y, k])
         if ends[1] >= ends[0] and counts(before, row, x + ends[0], x + ends[1] + 1, width):
-            total, total_slope = gather(d_step, d_whole, lists, entries, row, edge + x, dy, place[y, k])
-            give_back(sources, total, total_slope, d_sources, d_place, y, k)
+            total, total_slope = gather(d_edge_sums, d_dense_sums, lists, entries, row, edge + x, dy, node_coordinate[y, k])
+            give_back(sources, total, total_slope, d_sources, d_node_coordinate, y, k)
 
     @ti.func
-    def pull_four(
+    def splat_four_adjoint(
         sources: ti.template(),
-        place: ti.template(),
+        node_coordinate: ti.template(),
         lists: ti.template(),
         entries: ti.template(),
-        d_step: ti.template(),
-        d_whole: ti.template(),
+        d_edge_sums: ti.template(),
+        d_dense_sums: ti.template(),
         before: ti.template(),
         d_sources: ti.template(),
-        d_place: ti.template(),
+        d_node_coordinate: ti.template(),
         y,
         k,
         x,
@@ -311,7 +319,7 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
     ):
         """What sources k … k + FOUR − 1 take back from both rows."""
         width = before.shape[1] - 1
-        ends = extent(lists, dy, place[y, k])
+        ends = extent(lists, dy, node_coordinate[y, k])
         first, last = x + ends[0], x + FOUR + ends[1]
         seen = False
         if from_above:
@@ -320,24 +328,36 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
             seen = counts(before, below, first, last, width)
         if seen:
             a, b, c, d, a_slope, b_slope, c_slope, d_slope = fours.gather(
-                d_step, d_whole, lists, entries, place, y, k, edge + x, dy, above, below, from_above, from_below
+                d_edge_sums,
+                d_dense_sums,
+                lists,
+                entries,
+                node_coordinate,
+                y,
+                k,
+                edge + x,
+                dy,
+                above,
+                below,
+                from_above,
+                from_below,
             )
-            give_back(sources, a, a_slope, d_sources, d_place, y, k)
-            give_back(sources, b, b_slope, d_sources, d_place, y, k + 1)
-            give_back(sources, c, c_slope, d_sources, d_place, y, k + 2)
-            give_back(sources, d, d_slope, d_sources, d_place, y, k + 3)
+            give_back(sources, a, a_slope, d_sources, d_node_coordinate, y, k)
+            give_back(sources, b, b_slope, d_sources, d_node_coordinate, y, k + 1)
+            give_back(sources, c, c_slope, d_sources, d_node_coordinate, y, k + 2)
+            give_back(sources, d, d_slope, d_sources, d_node_coordinate, y, k + 3)
 
     @ti.func
-    def pull_columns(
+    def add_columns_adjoint(
         sources: ti.template(),
-        place: ti.template(),
+        node_coordinate: ti.template(),
         lists: ti.template(),
         entries: ti.template(),
-        d_step: ti.template(),
-        d_whole: ti.template(),
+        d_edge_sums: ti.template(),
+        d_dense_sums: ti.template(),
         before: ti.template(),
         d_sources: ti.template(),
-        d_place: ti.template(),
+        d_node_coordinate: ti.template(),
         y,
         dy,
         begin,
@@ -354,10 +374,10 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
             k = begin + FOUR * four
             likeness = DIFFERENT
             if k + FOUR <= end:
-                likeness = fours.likeness(lists, place, y, k, dy)
+                likeness = fours.likeness(lists, node_coordinate, y, k, dy)
             if likeness == ALIKE:
-                pull_four(
-                    sources, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
+                splat_four_adjoint(
+                    sources, node_coordinate, lists, entries, d_edge_sums, d_dense_sums, before, d_sources, d_node_coordinate,
                     y, k, k - pad, dy, above, below, from_above, from_below, edge,
                 )  # fmt: skip
             elif likeness == DIFFERENT:
@@ -365,44 +385,39 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                     for side in range(2):
                         if from_above if side == 0 else from_below:
                             row = ti.select(side == 0, above, below)
-                            pull_one(
-                                sources, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
-                                y, one, row, one - pad, dy, edge,
+                            splat_one_adjoint(
+                                sources, node_coordinate, lists, entries, d_edge_sums, d_dense_sums, before, d_sources,
+                                d_node_coordinate, y, one, row, one - pad, dy, edge,
                             )  # fmt: skip
 
     @ti.kernel
-    def pull(
-        sources: pixels,
-        place: places,
-        widest: numbers,
-        reach: places,
-        lists: list_heads,
-        entries: polynomials,
-        d_whole: pixels,
-        d_step: pixels,
-        before: flags,
-        d_sources: pixels,
-        d_place: places,
-        top: ti.i32,
+    def splat_rows_adjoint(
+        sources: pixels,  # [rows, W + 2·pad] × lanes: P, or P·τ_k, of a band of padded rows
+        node_coordinate: coordinates,  # [rows, W + 2·pad]: radius in nodes of the table
+        widest: numbers,  # [rows]: how far, in px, any of a row of sources counts
+        reach: coordinates,  # [rows, blocks]: the same of every COLUMNS of it
+        lists: list_heads,  # [dy, intervals, parts]: begin, first offset, length, kind (row_lists.py)
+        entries: polynomials,  # [total]: powers of t of the entries
+        d_dense_sums: pixels,  # [image rows, W + 2·edge] × lanes: g of a band of the image, from `edge` columns before it on
+        d_edge_sums: pixels,  # as d_dense_sums: G
+        before: flags,  # [image rows, W + 1]: how many of the columns before each have a g other than 0
+        d_sources: pixels,  # as sources, written
+        d_node_coordinate: coordinates,  # as node_coordinate, written
+        top: ti.i32,  # the first padded source row, counted from the first row of g
         pad: ti.i32,
         edge: ti.i32,
-        stride: ti.i32,
-        ways: ti.i32,
+        stride: ti.i32,  # see `scattered`
+        row_parts: ti.i32,  # parts of a row that are tasks of their own
     ):
-        """Writes the gradients of a band of padded sources and of their place.
-
-        d_whole, d_step [rows, W + 2·edge]: g, and G, of a band of the picture, from `edge` columns before it on;
-        before [rows, W + 1]: how many of the columns before each have a g other than 0; top: the first padded source row,
-        counted from the first row of g; ways: parts of a row that are tasks of their own.
-        """
+        """Write the gradients of a band of padded sources and of their coordinates."""
         ti.loop_config(block_dim=BLOCK_THREADS if on_gpu else 1)
-        for turn, way in ti.ndrange(sources.shape[0], ways):
+        for turn, row_part in ti.ndrange(sources.shape[0], row_parts):
             own_turn = scattered(turn, sources.shape[0], stride)
             for y in range(own_turn, own_turn + 1):
                 height, width = before.shape[0], before.shape[1] - 1
-                begin, end = way * sources.shape[1] // ways, (way + 1) * sources.shape[1] // ways
+                begin, end = row_part * sources.shape[1] // row_parts, (row_part + 1) * sources.shape[1] // row_parts
                 for k in range(begin, end):
-                    d_sources[y, k], d_place[y, k] = vec(0.0), 0.0
+                    d_sources[y, k], d_node_coordinate[y, k] = vec(0.0), 0.0
                 far, own = ti.cast(widest[y], ti.i32), y + top - pad
                 if ti.static(not in_fours):
                     for row in range(ti.max(0, own - far), ti.min(height, own + far + 1)):
@@ -410,9 +425,9 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                             for block in range(begin // COLUMNS, (end + COLUMNS - 1) // COLUMNS):
                                 if ti.cast(ti.abs(row - own), real) < reach[y, block]:
                                     for k in range(ti.max(begin, COLUMNS * block), ti.min(end, COLUMNS * (block + 1))):
-                                        pull_one(
-                                            sources, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
-                                            y, k, row, k - pad, row - own, edge,
+                                        splat_one_adjoint(
+                                            sources, node_coordinate, lists, entries, d_edge_sums, d_dense_sums, before,
+                                            d_sources, d_node_coordinate, y, k, row, k - pad, row - own, edge,
                                         )  # fmt: skip
                 else:
                     for dy in range(far + 1):
@@ -427,9 +442,10 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                             for block in range(begin // COLUMNS, (end + COLUMNS - 1) // COLUMNS):
                                 if ti.cast(dy, real) < reach[y, block]:
                                     start, stop = ti.max(begin, COLUMNS * block), ti.min(end, COLUMNS * (block + 1))
-                                    pull_columns(
-                                        sources, place, lists, entries, d_step, d_whole, before, d_sources, d_place,
-                                        y, dy, start, stop, above, below, from_above, from_below, pad, edge,
+                                    add_columns_adjoint(
+                                        sources, node_coordinate, lists, entries, d_edge_sums, d_dense_sums, before,
+                                        d_sources, d_node_coordinate, y, dy, start, stop, above, below, from_above, from_below,
+                                        pad, edge,
                                     )  # fmt: skip
 
-    return Rows(spread, tall if in_fours else None, pull)
+    return Rows(splat_rows, splat_tall if in_fours else None, splat_rows_adjoint)

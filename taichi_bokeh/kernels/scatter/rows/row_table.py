@@ -10,7 +10,7 @@ Added at −i and taken away at i + 1, they give E back once the row is summed u
 discs are listed as their weights E(i, dy; r), i ≥ 0, themselves: there are as few, and a bright point in focus is then no
 difference of large numbers.
 
-Between nodes of the radius, `STEPS_PER_PIXEL` a pixel, an entry is the cubic Hermite polynomial through the profile's values
+Between nodes of the radius, `SAMPLES_PER_PX` a pixel, an entry is the cubic Hermite polynomial through the profile's values
 and slopes, and its slope the polynomial's. So a sum over lists is the sum of the gather (../gather.py) but for the error
 of an interpolation that is as fine as the gather's own.
 """
@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.scatter.disc_table import STEPS_PER_PIXEL
+from taichi_bokeh.kernels.scatter.disc_table import SAMPLES_PER_PX
 from taichi_bokeh.kernels.scatter.profile import profile
-from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, FIRST, KIND, LENGTH, STEPS, TAPS, WEIGHTS
+from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, EDGES, FIRST, KIND, LENGTH, TAPS, WEIGHTS
 
 #: Below this radius (px) a list holds weights, from it on steps. Above the radius of whatever counts as in focus.
-LEAST_STEP_RADIUS_PX = 5.0
+LEAST_EDGES_RADIUS_PX = 5.0
 _NEGLIGIBLE = {"float32": 1e-6, "float64": 1e-16}  # weights below this, at both nodes, are not listed
 
 
@@ -38,7 +38,7 @@ class RowTable(NamedTuple):
 def row_table(name: str, dtype: str) -> RowTable:
     """Lists of one profile: `table` is that of kernels/scatter/disc_table.py; lists are (begin, first offset, length, kind)."""
     real = REAL[dtype]
-    steps = STEPS_PER_PIXEL[dtype]
+    samples_per_px = SAMPLES_PER_PX[dtype]
     sample, margin, _ = profile(name, dtype)
     negligible = _NEGLIGIBLE[dtype]
     vec2 = ti.types.vector(2, real)
@@ -57,7 +57,7 @@ def row_table(name: str, dtype: str) -> RowTable:
     @ti.func
     def entry(table: ti.template(), dy, i, radius, kind):
         value = vec2(0.0)
-        for k in range(1 + (kind == STEPS)):
+        for k in range(1 + (kind == EDGES)):
             value += (1 - 2 * k) * weight(table, dy, i + k, radius)
         return value
 
@@ -65,37 +65,44 @@ def row_table(name: str, dtype: str) -> RowTable:
     def is_listed(table: ti.template(), dy, i, interval, kind):
         size = real(0.0)
         for k in range(2):
-            size += ti.abs(entry(table, dy, i, ti.cast(interval + k, real) / steps, kind)[0])
+            size += ti.abs(entry(table, dy, i, ti.cast(interval + k, real) / samples_per_px, kind)[0])
         return size > real(negligible)
 
     @ti.kernel
-    def count(table: tables, lists: list_heads):
+    def count(
+        table: tables,  # [size, size, nodes, 2]: (E, h·E′) of the disc; of other profiles not used
+        lists: list_heads,  # [rows, intervals, 1]: (0, first offset, length in blocks, kind), written
+    ):
         for dy, interval, part in lists:
-            low, high = ti.cast(interval, real) / steps, ti.cast(interval + 1, real) / steps
-            kind = ti.select(low < real(LEAST_STEP_RADIUS_PX), WEIGHTS, STEPS)
+            low, high = ti.cast(interval, real) / samples_per_px, ti.cast(interval + 1, real) / samples_per_px
+            kind = ti.select(low < real(LEAST_EDGES_RADIUS_PX), WEIGHTS, EDGES)
             outer = high + real(margin)
             first, last = 0, -1
             if ti.cast(dy, real) < outer:
                 last = ti.cast(ti.sqrt(outer * outer - dy * dy), ti.i32) + 1
                 inner = low - real(margin)
-                if kind == STEPS and inner > dy:
+                if kind == EDGES and inner > dy:
                     first = ti.max(0, ti.cast(ti.sqrt(inner * inner - dy * dy), ti.i32) - 2)
                 while last >= first and not is_listed(table, dy, last, interval, kind):
                     last -= 1
-                if kind == STEPS:
+                if kind == EDGES:
                     while first < last and not is_listed(table, dy, first, interval, kind):
                         first += 1
             lists[dy, interval, part] = ti.Vector([0, first, (last - first + TAPS) // TAPS, kind])
 
     @ti.kernel
-    def fill(table: tables, lists: list_heads, entries: coefficients):
+    def fill(
+        table: tables,  # [size, size, nodes, 2]
+        lists: list_heads,  # [rows, intervals, 1]: (begin, first offset, length in blocks, kind)
+        entries: coefficients,  # [blocks, 4·TAPS]: element k·TAPS + j is the coefficient of t^k of entry j, written
+    ):
         for dy, interval, part in lists:
             head = lists[dy, interval, part]
             for k in range(TAPS * head[LENGTH]):
-                low, high = ti.cast(interval, real) / steps, ti.cast(interval + 1, real) / steps
+                low, high = ti.cast(interval, real) / samples_per_px, ti.cast(interval + 1, real) / samples_per_px
                 start = entry(table, dy, head[FIRST] + k, low, head[KIND])
                 stop = entry(table, dy, head[FIRST] + k, high, head[KIND])
-                rise, s0, s1 = stop[0] - start[0], start[1] / steps, stop[1] / steps
+                rise, s0, s1 = stop[0] - start[0], start[1] / samples_per_px, stop[1] / samples_per_px
                 block, j = head[BEGIN] + k // TAPS, k % TAPS
                 entries[block, j], entries[block, TAPS + j] = start[0], s0
                 entries[block, 2 * TAPS + j], entries[block, 3 * TAPS + j] = 3 * rise - 2 * s0 - s1, s0 + s1 - 2 * rise

@@ -5,7 +5,7 @@ disparities τ is a polynomial in d_x, with the Lagrange basis u_k of T nodes n_
 
     τ(d_y − d_x) ≈ Σ_k u_k(d_x)·τ_k(d_y),      τ_k(d) = τ(d − n_k),  τ of scatter/occlusion.py
 
-so that, with S_k the plain sums (row_sums.py) of the planes P·τ_k, taken near pixels in focus only,
+so that, with S_k the plain sums (row_sums.py) of the channels P·τ_k, taken near pixels in focus only,
 
     s(x) = S(x) − e(x)·Σ_k u_k(d_x)·S_k(x) + e(x)·E(0; r_x)·P(x)·κ(x),      κ(x) = Σ_k u_k(d_x)·τ_k(d_x)
 
@@ -15,7 +15,7 @@ the last because O(x, x) = 1. Adjoint, with g = ∂loss/∂s and A_k the gathere
     ∂/∂d_y  = Σ_k τ_k′·⟨P, A_k⟩                           ∂/∂d_x = −e·⟨g, Σ_k u_k′·S_k⟩ + e·⟨g, P⟩·E·κ′
     ∂/∂r_x  = … + e·⟨g, P⟩·E′·κ
 
-Nodes are taken GROUP at a time, as 3·5 planes are a vector. P·τ_k and what its gradient gives to sources, A_k to ∂/∂P(y) and
+Nodes are taken GROUP at a time, as 3·5 channels are a vector. P·τ_k and what its gradient gives to sources, A_k to ∂/∂P(y) and
 ∂/∂d_y, is in occluded_sources.py.
 """
 
@@ -26,7 +26,7 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
 from taichi_bokeh.kernels.scatter.occlusion import occlusion_weight
-from taichi_bokeh.kernels.scatter.rows.layout import GROUP, HIDDEN_LANES, PLANES, part_of_row
+from taichi_bokeh.kernels.scatter.rows.layout import CHANNELS, GROUP, OCCLUDED_LANES, part_of_row
 from taichi_bokeh.kernels.scatter.rows.row_lists import entry_size, row_lists
 from taichi_bokeh.kernels.scatter.rows.row_sums import SEGMENT
 
@@ -53,20 +53,20 @@ def lagrange_basis(dtype: str) -> Any:
 class SeparableOcclusion(NamedTuple):
     wanted: Any
     occlude: Any
-    cotangent: Any
+    node_sums_adjoint: Any
     occlude_adjoint: Any
 
 
 @cache
 def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOcclusion:
-    """Kernels for the lists of discs or of `shaped` openings."""
+    """Kernels for the lists of discs or of `shaped` apertures."""
     real = REAL[dtype]
-    weight_at_itself = row_lists(shaped, PLANES, dtype).at_itself
+    weight_at_itself = row_lists(shaped, CHANNELS, dtype).at_itself
     part = part_of_row(on_gpu)
     tau, basis = occlusion_weight(dtype), lagrange_basis(dtype)
     negligible = NEGLIGIBLE_FOCUS[dtype]
-    vec2, vec5 = ti.types.vector(2, real), ti.types.vector(PLANES, real)
-    wide = ti.types.vector(HIDDEN_LANES, real)
+    vec2, vec5 = ti.types.vector(2, real), ti.types.vector(CHANNELS, real)
+    wide = ti.types.vector(OCCLUDED_LANES, real)
     wide_pixels = ti.types.ndarray(dtype=wide, ndim=2)
     planar = ti.types.ndarray(dtype=real, ndim=3)
     maps = ti.types.ndarray(dtype=real, ndim=2)
@@ -86,10 +86,10 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
         return total
 
     @ti.func
-    def own_weight(spread, lists: ti.template(), entries: ti.template(), steps):
-        """(E, E′) of a pixel in focus at its own place."""
-        weight = weight_at_itself(lists, entries, spread * steps)
-        return vec2(weight[0], steps * weight[1])
+    def own_weight(radius_px, lists: ti.template(), entries: ti.template(), samples_per_px):
+        """(E, E′) of a pixel in focus, at itself."""
+        weight = weight_at_itself(lists, entries, radius_px * samples_per_px)
+        return vec2(weight[0], samples_per_px * weight[1])
 
     @ti.kernel
     def wanted(in_focus: maps, segments: counts):
@@ -103,67 +103,67 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
     @ti.kernel
     def occlude(
         sums: planar,  # [5, H, W]: S, from which is taken
-        planes: planar,  # [5, H, W]: P
-        spread: maps,  # [H, W]: radius in px
-        in_focus: maps,  # [H, W]: e
+        channels: planar,  # [5, H, W]: P
+        radius_px: maps,  # [H, W]: radius in px
         disparity: maps,  # [H, W]: d, what the occlusion compares
+        in_focus: maps,  # [H, W]: e
         nodes: numbers,  # [T]: n_k
         group: ti.i32,
-        whole: wide_pixels,  # [rows, W] × 16: S_k of a band of rows, GROUP nodes of 5
+        dense_sums: wide_pixels,  # [rows, W] × 16: S_k of a band of rows, GROUP nodes of 5
         lists: list_heads,  # [dy, intervals, parts]: begin, first offset, length, kind (row_lists.py)
         entries: polynomials,  # [total]: powers of t of the weights
-        steps: real,  # steps of the lists in a px of the radius
-        kept: planar,  # [10, H, W]: Σ_k u_k·S_k and Σ_k u_k′·S_k
-        keeps: ti.i32,
+        samples_per_px: real,  # nodes of the lists in a px of the radius
+        saved: planar,  # [10, H, W]: Σ_k u_k·S_k and Σ_k u_k′·S_k
+        saves: ti.i32,
         occlusion: vec2,  # (gap, steepness) of τ
         top: ti.i32,
     ):
         """Takes the S_k of one group from the sums of a band of rows; with the first group, gives back the pixel itself.
 
-        If it `keeps`, writes Σ_k u_k·S_k and Σ_k u_k′·S_k of the pixels in focus to `kept` [10, H, W], group by group.
+        If it `saves`, writes Σ_k u_k·S_k and Σ_k u_k′·S_k of the pixels in focus to `saved` [10, H, W], group by group.
         """
-        for row, x in whole:
+        for row, x in dense_sums:
             y = top + row
             e, d = in_focus[y, x], disparity[y, x]
             if e > negligible:
                 taken, by_disparity = vec5(0.0), vec5(0.0)
                 for k in ti.static(range(GROUP)):
                     u = basis(nodes, GROUP * group + k, d)
-                    for c in ti.static(range(PLANES)):
-                        taken[c] += u[0] * whole[row, x][PLANES * k + c]
-                        by_disparity[c] += u[1] * whole[row, x][PLANES * k + c]
+                    for c in ti.static(range(CHANNELS)):
+                        taken[c] += u[0] * dense_sums[row, x][CHANNELS * k + c]
+                        by_disparity[c] += u[1] * dense_sums[row, x][CHANNELS * k + c]
                 own = real(0.0)
                 if group == 0:
-                    own = own_weight(spread[y, x], lists, entries, steps)[0] * at_itself(nodes, d, occlusion)[0]
-                for c in ti.static(range(PLANES)):
-                    sums[c, y, x] = sums[c, y, x] + e * (own * planes[c, y, x] - taken[c])
-                    if keeps != 0:
+                    own = own_weight(radius_px[y, x], lists, entries, samples_per_px)[0] * at_itself(nodes, d, occlusion)[0]
+                for c in ti.static(range(CHANNELS)):
+                    sums[c, y, x] = sums[c, y, x] + e * (own * channels[c, y, x] - taken[c])
+                    if saves != 0:
                         if group > 0:
-                            taken[c] += kept[c, y, x]
-                            by_disparity[c] += kept[PLANES + c, y, x]
-                        kept[c, y, x], kept[PLANES + c, y, x] = taken[c], by_disparity[c]
+                            taken[c] += saved[c, y, x]
+                            by_disparity[c] += saved[CHANNELS + c, y, x]
+                        saved[c, y, x], saved[CHANNELS + c, y, x] = taken[c], by_disparity[c]
 
     @ti.kernel
-    def cotangent(
+    def node_sums_adjoint(
         d_sums: planar,  # [5, H, W]: g
         in_focus: maps,  # [H, W]: e
         disparity: maps,  # [H, W]: d, what the occlusion compares
         nodes: numbers,  # [T]: n_k
         group: ti.i32,
-        d_whole: wide_pixels,  # [rows, W + 2·edge] × 16: −e·u_k·g, written
-        d_step: wide_pixels,  # as d_whole: its sums from the right, written
+        d_dense_sums: wide_pixels,  # [rows, W + 2·edge] × 16: −e·u_k·g, written
+        d_edge_sums: wide_pixels,  # as d_dense_sums: its sums from the right, written
         before: counts,  # [rows, W + 1]: how many columns before this are in focus, written
         top: ti.i32,
         edge: ti.i32,
-        ways: ti.i32,
+        row_parts: ti.i32,
     ):
-        """−e·u_k·g and its sums from the right, `edge` columns beside the picture included, and how many are not 0.
+        """−e·u_k·g and its sums from the right, `edge` columns beside the image included, and how many are not 0.
 
         On a GPU as layout.py says.
         """
-        for row, way in ti.ndrange(before.shape[0], ways):
+        for row, row_part in ti.ndrange(before.shape[0], row_parts):
             width = before.shape[1] - 1
-            columns = part(way, ways, d_whole.shape[1])
+            columns = part(row_part, row_parts, d_dense_sums.shape[1])
             for column in range(columns[0], columns[1]):
                 g = wide(0.0)
                 x = column - edge
@@ -178,51 +178,51 @@ def separable_occlusion(shaped: bool, dtype: str, on_gpu: bool) -> SeparableOccl
                     if e > negligible:
                         for k in ti.static(range(GROUP)):
                             u = basis(nodes, GROUP * group + k, disparity[top + row, x])[0]
-                            for c in ti.static(range(PLANES)):
-                                g[PLANES * k + c] = -e * u * d_sums[c, top + row, x]
-                d_whole[row, column] = g
+                            for c in ti.static(range(CHANNELS)):
+                                g[CHANNELS * k + c] = -e * u * d_sums[c, top + row, x]
+                d_dense_sums[row, column] = g
             if ti.static(not on_gpu):
                 total = wide(0.0)
                 if before[row, width] > 0:
                     for back in range(columns[1]):
                         column = columns[1] - 1 - back
-                        total += d_whole[row, column]
-                        d_step[row, column] = total
+                        total += d_dense_sums[row, column]
+                        d_edge_sums[row, column] = total
 
     @ti.kernel
     def occlude_adjoint(
         d_sums: planar,  # [5, H, W]: g
-        planes: planar,  # [5, H, W]: P
-        spread: maps,  # [H, W]: radius in px
-        in_focus: maps,  # [H, W]: e
+        channels: planar,  # [5, H, W]: P
+        radius_px: maps,  # [H, W]: radius in px
         disparity: maps,  # [H, W]: d, what the occlusion compares
+        in_focus: maps,  # [H, W]: e
         nodes: numbers,  # [T]: n_k
-        kept: planar,  # [10, H, W]: Σ_k u_k·S_k and Σ_k u_k′·S_k
-        has_kept: ti.i32,
+        saved: planar,  # [10, H, W]: Σ_k u_k·S_k and Σ_k u_k′·S_k
+        has_saved: ti.i32,
         lists: list_heads,  # [dy, intervals, parts]: begin, first offset, length, kind (row_lists.py)
         entries: polynomials,  # [total]: powers of t of the weights
-        steps: real,  # steps of the lists in a px of the radius
+        samples_per_px: real,  # nodes of the lists in a px of the radius
         occlusion: vec2,  # (gap, steepness) of τ
-        d_planes: planar,  # [5, H, W], added to
-        d_spread: maps,  # [H, W], added to
-        d_in_focus: maps,  # [H, W], added to
+        d_channels: planar,  # [5, H, W], added to
+        d_radius_px: maps,  # [H, W], added to
         d_disparity: maps,  # [H, W], added to
+        d_in_focus: maps,  # [H, W], added to
     ):
-        """Adds what the pixels in focus get: inverts `occlude` of all groups, with what it kept, or but for that."""
+        """Adds what the pixels in focus get: inverts `occlude` of all groups, with what it saved, or but for that."""
         for y, x in in_focus:
             e, d = in_focus[y, x], disparity[y, x]
             if e > negligible:
-                weight, itself = own_weight(spread[y, x], lists, entries, steps), at_itself(nodes, d, occlusion)
-                taken, by_disparity, pulled = real(0.0), real(0.0), real(0.0)
-                for c in ti.static(range(PLANES)):
+                weight, itself = own_weight(radius_px[y, x], lists, entries, samples_per_px), at_itself(nodes, d, occlusion)
+                taken, by_disparity, along = real(0.0), real(0.0), real(0.0)
+                for c in ti.static(range(CHANNELS)):
                     g = d_sums[c, y, x]
-                    if has_kept != 0:
-                        taken += g * kept[c, y, x]
-                        by_disparity += g * kept[PLANES + c, y, x]
-                    pulled += g * planes[c, y, x]
-                    d_planes[c, y, x] = d_planes[c, y, x] + e * weight[0] * itself[0] * g
-                d_spread[y, x] = d_spread[y, x] + e * weight[1] * itself[0] * pulled
-                d_in_focus[y, x] = d_in_focus[y, x] + weight[0] * itself[0] * pulled - taken
-                d_disparity[y, x] = d_disparity[y, x] + e * (weight[0] * itself[1] * pulled - by_disparity)
+                    if has_saved != 0:
+                        taken += g * saved[c, y, x]
+                        by_disparity += g * saved[CHANNELS + c, y, x]
+                    along += g * channels[c, y, x]
+                    d_channels[c, y, x] = d_channels[c, y, x] + e * weight[0] * itself[0] * g
+                d_radius_px[y, x] = d_radius_px[y, x] + e * weight[1] * itself[0] * along
+                d_in_focus[y, x] = d_in_focus[y, x] + weight[0] * itself[0] * along - taken
+                d_disparity[y, x] = d_disparity[y, x] + e * (weight[0] * itself[1] * along - by_disparity)
 
-    return SeparableOcclusion(wanted, occlude, cotangent, occlude_adjoint)
+    return SeparableOcclusion(wanted, occlude, node_sums_adjoint, occlude_adjoint)
