@@ -213,7 +213,7 @@ class BiconvexLens:
             channel: 0, 1 or 2, red, green or blue; None for their mean.
 
         Returns:
-            [size, size], row 0 at the top; float32 on the CPU for a number. The sum is 1, less what falls outside: it is the
+            [size, size], row 0 at the top; float32 on the CPU for a number. The sum is 1, less what falls outside. It is the
             mean over the rays that pass the lens.
 
         Raises:
