@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -50,7 +51,7 @@ def pytest_testnodedown(node: object, error: object) -> None:
     node.config.stash[_LEFT_OUT] = node.workeroutput.get("left_out", 0) if error is None else 0
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if config.stash[_LEFT_OUT]:
         terminalreporter.write_line(f"{config.stash[_LEFT_OUT]} slow tests were left out; --slow runs them")
 
