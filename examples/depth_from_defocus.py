@@ -1,5 +1,5 @@
 """Depth from one blurred image
-==============================
+============================
 
 Find the depth of a scene from one sharp and one blurred image: ``python examples/depth_from_defocus.py [FOLDER]``.
 """
