@@ -167,6 +167,7 @@ def test_two_batches_at_once_share_a_folder_and_say_so(runs, whole):
     assert made == COUNT, "a picture was made twice"
 
 
+@pytest.mark.slow
 def test_a_batch_whose_parent_or_worker_is_killed(runs, whole):
     pictures, _ = whole
     words = [sys.executable, "-m", "taichi_bokeh", *BATCH.format(out="workers").split(), "--workers", "2", "--quiet"]

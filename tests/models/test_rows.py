@@ -89,6 +89,7 @@ def test_other_openings_are_the_references(aperture):
         assert relative_error(mine, theirs) < 1e-2, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["exact", "reference"])
 def test_a_corner_that_a_cat_eye_shuts_is_black_without_gradients(algorithm):
     """As in the sub-aperture model and the ray tracer: no point of the opening is seen from there."""
@@ -128,8 +129,8 @@ def test_value_and_gradient_go_on_where_the_way_changes(radius, aperture):
 def test_bands_of_rows_leave_no_trace(monkeypatch):
     layers = random_layers(height=150, width=30, dtype=torch.float32)
     whole, whole_gradients = picture_and_gradients(layers, 30.0, 0.5, algorithm="fast")
-    monkeypatch.setattr(_rows, "_BAND_BYTES", 1)
-    monkeypatch.setattr(_rows, "_MOST_BAND_BYTES", 1)
+    monkeypatch.setattr(_bands, "_BAND_BYTES", 1)
+    monkeypatch.setattr(_bands, "_MOST_BAND_BYTES", 1)
     bands, bands_gradients = picture_and_gradients(layers, 30.0, 0.5, algorithm="fast")
     assert torch.equal(whole, bands)
     for ours, theirs in zip(bands_gradients[:3], whole_gradients[:3], strict=True):
@@ -350,6 +351,7 @@ def test_a_draft_is_close_and_differentiable_in_colour_and_alpha(profile, apertu
         assert relative_error(ours, theirs) < 0.05
 
 
+@pytest.mark.slow
 def test_a_draft_does_not_average_near_and_far_highlights():
     """Blocks across the border between them would have no radius at all, and shine."""
     rgb = torch.rand(1, 1, 3, 101, 133, generator=torch.Generator().manual_seed(0))

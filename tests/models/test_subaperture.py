@@ -455,6 +455,7 @@ def test_a_cat_eye_is_that_of_the_rays(focus):
     assert accuracy > psnr(run(layers, 6.0, focus), truth) + 8
 
 
+@pytest.mark.slow
 def test_where_the_rim_shuts_the_lens_it_is_dark():
     """A narrow opening behind a full cat-eye: no ray reaches the corners, and nothing is divided by their light."""
     inputs = leaves(flat_layers(torch.ones(3, 16, 16, dtype=torch.float64), 1.0))

@@ -173,6 +173,7 @@ def test_a_constant_picture_stays_constant_and_a_batch_is_a_loop(planes):
         torch.testing.assert_close(together[b : b + 1], one, rtol=0, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_gradients_reach_picture_disparity_and_lens():
     """Away from the planes, where shares have a kink."""
     picture, disparity = noise(2, 3, 3, 4).requires_grad_(), noise(2, 1, 3, 4, seed=1).requires_grad_()
