@@ -8,6 +8,7 @@ import torch
 
 import taichi_bokeh as tb
 from taichi_bokeh import _runtime
+from taichi_bokeh.models.scatter import PX_STEP
 from taichi_bokeh.ops.scatter import bands as _bands
 from taichi_bokeh.optics.aperture import shape_of
 from tests.on_vulkan import results
@@ -36,8 +37,9 @@ def scatter(algorithm: str, profile: str, aperture: tb.Aperture, opaque: bool) -
     spread = radius if profile == "shape" else radius.abs().clamp(min=0.5)
     gradient = torch.randn(planes.shape, generator=GENERATOR)
     gradient[:, :, 20:30, 50:200] = 0
-    plan = (torch.tensor([blur]), torch.tensor([focus]), profile, 0.0, "replicate", algorithm, aperture.image)
-    return "scatter_sums", (planes, spread, disparity, in_focus, *plan, shape_of(aperture), True), gradient
+    compared = torch.ones(1), torch.zeros(1)  # occlusion compares radii, in px, whose blur is 1 and whose focus 0
+    plan = (*compared, profile, 0.0, "replicate", algorithm, list(PX_STEP), aperture.image)
+    return "scatter_sums", (planes, spread, radius, in_focus, *plan, shape_of(aperture), True), gradient
 
 
 def scene() -> tuple[torch.Tensor, torch.Tensor]:
