@@ -1,5 +1,6 @@
 """The project is laid out as its page on design says."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -39,3 +40,12 @@ def test_no_directory_has_more_than_15_files():
     ]
     crowded = {str(place): count for place, count in Counter(path.parent for path in files).items() if count > 15}
     assert crowded == {}
+
+
+def test_every_directory_of_the_package_says_what_lives_there_and_names_files_that_exist():
+    package = ROOT / "taichi_bokeh"
+    for place in {path.parent for path in package.rglob("*.py")}:
+        page = place / "README.md"
+        assert page.is_file(), place
+        for name in re.findall(r"`([\w/]+\.py)`", page.read_text(encoding="utf-8")):
+            assert any((above / name).is_file() for above in (place, place.parent, package, ROOT)), f"{page}: {name}"

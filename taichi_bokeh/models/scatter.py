@@ -2,6 +2,7 @@
 
 import math
 import reprlib
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -87,8 +88,9 @@ class ScatterModel(Model):
                 "model 'subaperture', or 'scatter' with profile 'disc', for other shapes"
             )
 
-    def _settings(self, aperture: Aperture) -> "Settings":
-        raise NotImplementedError
+    @abstractmethod
+    def _settings(self, aperture: Aperture) -> Settings:
+        """What the chain of operators is given."""
 
     def _image(self, layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture) -> Tensor:
         settings = self._settings(aperture)
