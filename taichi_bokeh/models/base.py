@@ -28,6 +28,7 @@ class LayerPlan(Renamed):
         strategy: "rows", linear in the radius; "correlation" with the one kernel of a flat layer; "gather" or "direct", every
             weight one by one; "pyramid" of a draft; "cells" of the sub-aperture model; "reference".
         reason: why, half a sentence.
+        hidden: in what part of the image it is left out, from 0 to 1, as nothing of it is seen there.
     """
 
     _new_names = MappingProxyType({"way": "strategy"})
@@ -37,6 +38,7 @@ class LayerPlan(Renamed):
     largest_radius_px: float
     strategy: str
     reason: str
+    hidden: float
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,8 @@ class Explanation(Renamed):
         several = len({plan.scene for plan in self.layers}) > 1
         for plan in self.layers:
             which = f"scene {plan.scene}, layer {plan.layer}" if several else f"layer {plan.layer}"
-            lines.append(f"{which}, up to {plan.largest_radius_px:.1f} px: {plan.strategy}: {plan.reason}")
+            line = f"{which}, up to {plan.largest_radius_px:.1f} px: {plan.strategy}: {plan.reason}"
+            lines.append(line + (f"; not seen in {plan.hidden:.0%} of the image" if plan.hidden else ""))
         return "\n".join(lines)
 
     @property
@@ -121,7 +124,9 @@ class Model(ABC):
         if self.algorithm != "reference":
             chosen = self._strategies(layers, blur, focus, lens.aperture)
         largest = radius.abs().flatten(1).amax(1).tolist()
-        plans = (LayerPlan(*divmod(k, layers.count), px, *one) for k, (px, one) in enumerate(zip(largest, chosen, strict=True)))
+        hidden = self._hidden(layers.detach(), radius, lens.aperture)
+        each = enumerate(zip(largest, chosen, hidden, strict=True))
+        plans = (LayerPlan(*divmod(k, layers.count), px, *one, share) for k, (px, one, share) in each)
         return Explanation(self, self._cells(layers, blur, focus), tuple(plans))
 
     def _require(self, layers: Layers, lens: ThinLens) -> None:
@@ -133,6 +138,10 @@ class Model(ABC):
 
     def _cells(self, layers: Layers, blur: Tensor, focus: Tensor) -> int | None:
         return None
+
+    def _hidden(self, layers: Layers, radius: Tensor, aperture: Aperture) -> list[float]:
+        """Tell for each of B·L layers in what part of the image it is left out; radius [B·L, H, W]."""
+        return [0.0] * len(radius)
 
     @abstractmethod
     def _image(self, layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture) -> Tensor:

@@ -16,6 +16,8 @@ from taichi_bokeh.models.base import Model, blur_radius
 from taichi_bokeh.ops._common import read_back
 from taichi_bokeh.ops.subaperture.slices import FLAT_PX, reason
 from taichi_bokeh.ops.subaperture.taps import Summation
+from taichi_bokeh.ops.subaperture.visibility import visible
+from taichi_bokeh.ops.subaperture.windows import Window
 from taichi_bokeh.optics.aperture import Aperture, shape_of
 from taichi_bokeh.optics.psf import kernel_reach
 from taichi_bokeh.optics.thin_lens import ThinLens
@@ -78,6 +80,16 @@ class SubAperture(Model):
     def _strategies(self, layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture) -> list[tuple[str, str]]:
         return [("cells", reason(plane)) for plane in blur_radius(layers.detach(), blur, focus)]
 
+    def _hidden(self, layers: Layers, radius: Tensor, aperture: Aperture) -> list[float]:
+        if self.algorithm == "reference":
+            return super()._hidden(layers, radius, aperture)
+        radius, view = radius.unflatten(0, layers.shape[:2]), Window(0, layers.height, 0, layers.width)
+        found = (
+            visible(alpha, r, view, aperture.extent, of_alpha=False)
+            for alpha, r in zip(layers.alpha[:, :, 0], radius, strict=True)
+        )
+        return [1 - share for scene in found for share in scene.tiles.double().mean((1, 2)).tolist()]
+
 
 class View(NamedTuple):
     """A part of the image that is rendered with the aperture as it is seen from one position in the field.
@@ -107,7 +119,8 @@ def _radius(layers: Layers, blur: Tensor, focus: Tensor) -> Tensor:
 def subaperture(layers: Layers, radius: Tensor, aperture: Aperture, cells: int, algorithm: str) -> Tensor:
     """Render the image [B, 3, H, W]; radius [B, L, H, W] is the signed radius of the circle of confusion in px."""
     textures = torch.cat([layers.alpha * layers.rgb, layers.alpha], 2)
-    render = partial(_render, aperture=aperture, cells=cells, summation=SUMMATIONS[algorithm])
+    of_alpha = layers.alpha.requires_grad
+    render = partial(_render, aperture=aperture, cells=cells, summation=SUMMATIONS[algorithm], of_alpha=of_alpha)
     if aperture.cat_eye == 0:
         return render(textures, radius, View.of_all(layers.height, layers.width))
     refuse_compilation("an aperture with cat_eye")
@@ -193,7 +206,9 @@ def _seen_from(view: View, pad: int, textures: Tensor, radius: Tensor) -> tuple[
     return textures[..., seen[0], seen[1]], radius[..., seen[0], seen[1]], near
 
 
-def _render(textures: Tensor, radius: Tensor, view: View, aperture: Aperture, cells: int, summation: Summation) -> Tensor:
-    window = [*view.rows, *view.columns]
-    image, _ = ops.subaperture(textures, radius, aperture.image, shape_of(aperture), cells, window, list(view.field), summation)
+def _render(
+    textures: Tensor, radius: Tensor, view: View, aperture: Aperture, cells: int, summation: Summation, of_alpha: bool
+) -> Tensor:
+    window, field = [*view.rows, *view.columns], list(view.field)
+    image, _ = ops.subaperture(textures, radius, aperture.image, shape_of(aperture), cells, window, field, summation, of_alpha)
     return image

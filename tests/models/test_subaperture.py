@@ -11,8 +11,9 @@ from torch import Tensor
 import taichi_bokeh as tb
 from taichi_bokeh import ops, reference
 from taichi_bokeh.models.subaperture import cells_for
-from taichi_bokeh.ops.subaperture import operator as subaperture_operator
 from taichi_bokeh.ops.subaperture import slices as subaperture_slices
+from taichi_bokeh.ops.subaperture import sums as subaperture_sums
+from taichi_bokeh.ops.subaperture import windows as subaperture_windows
 from tests.scenes import DEVICES, Tolerance, flat_layers, leaves, random_layers, relative_error
 
 #: Kernel against reference. In float64 both are the same sums in another order, on integral images (algorithm "fast") with
@@ -245,7 +246,7 @@ def operator_inputs(height: int, width: int, summation: str = "auto") -> tuple:
     textures = torch.cat([layers.alpha * layers.rgb, layers.alpha], 2).requires_grad_()
     radius = (5 * layers.disparity[:, :, 0] - 2.013).requires_grad_()
     disc = [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]
-    return textures, radius, None, disc, 4, [0, height, 0, width], [0.0, 0.0], summation
+    return textures, radius, None, disc, 4, [0, height, 0, width], [0.0, 0.0], summation, True
 
 
 def test_the_device_is_waited_for_twice_whatever_the_layers_and_not_at_all_for_the_gradient(monkeypatch):
@@ -258,7 +259,7 @@ def test_the_device_is_waited_for_twice_whatever_the_layers_and_not_at_all_for_t
         return copy(tensor, *args, **kwargs)
 
     monkeypatch.setattr(torch.Tensor, "to", watched)
-    monkeypatch.setattr(subaperture_operator, "read_back", waits.append)
+    monkeypatch.setattr(subaperture_sums, "read_back", waits.append)
     monkeypatch.setattr(subaperture_slices, "read_back", waits.append)
     inputs = leaves(with_flat_layer(random_layers(batch=2, count=4, height=9, width=10)))
     picture = run(tb.Layers(*inputs), 140.0, cells=4)
@@ -373,7 +374,7 @@ def test_tiles_leave_no_seam(monkeypatch, blur):
     whole = run(tb.Layers(*inputs), blur, cells=4)
     expected = torch.autograd.grad(whole.square().sum(), inputs)
 
-    monkeypatch.setattr(subaperture_operator, "_TILE_BYTES", 1)
+    monkeypatch.setattr(subaperture_windows, "_WINDOW_BYTES", 1)
     heard = []
     picture = run(tb.Layers(*inputs), blur, cells=4, progress=lambda done, total: heard.append((done, total)))
     assert heard == [(done, 6) for done in range(1, 7)]

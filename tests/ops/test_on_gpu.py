@@ -55,7 +55,7 @@ def subaperture(summation: str) -> tuple:
     textures, noise = scene()
     radius = 3 * noise + torch.linspace(-8, 8, 70)
     radius[0, 1] = 4.0
-    settings = (LEMON.image, shape_of(LEMON), 4, [0, 40, 0, 70], [0.3, 0.2], summation)
+    settings = (LEMON.image, shape_of(LEMON), 4, [0, 40, 0, 70], [0.3, 0.2], summation, True)
     return "subaperture", (textures, radius, *settings), torch.randn(1, 3, 40, 70, generator=GENERATOR)
 
 

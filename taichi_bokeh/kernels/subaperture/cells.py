@@ -130,6 +130,7 @@ def sums(channels: int, sparse: bool, source_dtype: str, dtype: str) -> Any:
         first_tap: indices,  # [M + 1]
         boxes: indices2,  # [M, 4]: from the pixel to the corners of a cell's reach in `occupied`
         occupied: indices,  # [positions]: integral image of where the source is not 0; not read unless sparse
+        seen: indices2,  # [H, W/PIXELS]: which blocks to sum, the others keep what they hold
         result: results,  # [M, H, W/PIXELS]
         row: ti.i32,
         origin: ti.i32,  # position of the first pixel
@@ -137,10 +138,10 @@ def sums(channels: int, sparse: bool, source_dtype: str, dtype: str) -> Any:
         ti.loop_config(block_dim=64)
         for m, y, block in ti.ndrange(result.shape[0], result.shape[1], result.shape[2]):
             here = origin + y * row + block * PIXELS
-            wanted = 1
+            wanted = seen[y, block]
             if ti.static(sparse):
                 there = occupied[here + boxes[m, 3]] - occupied[here + boxes[m, 1]]
-                wanted = there - occupied[here + boxes[m, 2]] + occupied[here + boxes[m, 0]]
+                wanted *= there - occupied[here + boxes[m, 2]] + occupied[here + boxes[m, 0]]
             if wanted != 0:
                 at = here
                 total = source_vector(0.0)

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
+from taichi_bokeh.kernels.subaperture.visibility import TILE
 
 
 class Interpolation(NamedTuple):
@@ -27,6 +28,7 @@ def interpolation(channels: int, dtype: str) -> Interpolation:
     """Make both kernels for planes of vectors; both add to what they write."""
     real = REAL[dtype]
     planes = ti.types.ndarray(dtype=ti.types.vector(channels, real), ndim=3)
+    tiles = ti.types.ndarray(dtype=ti.i32, ndim=2)
 
     @ti.func
     def on_grid(pixel, cell_px):
@@ -40,17 +42,19 @@ def interpolation(channels: int, dtype: str) -> Interpolation:
     def forward(
         coarse: planes,  # [M, h, w]
         fine: planes,  # [M, H, W]
+        seen: tiles,  # [H/TILE, W/TILE]: where the sums are wanted
         cell_px: ti.i32,
         top: ti.i32,  # pixels from the grid's first to that of `fine`
         left: ti.i32,
     ):
         for m, y, x in ti.ndrange(fine.shape[0], fine.shape[1], fine.shape[2]):
-            eta, xi = on_grid(top + y, cell_px), on_grid(left + x, cell_px)
-            row, column = ti.floor(eta, ti.i32), ti.floor(xi, ti.i32)
-            down, along = eta - row, xi - column
-            above = (1 - along) * coarse[m, row, column] + along * coarse[m, row, column + 1]
-            below = (1 - along) * coarse[m, row + 1, column] + along * coarse[m, row + 1, column + 1]
-            fine[m, y, x] = fine[m, y, x] + (1 - down) * above + down * below
+            if seen[y // TILE, x // TILE] != 0:
+                eta, xi = on_grid(top + y, cell_px), on_grid(left + x, cell_px)
+                row, column = ti.floor(eta, ti.i32), ti.floor(xi, ti.i32)
+                down, along = eta - row, xi - column
+                above = (1 - along) * coarse[m, row, column] + along * coarse[m, row, column + 1]
+                below = (1 - along) * coarse[m, row + 1, column] + along * coarse[m, row + 1, column + 1]
+                fine[m, y, x] = fine[m, y, x] + (1 - down) * above + down * below
 
     @ti.kernel
     def adjoint(

@@ -187,7 +187,8 @@ def _flat_sums(sources: ScatterSources, facts: Facts, plan: ScatterPlan) -> Tens
     source = pad_planes(channels[0, :4], pad, plan.border)
     source = torch.nn.functional.pad(source, (0, blocks * PIXELS - width + PIXELS - 1)).permute(1, 2, 0)
     result = channels.new_empty(1, height, blocks, 4 * PIXELS)
-    correlate(taps, source, None, result, pad)
+    seen = torch.ones(height, blocks, dtype=torch.int32, device=channels.device)
+    correlate(taps, source, None, seen, result, pad)
     density = channels[:, 4:] * weights.sum()
     return torch.cat([result.view(1, height, -1, 4)[:, :, :width].permute(0, 3, 1, 2), density.to(channels)], 1)
 

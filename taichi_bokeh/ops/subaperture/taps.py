@@ -101,13 +101,14 @@ def pack(values: Tensor, integral: bool) -> Tensor:
     return result
 
 
-def correlate(taps: Taps, source: Tensor, occupied: Tensor | None, result: Tensor, pad: int) -> None:
+def correlate(taps: Taps, source: Tensor, occupied: Tensor | None, seen: Tensor, result: Tensor, pad: int) -> None:
     """Write Σ_δ k_m(δ)·source(x + δ) to `result`, or add it there where `occupied` is given.
 
     Args:
         taps: those of M kernels.
         source: [H + 2·pad, W + 2·pad + PIXELS − 1, C]; W is a multiple of PIXELS.
         occupied: int32 integral image of where the source is not 0, [(H + 2·pad)·(W + 2·pad)].
+        seen: int32, the blocks of the result that are wanted, [H, W/PIXELS]; the others are left as they are.
         result: [M, H, W/PIXELS, PIXELS·C].
         pad: more than the reach of the kernels.
     """
@@ -116,7 +117,7 @@ def correlate(taps: Taps, source: Tensor, occupied: Tensor | None, result: Tenso
     layout = lay_out(taps, row, values)
     kernel = kernels.sums(source.shape[-1], occupied is not None, dtype_name(values), dtype_name(result))
     counts = layout.first if occupied is None else occupied  # any int32 tensor, where it is not read
-    _runtime.launch(kernel, values, *layout, counts, result, row, pad * row + pad)
+    _runtime.launch(kernel, values, *layout, counts, seen, result, row, pad * row + pad)
 
 
 def _listed(values: Array, dense: Array, integral: bool, offset: int) -> Taps:
