@@ -10,6 +10,7 @@ EXTRAS = {
     "jinja2": "report",
     "matplotlib": "report",
     "patchmatch": "patchmatch",
+    "pillow_heif": "photo",
     "pymatting": "photo",
     "skimage": "photo",
     "tensorboard": "train",

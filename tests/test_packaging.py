@@ -73,7 +73,7 @@ def test_ci_tests_with_the_oldest_versions_that_the_package_accepts():
         assert pins[name].removesuffix(".0") == bound.removesuffix(".0") or pins[name] == f"{bound}.0.0"
 
 
-_MODULES = {"scikit-image": "skimage", "PyPatchMatch": "patchmatch"}
+_MODULES = {"scikit-image": "skimage", "PyPatchMatch": "patchmatch", "pillow-heif": "pillow_heif"}
 
 
 def test_what_is_missing_is_told_with_the_extra_that_brings_it():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.formats import exr, numpy_files, pfm, raster, tiff
+from taichi_bokeh.io.formats import exr, heif, numpy_files, pfm, raster, tiff
 from taichi_bokeh.io.formats.contents import Contents, DamagedFileError
 
 _EXPECTED = {
@@ -20,6 +20,8 @@ _EXPECTED = {
     ".jpeg": "a whole JPEG file",
     ".exr": "a whole OpenEXR file",
     ".pfm": "a whole PFM file",
+    ".avif": "a whole AVIF file",
+    **dict.fromkeys(heif.SUFFIXES, "a whole HEIC file"),
 }
 
 _DECODERS = (
@@ -27,9 +29,10 @@ _DECODERS = (
     (tiff.is_tiff, tiff.decode),
     (numpy_files.is_npy, numpy_files.decode_npy),
     (numpy_files.is_npz, numpy_files.decode_npz),
+    (heif.is_heif, heif.decode),
 )
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".exr", ".pfm")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".exr", ".pfm", ".avif", *heif.SUFFIXES)
 
 
 def read_array(path: str | os.PathLike[str], use: exr.Use = "image") -> NDArray[Any]:
@@ -96,7 +99,7 @@ def refusal(path: str | os.PathLike[str], error: ValueError) -> ValueError:
     """Make the error that says what is wrong with a file, with its name."""
     expected = ""
     if isinstance(error, DamagedFileError):
-        expected = "; expected " + _EXPECTED.get(Path(path).suffix.lower(), "PNG, JPEG, TIFF, OpenEXR, PFM, npy or npz")
+        expected = "; expected " + _EXPECTED.get(Path(path).suffix.lower(), "PNG, JPEG, HEIC, TIFF, OpenEXR, PFM, npy or npz")
     return ValueError(f"{path} cannot be read: {error}{expected}")
 
 

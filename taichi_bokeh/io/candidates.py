@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from taichi_bokeh.io.arrays import IMAGE_SUFFIXES
-from taichi_bokeh.io.formats import exr, numpy_files, pfm, raster, tiff
+from taichi_bokeh.io.formats import exr, heif, numpy_files, pfm, raster, tiff
 
 _KNOWN = (*IMAGE_SUFFIXES, ".npz")
 _HEAD_BYTES = 1 << 16  # in which Pillow tells what it knows
@@ -25,5 +25,5 @@ def _begins_as_image(path: Path) -> bool:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return False
-    known = (exr.is_exr, pfm.is_pfm, tiff.is_tiff, numpy_files.is_npy, raster.is_raster)
+    known = (exr.is_exr, pfm.is_pfm, tiff.is_tiff, numpy_files.is_npy, heif.is_heif, raster.is_raster)
     return any(begins(head) for begins in known)

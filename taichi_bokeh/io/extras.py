@@ -4,13 +4,26 @@ from importlib import import_module
 from types import ModuleType
 from typing import Literal
 
+from PIL import features
+
 from taichi_bokeh._extras import how_to_install
 
-_FILES = {"OpenEXR": "EXR files", "imagecodecs": "PNG files of 16 bits", "tifffile": "TIFF files"}
-_OF_SUFFIX: dict[str, Literal["OpenEXR", "tifffile"]] = {".exr": "OpenEXR", ".tif": "tifffile", ".tiff": "tifffile"}
+_FILES = {
+    "OpenEXR": "EXR files",
+    "imagecodecs": "PNG files of 16 bits and their colours",
+    "pillow_heif": "HEIC files",
+    "tifffile": "TIFF files",
+}
+_Package = Literal["OpenEXR", "imagecodecs", "pillow_heif", "tifffile"]
+_OF_SUFFIX: dict[str, _Package] = {
+    ".exr": "OpenEXR",
+    ".tif": "tifffile",
+    ".tiff": "tifffile",
+    **dict.fromkeys((".heic", ".heif", ".hif"), "pillow_heif"),
+}
 
 
-def import_package(name: Literal["OpenEXR", "imagecodecs", "tifffile"]) -> ModuleType:
+def import_package(name: _Package) -> ModuleType:
     """Import a package of the extra ``photo``; OpenEXR of a version that reads and writes in memory.
 
     Raises:
@@ -32,3 +45,5 @@ def check_package(suffix: str, bits: int | None = None) -> None:
         import_package(_OF_SUFFIX[suffix])
     elif suffix == ".png" and bits == 16:
         import_package("imagecodecs")
+    elif suffix == ".avif" and not features.check("avif"):
+        raise ValueError("AVIF files need Pillow 11.3 or newer, built with libavif (pip install 'pillow>=11.3')")

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from taichi_bokeh.io.arrays import IMAGE_SUFFIXES, read_contents, refusal, to_unit
 from taichi_bokeh.io.extras import check_package
-from taichi_bokeh.io.formats import exr, numpy_files, pfm, png, raster, tiff
+from taichi_bokeh.io.formats import exr, heif, numpy_files, pfm, png, raster, tiff
 from taichi_bokeh.io.formats.colour_profile import to_srgb
 from taichi_bokeh.io.formats.metadata import Metadata, add_to_tiff, check_metadata
 from taichi_bokeh.io.require import require_coverage, require_light
@@ -21,10 +21,11 @@ Array = NDArray[np.float32]
 
 _ROUNDING = 1e-3  # how far out of [0, 1] an alpha may lie
 
-_BITS = {".png": (8, 16), ".jpg": (8,), ".jpeg": (8,), ".exr": (8, 16, 32)}  # the others: 32, or 8 for the default
+# Those of others: 32, or 8 for the default.
+_BITS = {".png": (8, 16), ".exr": (8, 16, 32), **dict.fromkeys((".jpg", ".jpeg", ".avif", *heif.SUFFIXES), (8,))}
 
 #: Of files that `write_image` can write an alpha channel to.
-ALPHA_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".npy")
+ALPHA_SUFFIXES = (".png", ".tif", ".tiff", ".exr", ".npy", ".avif", *heif.SUFFIXES)
 
 
 class Image(NamedTuple):
@@ -40,10 +41,10 @@ class Image(NamedTuple):
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:
-    """Read an image, turned upright, from PNG, JPEG, TIFF, OpenEXR, PFM, npy, or another format that Pillow knows (WebP …).
+    """Read an image, turned upright, from PNG, JPEG, HEIC, TIFF, OpenEXR, PFM, npy, or what else Pillow knows (AVIF, WebP …).
 
-    Integers are taken as sRGB and decoded. Where an embedded colour profile says otherwise, 8-bit images, CMYK ones too, are
-    converted to sRGB (relative colorimetric), and those of 16 bits refused. Floats are taken as linear light, and their
+    Integers are taken as sRGB and decoded. Where an embedded colour profile says otherwise, images of 8 and 16 bits, CMYK ones
+    of 8 too, are converted to sRGB (relative colorimetric). Floats are taken as linear light, and their
     negative values (colours outside the gamut) become 0. Grey images get three equal channels.
 
     Raises:
@@ -82,18 +83,18 @@ def write_image(
     bits: int | None = None,
     metadata: Metadata | None = None,
 ) -> None:
-    """Write an image as PNG, JPEG (sRGB), OpenEXR, PFM, TIFF or npy (floats, linear light), by the suffix of ``path``.
+    """Write an image as PNG, JPEG, AVIF, HEIC (sRGB), OpenEXR, PFM, TIFF or npy (floats, linear light), by its suffix.
 
-    The file appears whole or not at all. Only PNG and JPEG clip, to [0, 1].
+    The file appears whole or not at all. Only files in sRGB clip, to [0, 1].
 
     Args:
         path: the file to write.
         rgb: [H, W, 3], floats, linear light.
         alpha: [H, W] in [0, 1]; not for JPEG and PFM. EXR files hold colours multiplied by it, so none where it is 0.
         overwrite: replace a file of that name.
-        bits: a channel: 8 or 16 for PNG, 8 for JPEG, 16 (half) or 32 for EXR, 32 for the others. By default 8 for PNG and JPEG
-            and 32 for the rest, which take 8 to mean this too.
-        metadata: of the photograph that the image was made of, see `read_metadata`; for JPEG, PNG and TIFF.
+        bits: a channel: 8 or 16 for PNG, 8 for JPEG, AVIF and HEIC, 16 (half) or 32 for EXR, 32 for the others. By default 8
+            for files in sRGB and 32 for the rest, which take 8 to mean this too.
+        metadata: of the photograph that the image was made of, see `read_metadata`; for JPEG, AVIF, HEIC, PNG and TIFF.
 
     Raises:
         FileExistsError: the file exists and ``overwrite`` is false.
@@ -138,7 +139,7 @@ def check_format(path: str | os.PathLike[str], bits: int | None = None, *, has_a
     if suffix not in IMAGE_SUFFIXES:
         raise ValueError(f"{path} has the suffix {suffix!r}, and must have one of {', '.join(IMAGE_SUFFIXES)}")
     if bits is not None and bits not in _BITS.get(suffix, (8, 32)):
-        raise ValueError(f"{path} cannot have {bits} bits: PNG has 8 or 16, JPEG 8, EXR 16 or 32, TIFF, PFM and npy 32")
+        raise ValueError(f"{path} cannot have {bits} bits: PNG has 8 or 16, EXR 16 or 32, JPEG, AVIF and HEIC 8, the others 32")
     if has_alpha and suffix not in ALPHA_SUFFIXES:
         raise ValueError(f"{path} is a {suffix[1:].upper()} file, which holds no alpha; use PNG, TIFF or EXR")
     check_package(suffix, bits)
@@ -157,4 +158,5 @@ def _encode(suffix: str, rgb: Array, alpha: Array | None, bits: int | None, meta
     planes = encoded if alpha is None else np.dstack([encoded, np.clip(alpha, 0, 1)])
     if bits == 16:
         return png.encode((planes * 65535 + 0.5).astype(np.uint16), metadata.exif.removeprefix(b"Exif\0\0"))
-    return raster.encode(suffix, (planes * 255 + 0.5).astype(np.uint8), metadata.exif)
+    samples = (planes * 255 + 0.5).astype(np.uint8)
+    return heif.encode(samples, metadata.exif) if suffix in heif.SUFFIXES else raster.encode(suffix, samples, metadata.exif)

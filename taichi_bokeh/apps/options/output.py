@@ -13,7 +13,7 @@ class OutputRequest:
     GROUP = "output"
 
     output: Path = opt(
-        "PNG or JPEG (sRGB); OpenEXR, TIFF, PFM or npy (linear float)",
+        "PNG, JPEG, AVIF or HEIC (sRGB); OpenEXR, TIFF, PFM or npy (linear float)",
         "OUT",
         Path,
         default=MISSING,

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageCms
 
+from taichi_bokeh.io.extras import import_package
 from taichi_bokeh.io.formats.contents import Contents
 
 _SPACES = {"GRAY": "L", "RGB": "RGB", "CMYK": "CMYK"}  # of a profile → Pillow's mode
@@ -18,14 +19,14 @@ _ALIKE_PRIMARIES = 0.003
 def to_srgb(contents: Contents) -> NDArray[Any]:
     """Convert the values to sRGB where the profile says otherwise; alpha as it is.
 
-    Without a profile, grey and RGB are taken for sRGB. Only 8-bit images are converted.
+    Without a profile, grey and RGB are taken for sRGB. Images of 8 and 16 bits are converted, floats are not.
 
     Returns:
         [H, W] or [H, W, C]; what is sRGB already is returned unchanged.
 
     Raises:
-        ValueError: inks without a profile; a profile that is damaged or does not fit the image; colours of more than 8 bits
-            that are not sRGB's, or floats with other primaries.
+        ValueError: inks without a profile; a profile that is damaged or does not fit the image; colours of 32-bit
+            integers that are not sRGB's, or floats with other primaries; no package for 16 bits is installed.
     """
     values = contents.values
     if contents.profile is None:
@@ -44,9 +45,10 @@ def to_srgb(contents: Contents) -> NDArray[Any]:
     transform = _transform(profile, space)
     if space != "CMYK" and _changes_little(transform, space):
         return values
-    if values.dtype != np.uint8:
-        raise ValueError(f"its colours are those of {_name(profile)!r}; more than 8 bits must be sRGB: convert it first")
-    rgb = _apply(transform, _image(colours, space))
+    if values.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"its colours are those of {_name(profile)!r}; {values.dtype} must be sRGB: convert it first")
+    is_deep = values.dtype == np.uint16
+    rgb = _apply_16(contents.profile, colours, space) if is_deep else _apply(transform, _image(colours, space))
     return np.dstack([rgb, values[..., -1]]) if has_alpha else rgb
 
 
@@ -113,6 +115,24 @@ def _changes_little(transform: ImageCms.ImageCmsTransform, space: str) -> bool:
     expected = colours if space == "RGB" else np.repeat(colours[..., None], 3, axis=2)
     difference = _apply(transform, _image(colours, space)).astype(int) - expected
     return int(np.abs(difference).max()) <= _ALIKE
+
+
+def _apply_16(profile: bytes, colours: NDArray[np.uint16], space: str) -> NDArray[np.uint16]:
+    """Do what Pillow does for 8 bits, by the same library."""
+    planes = colours[..., 0] if colours.shape[2:] == (1,) else colours
+    if space == "RGB" and planes.ndim == 2:
+        planes = np.repeat(planes[..., None], 3, axis=2)
+    cms = import_package("imagecodecs")
+    return cms.cms_transform(
+        np.ascontiguousarray(planes),
+        profile,
+        ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes(),
+        colorspace="gray" if space == "L" else "rgb",
+        outcolorspace="rgb",
+        intent=int(ImageCms.Intent.RELATIVE_COLORIMETRIC),
+        # Otherwise it looks 16 bits up in a coarse table.
+        flags=int(ImageCms.Flags.BLACKPOINTCOMPENSATION | ImageCms.Flags.NOOPTIMIZE),
+    )
 
 
 def _image(colours: NDArray[Any], space: str) -> PillowImage.Image:

@@ -12,10 +12,11 @@ from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as PillowImage
 
 from taichi_bokeh.io.arrays import read_bytes
+from taichi_bokeh.io.formats import heif
 from taichi_bokeh.io.formats.quiet import quiet
 from taichi_bokeh.io.formats.tiff import is_tiff
 
-METADATA_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+METADATA_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".avif", *heif.SUFFIXES)
 
 _PREFIX = b"Exif\0\0"
 _EXIF, _GPS, _INTEROPERABILITY = (int(tag) for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo, ExifTags.IFD.Interop))
@@ -46,7 +47,7 @@ class Metadata:
 
 
 def read_metadata(path: str | os.PathLike[str]) -> Metadata:
-    """Read the EXIF of a JPEG, PNG, TIFF or WebP file, fit for an image made of it, as `read_image` gives: upright, in sRGB.
+    """Read the EXIF of a JPEG, HEIC, PNG, TIFF or WebP file, fit for an image made of it: upright, in sRGB.
 
     Empty for a file that has none, and for other formats.
 
@@ -70,6 +71,10 @@ def _stored(content: bytes) -> PillowImage.Exif:
     exif = PillowImage.Exif()
     if is_tiff(content):
         exif.load(_PREFIX + content)  # EXIF is laid out as a TIFF file, and this is one
+        return exif
+    if heif.is_heif(content):
+        file = heif.open_heif(content)
+        exif.load(file[file.primary_index].info["exif"] or b"")
         return exif
     try:
         with PillowImage.open(io.BytesIO(content)) as file:

@@ -15,6 +15,7 @@ from taichi_bokeh.io.formats.quiet import quiet
 from taichi_bokeh.io.limits import check_size
 
 _SRGB_CODING = bytes((1, 13, 0, 1))
+_OPTIONS = {".png": {}, ".avif": {"quality": 90, "subsampling": "4:4:4"}}  # else those of JPEG
 _PLAIN_MODES = ("1", "L", "LA", "RGB", "RGBA", "F", "CMYK")
 _WITH_ALPHA = {"1": "LA", "L": "LA", "RGB": "RGBA", "P": "RGBA", "PA": "RGBA"}
 
@@ -49,8 +50,8 @@ def decode(content: bytes) -> Contents:
 
 
 def encode(suffix: str, samples: NDArray[np.uint8], exif: bytes = b"") -> bytes:
-    """Make the PNG or JPEG file, by its suffix, of sRGB samples [H, W] or [H, W, C]; `exif` is a block of EXIF."""
-    options: dict[str, Any] = {} if suffix == ".png" else {"quality": 95, "subsampling": 0}
+    """Make the PNG, JPEG or AVIF file, by its suffix, of sRGB samples [H, W] or [H, W, C]; `exif` is a block of EXIF."""
+    options: dict[str, Any] = _OPTIONS.get(suffix, {"quality": 95, "subsampling": 0})
     return iio.imwrite("<bytes>", samples, extension=suffix, plugin="pillow", is_batch=False, exif=exif, **options)
 
 

@@ -1,4 +1,4 @@
-"""A colour profile is obeyed: converted in images of 8 bits, refused where it cannot be, ignored in maps."""
+"""A colour profile is obeyed: converted in images of 8 and 16 bits, refused where it cannot be, ignored in maps."""
 
 from pathlib import Path
 
@@ -99,15 +99,19 @@ def _tiff(path: Path, values: np.ndarray, profile: bytes) -> None:
     tifffile.imwrite(path, values, photometric="rgb", extratags=[(34675, 7, None, profile, True)])
 
 
-def test_more_than_8_bits_must_be_srgb(tmp_path, levels):
-    _tiff(tmp_path / "a.tif", levels.astype(np.uint16) * 257, ADOBE)
-    with pytest.raises(ValueError, match="'Adobe-like'; more than 8 bits must be sRGB"):
-        read_image(tmp_path / "a.tif")
+def test_16_bits_are_converted_without_going_through_8(tmp_path):
+    levels = np.linspace(15_000, 52_000, 3 * 700).astype(np.uint16).reshape(7, 100, 3)
+    _tiff(tmp_path / "a.tif", levels, ADOBE)
+    rgb = read_image(tmp_path / "a.tif").rgb
+    np.testing.assert_allclose(srgb_encode(rgb), srgb_encode(_in_srgb(levels / 257, ADOBE_COLORANTS, 2.2)), atol=0.3 / 255)
+
+
+def test_16_bits_of_srgb_stay_as_they_are(tmp_path, levels):
     _tiff(tmp_path / "b.tif", levels.astype(np.uint16) * 257, BUILT_IN)
     np.testing.assert_allclose(read_image(tmp_path / "b.tif").rgb, srgb_decode(levels / 255), atol=1e-6)
 
 
-def test_a_16_bit_png_in_other_colours_is_refused(tmp_path, levels):
+def test_a_16_bit_png_in_other_colours_is_converted(tmp_path, levels):
     PillowImage.fromarray(levels).save(tmp_path / "8.png", icc_profile=ADOBE)
     content = (tmp_path / "8.png").read_bytes()
     start = content.index(b"iCCP") - 4
@@ -115,8 +119,7 @@ def test_a_16_bit_png_in_other_colours_is_refused(tmp_path, levels):
     deep = png.encode(levels.astype(np.uint16) * 257)
     data = deep.index(b"sRGB") - 4
     (tmp_path / "a.png").write_bytes(deep[:data] + chunk + deep[data + 13 :])
-    with pytest.raises(ValueError, match="more than 8 bits must be sRGB"):
-        read_image(tmp_path / "a.png")
+    np.testing.assert_allclose(read_image(tmp_path / "a.png").rgb, _in_srgb(levels, ADOBE_COLORANTS, 2.2), atol=2e-3)
 
 
 def test_floats_are_linear_and_must_have_the_primaries_of_srgb(tmp_path, levels):
