@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.formats import exr, heif, numpy_files, pfm, raster, tiff
+from taichi_bokeh.io import exr
+from taichi_bokeh.io.formats import heif, numpy_files, pfm, raster, tiff
 from taichi_bokeh.io.formats.contents import Contents, DamagedFileError
 
 _EXPECTED = {
@@ -35,12 +36,13 @@ _DECODERS = (
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".exr", ".pfm", ".avif", *heif.SUFFIXES)
 
 
-def read_array(path: str | os.PathLike[str], use: exr.Use = "image") -> NDArray[Any]:
+def read_array(path: str | os.PathLike[str], use: exr.Use = "image", layer: str | None = None) -> NDArray[Any]:
     """Read the array of a PNG, JPEG, TIFF, OpenEXR, PFM, npy or npz (entry ``data``) file, in the file's own type.
 
     Args:
         path: the file.
         use: what for: it decides which channels of an OpenEXR file are meant.
+        layer: the name of their layer; None: the only one that is fit.
 
     Returns:
         [H, W] or [H, W, C]; no colour profile is obeyed.
@@ -50,18 +52,19 @@ def read_array(path: str | os.PathLike[str], use: exr.Use = "image") -> NDArray[
         OSError: the system refuses to read it.
         ValueError: it cannot be read as one of these formats, or holds no image.
     """
-    contents = read_contents(path, use)
+    contents = read_contents(path, use, layer)
     if contents.is_cmyk:
         raise ValueError(f"{path} holds inks (CMYK), and must be grey or RGB")
     return contents.values
 
 
-def read_contents(path: str | os.PathLike[str], use: exr.Use = "image") -> Contents:
+def read_contents(path: str | os.PathLike[str], use: exr.Use = "image", layer: str | None = None) -> Contents:
     """Read what a file holds; its format follows from its content.
 
     Args:
         path: the file.
         use: as of `read_array`.
+        layer: likewise.
 
     Raises:
         FileNotFoundError, OSError, ValueError: as `read_array`.
@@ -69,7 +72,7 @@ def read_contents(path: str | os.PathLike[str], use: exr.Use = "image") -> Conte
     path = Path(path)
     content = read_bytes(path)
     try:
-        contents = _decode(content, use)
+        contents = _decode(content, use, layer)
     except ValueError as error:
         raise refusal(path, error) from None
     values = contents.values
@@ -110,9 +113,11 @@ def to_unit(array: NDArray[Any]) -> NDArray[np.float32]:
     return array.astype(np.float32)
 
 
-def _decode(content: bytes, use: exr.Use) -> Contents:
+def _decode(content: bytes, use: exr.Use, layer: str | None) -> Contents:
     if not content:
         raise ValueError("it is empty")
     if exr.is_exr(content):
-        return exr.decode(content, use)
+        return exr.decode(content, use, layer)
+    if layer is not None:
+        raise ValueError(f"it is no OpenEXR file, and so has no layer {layer!r}")
     return next((decode for begins, decode in _DECODERS if begins(content)), raster.decode)(content)

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from taichi_bokeh.io import exr
 from taichi_bokeh.io.arrays import IMAGE_SUFFIXES
-from taichi_bokeh.io.formats import exr, heif, numpy_files, pfm, raster, tiff
+from taichi_bokeh.io.formats import heif, numpy_files, pfm, raster, tiff
 
 _KNOWN = (*IMAGE_SUFFIXES, ".npz")
 _HEAD_BYTES = 1 << 16  # in which Pillow tells what it knows

@@ -149,7 +149,7 @@ def _guess(contents: Contents, path: str | os.PathLike[str], numbers: NDArray[np
         return _Guess("image", "its colour channels differ: an image", is_certain=True)
     if numbers.size == 0:
         return _Guess("unclear", "no finite number in it: every pixel is a hole")
-    if "Z" in contents.channels:
+    if contents.is_depth:
         return _Guess("depth", "its channel is Z: depth", is_certain=True, depth=True)
     plane = single_channel(values, path)
     if np.issubdtype(plane.dtype, np.floating):

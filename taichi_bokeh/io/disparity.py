@@ -16,7 +16,12 @@ _SCALED = (np.bool_, np.uint8, np.uint16)
 
 
 def read_disparity(
-    path: str | os.PathLike[str], depth: bool = False, unit: DepthUnit | None = None, invert: bool = False
+    path: str | os.PathLike[str],
+    depth: bool = False,
+    unit: DepthUnit | None = None,
+    invert: bool = False,
+    *,
+    layer: str | None = None,
 ) -> Array:
     """Read a disparity map, larger is nearer, from npy, npz (entry ``data``), OpenEXR, PFM, TIFF or PNG.
 
@@ -30,6 +35,7 @@ def read_disparity(
             integers are scaled to [0, 1].
         invert: larger is farther, though it is no depth: the disparity is 1 − value for 8- and 16-bit integers and truth
             values, and −value for other numbers.
+        layer: of an OpenEXR file: the name of the layer, or of one beside which it lies; None: the only one that is fit.
 
     Returns:
         float32 [H, W]; NaN at the holes.
@@ -41,7 +47,7 @@ def read_disparity(
             given without ``depth``, or ``invert`` with it.
     """
     _check_use(depth, unit, invert)
-    raw = single_channel(read_array(path, "depth" if depth else "disparity"), path)
+    raw = single_channel(read_array(path, "depth" if depth else "disparity", layer), path)
     values = to_unit(raw) if unit is None else (raw / _PER_METRE[unit]).astype(np.float32)
     if invert:
         values = (1 if raw.dtype in _SCALED else 0) - values

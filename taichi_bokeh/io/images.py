@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from taichi_bokeh.io import exr
 from taichi_bokeh.io.arrays import IMAGE_SUFFIXES, read_contents, refusal, to_unit
 from taichi_bokeh.io.extras import check_package
-from taichi_bokeh.io.formats import exr, heif, numpy_files, pfm, png, raster, tiff
+from taichi_bokeh.io.formats import heif, numpy_files, pfm, png, raster, tiff
 from taichi_bokeh.io.formats.colour_profile import to_srgb
 from taichi_bokeh.io.formats.metadata import Metadata, add_to_tiff, check_metadata
 from taichi_bokeh.io.require import require_coverage, require_light
@@ -40,12 +41,17 @@ class Image(NamedTuple):
     alpha: Array | None
 
 
-def read_image(path: str | os.PathLike[str]) -> Image:
+def read_image(path: str | os.PathLike[str], *, layer: str | None = None) -> Image:
     """Read an image, turned upright, from PNG, JPEG, HEIC, TIFF, OpenEXR, PFM, npy, or what else Pillow knows (AVIF, WebP …).
 
     Integers are taken as sRGB and decoded. Where an embedded colour profile says otherwise, images of 8 and 16 bits, CMYK ones
     of 8 too, are converted to sRGB (relative colorimetric). Floats are taken as linear light, and their
     negative values (colours outside the gamut) become 0. Grey images get three equal channels.
+
+    Args:
+        path: the file.
+        layer: of an OpenEXR file: the name of a layer, as ``ViewLayer.Combined`` or a part of it that is its alone; None: the
+            only image, or that which is called as renderers call the whole image.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -53,7 +59,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         ValueError: it cannot be read, is not one image of 1 to 4 channels and at most 200 megapixels, holds NaN or infinite
             values, or its colours are unknown.
     """
-    contents = read_contents(path)
+    contents = read_contents(path, layer=layer)
     try:
         array = to_srgb(contents)
     except ValueError as error:

@@ -7,8 +7,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from taichi_bokeh.io import exr
 from taichi_bokeh.io.extras import check_package
-from taichi_bokeh.io.formats import exr, numpy_files, pfm, tiff
+from taichi_bokeh.io.formats import numpy_files, pfm, tiff
 from taichi_bokeh.storage.atomic_files import check_output, write_atomically
 
 MapChannel = Literal["Z", "Y"]

@@ -73,6 +73,8 @@ class PhotoRequest:
     depth_unit: Literal["m", "mm"] | None = opt(
         "of a depth file of integers (scaled to [0, 1]; see inspect)", choices=("m", "mm")
     )
+    layer: str | None = opt("which image of an OpenEXR file with several, as ViewLayer.Combined or rgba", "NAME")
+    depth_layer: str | None = opt("which map of an OpenEXR file with several, as ViewLayer.Depth", "NAME")
     invert_disparity: bool = opt("the file's white is far: turn it round", default=False)
     resize_depth: bool = opt("bring a disparity of another resolution to the image's", default=False)
     matte_model: Network | None = opt("a network of yours that makes the matte", "MODEL", Network, one_of="foreground")

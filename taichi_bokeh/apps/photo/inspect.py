@@ -104,7 +104,7 @@ def _default(found: "DepthDescription") -> str:
         if not scaled:
             return "an image in linear light"
         return "an image in sRGB" if found.profile is None else "an image, brought from its colour profile to sRGB"
-    if "Z" in found.channel_names:
+    if found.kind == "depth" and found.is_certain:
         return "refused, unless --depth is given, as Z is never disparity"
     if found.channels > 4 and not found.channel_names:
         return "refused"

@@ -75,7 +75,7 @@ def read_photo(request: PhotoRequest, say: Say) -> Photo:
         ValueError, OSError: what is wrong with a file or a network, in one line.
     """
     request.check()
-    rgb, coverage = read_image(request.photo)
+    rgb, coverage = read_image(request.photo, layer=request.layer)
     if coverage is not None:
         coverage = _transparency(coverage, request)
     disparity = _estimated(rgb, request) if request.disparity is None else _read(request.disparity, rgb, request)
@@ -160,7 +160,8 @@ def _estimated(rgb: Array, request: PhotoRequest) -> Array:
 
 def _read(file: Path, rgb: Array, request: PhotoRequest) -> Array:
     """The disparity of a file at the photograph's size, resized only if that was asked for."""
-    disparity = read_disparity(file, depth=request.depth, unit=request.depth_unit, invert=request.invert_disparity)
+    layer = request.depth_layer or (request.layer if file == request.photo else None)
+    disparity = read_disparity(file, depth=request.depth, unit=request.depth_unit, invert=request.invert_disparity, layer=layer)
     if disparity.shape == rgb.shape[:2]:
         return disparity
     wrong = f"{file} is {_size(disparity)} pixels, and must be {_size(rgb)} as {request.photo}"

@@ -18,7 +18,8 @@ class Contents(NamedTuple):
         format: the name of the format, "PNG".
         profile: the embedded ICC profile, for colours; None where there is none.
         is_cmyk: the four channels are inks, 255 is all of one.
-        channels: the names of the channels of an OpenEXR file; elsewhere empty.
+        channels: the names of all channels of an OpenEXR file; elsewhere empty.
+        is_depth: the file says that the values are depth.
     """
 
     values: NDArray[Any]
@@ -26,6 +27,7 @@ class Contents(NamedTuple):
     profile: bytes | None = None
     is_cmyk: bool = False
     channels: tuple[str, ...] = ()
+    is_depth: bool = False
 
 
 def upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:

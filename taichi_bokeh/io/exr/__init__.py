@@ -1,0 +1,11 @@
+"""OpenEXR: linear light and maps in half or float, by named channels.
+
+Colours in the file are premultiplied by alpha ("associated"), as the format asks; in memory they are straight.
+"""
+
+from taichi_bokeh.io.exr.decode import decode, decode_channels
+from taichi_bokeh.io.exr.encode import encode, encode_image
+from taichi_bokeh.io.exr.file import is_exr
+from taichi_bokeh.io.exr.layers import Use
+
+__all__ = ["Use", "decode", "decode_channels", "encode", "encode_image", "is_exr"]

@@ -1,0 +1,53 @@
+"""What an OpenEXR file holds for one use."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taichi_bokeh.io.exr.file import read_parts
+from taichi_bokeh.io.exr.layers import Use, choose, layers_of
+from taichi_bokeh.io.formats.contents import Contents
+
+
+def decode(content: bytes, use: Use = "image", layer: str | None = None) -> Contents:
+    """Read what the channels of an EXR file hold for this use.
+
+    An image is R, G, B or Y, with A where there is one, straight: where alpha is 0 the colours are as in the file. Disparity
+    is Y, depth is Z or else Y; either may be the only channel, of any name, or grey colours. Other channels are left out.
+
+    Args:
+        content: of the file.
+        use: what is looked for.
+        layer: the name of the layer that is meant, see `layers.choose`.
+
+    Raises:
+        ValueError: the file is damaged, deep, too large, in colours other than Rec. 709's, has no such channels, or several
+            layers of them.
+    """
+    parts = read_parts(content)
+    chosen, names = choose(layers_of(parts), use, layer)
+    planes = chosen.planes(parts, names)
+    values = planes[0] if len(planes) == 1 else np.dstack(planes)
+    if use == "image" and len(names) in (2, 4):
+        values = _straight(values)
+    channels = tuple(name for part in parts for name in part.channels)
+    return Contents(values, "OpenEXR", channels=channels, is_depth=names == ("Z",))
+
+
+def decode_channels(content: bytes) -> Mapping[str, NDArray[Any]]:
+    """Read the channels [H, W] of the first part of an EXR file by their names, as they are stored: float16, float32 or uint32.
+
+    Raises:
+        ValueError: as `decode`, but for what channels there are.
+    """
+    return read_parts(content)[0].channels
+
+
+def _straight(planes: NDArray[Any]) -> NDArray[np.float32]:
+    """Divide colours by the alpha behind them."""
+    colours, alpha = planes[..., :-1], np.clip(planes[..., -1:].astype(np.float32), 0, 1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        straight = np.divide(colours, alpha, where=alpha > 0, out=colours.astype(np.float32))
+    return np.concatenate([straight, alpha], axis=-1)

@@ -1,0 +1,88 @@
+"""The parts of an OpenEXR file and their channels, checked before they are unpacked."""
+
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taichi_bokeh.io.extras import import_package
+from taichi_bokeh.io.formats.contents import DamagedFileError
+from taichi_bokeh.io.formats.quiet import silent
+from taichi_bokeh.io.limits import check_size
+
+_SIGNATURE = b"\x76\x2f\x31\x01"
+_MOST_VALUES = 1_000_000_000  # of all channels of all parts, which are unpacked together
+_REC709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)  # x, y of red, green, blue, white: what the format assumes
+
+
+class Part(NamedTuple):
+    """One image of a file.
+
+    Attributes:
+        name: "" where it has none, as the only part need not have.
+        header: its attributes.
+        channels: by their whole names, each [H, W] as it is stored: float16, float32 or uint32.
+    """
+
+    name: str
+    header: Mapping[str, Any]
+    channels: Mapping[str, NDArray[Any]]
+
+
+def is_exr(content: bytes) -> bool:
+    """Tell whether the bytes begin as an EXR file does."""
+    return content[:4] == _SIGNATURE
+
+
+def read_parts(content: bytes) -> list[Part]:
+    """Read all parts of an EXR file.
+
+    Raises:
+        ValueError: the file is damaged, deep, too large, or in colours other than Rec. 709's.
+    """
+    openexr = import_package("OpenEXR")
+    try:
+        with silent():
+            headers = [part.header for part in openexr.File(io.BytesIO(content), header_only=True, num_threads=0).parts]
+            _check_headers(headers)
+            file = openexr.File(io.BytesIO(content), separate_channels=True, num_threads=0)
+            if len(file.parts) != len(headers):  # the package leaves out what it cannot read
+                raise DamagedFileError("damaged or truncated EXR data")
+            parts = [(str(part.header.get("name", "")), part.header, part.channels) for part in file.parts]
+    except (RuntimeError, UnicodeDecodeError):
+        raise DamagedFileError("damaged or truncated EXR file") from None
+    return [Part(name, header, _planes(channels)) for name, header, channels in parts]
+
+
+def _planes(channels: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    if any(channel.xSampling != 1 or channel.ySampling != 1 for channel in channels.values()):
+        raise ValueError("some of its channels have fewer pixels than others, which is not supported")
+    return {name: channel.pixels for name, channel in channels.items()}
+
+
+def _check_headers(headers: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ValueError unless all parts together are of a fit size, and each is one that can be read."""
+    values = 0
+    for header in headers:
+        width, height = _check_header(header)
+        values += width * height * len(header["channels"])
+    if values > _MOST_VALUES:
+        raise ValueError(f"its channels have {values} values together, more than {_MOST_VALUES}; save fewer layers")
+
+
+def _check_header(header: Mapping[str, Any]) -> tuple[int, int]:
+    """Check that an image is flat, of a fit size, whole, and in the colours that the format assumes; give width and height."""
+    if str(header.get("type")).endswith(("deepscanline", "deeptile")):
+        raise ValueError("it is a deep image, with many samples a pixel, and must be flat")
+    (left, top), (right, bottom) = (corner.tolist() for corner in header["dataWindow"])
+    check_size(right - left + 1, bottom - top + 1)
+    if any((data != shown).any() for data, shown in zip(header["dataWindow"], header["displayWindow"], strict=True)):
+        raise ValueError(
+            "it holds more or less than the image that it shows (data and display windows differ); expected the same"
+        )
+    primaries = header.get("chromaticities")
+    if primaries is not None and not np.allclose(np.ravel(primaries), _REC709, atol=2e-3):
+        raise ValueError("its colours are not in the primaries of Rec. 709 and sRGB; expected these: convert it first")
+    return right - left + 1, bottom - top + 1
