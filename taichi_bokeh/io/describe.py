@@ -32,7 +32,7 @@ class DepthDescription:
         dtype: of the numbers in the file.
         channels: how many, alpha among them.
         channel_names: those of an OpenEXR file; what follows is said of those that depth or else an image would be read from.
-        profile: name of the embedded colour profile, or None.
+        profile: name of the embedded colour profile, or what else a PNG says of its colours; None: nothing.
         minimum: of the finite numbers, as they are in the file, without alpha; NaN where there are none.
         median: of these.
         maximum: of these.
@@ -95,7 +95,8 @@ def describe_depth(path: str | os.PathLike[str]) -> DepthDescription:
     """
     contents = read_contents(path, "depth")
     try:
-        profile = None if contents.profile is None else profile_name(contents.profile)
+        profile = contents.coding and contents.coding.name
+        profile = profile if contents.profile is None else profile_name(contents.profile)
     except ValueError as error:
         raise refusal(path, error) from None
     values = contents.values

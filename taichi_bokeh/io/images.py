@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from taichi_bokeh.io import exr
 from taichi_bokeh.io.arrays import IMAGE_SUFFIXES, read_contents, refusal, to_unit
+from taichi_bokeh.io.colours import decode_light
 from taichi_bokeh.io.extras import check_package
 from taichi_bokeh.io.formats import heif, numpy_files, pfm, png, raster, tiff
 from taichi_bokeh.io.formats.colour_profile import to_srgb
 from taichi_bokeh.io.formats.metadata import Metadata, add_to_tiff, check_metadata
 from taichi_bokeh.io.require import require_coverage, require_light
-from taichi_bokeh.io.srgb import srgb_decode, srgb_encode
+from taichi_bokeh.io.srgb import srgb_encode
 from taichi_bokeh.storage.atomic_files import check_output, write_atomically
 
 Array = NDArray[np.float32]
@@ -45,8 +46,9 @@ def read_image(path: str | os.PathLike[str], *, layer: str | None = None) -> Ima
     """Read an image, turned upright, from PNG, JPEG, HEIC, TIFF, OpenEXR, PFM, npy, or what else Pillow knows (AVIF, WebP …).
 
     Integers are taken as sRGB and decoded. Where an embedded colour profile says otherwise, images of 8 and 16 bits, CMYK ones
-    of 8 too, are converted to sRGB (relative colorimetric). Floats are taken as linear light, and their
-    negative values (colours outside the gamut) become 0. Grey images get three equal channels.
+    of 8 too, are converted to sRGB (relative colorimetric); what a PNG says of its curve and its primaries is obeyed. Floats
+    are taken as linear light, and their negative values (colours outside the gamut) become 0. Grey images get three equal
+    channels.
 
     Args:
         path: the file.
@@ -76,7 +78,7 @@ def read_image(path: str | os.PathLike[str], *, layer: str | None = None) -> Ima
         raise ValueError(f"{path} holds NaN or infinite colours, and must be finite")
     alpha = np.clip(values[..., -1], 0, 1) if channels in (2, 4) else None
     colour = values[..., :3] if channels >= 3 else np.repeat(values[..., :1], 3, axis=2)
-    rgb = np.maximum(colour, 0) if is_linear else srgb_decode(colour)
+    rgb = np.maximum(colour, 0) if is_linear else decode_light(colour, contents.coding)
     return Image(np.ascontiguousarray(rgb), alpha)
 
 

@@ -5,6 +5,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from taichi_bokeh.io.colours import Coding
+
+_FAR = 0.05  # weight of what is farther off
+
 
 class DamagedFileError(ValueError):
     """A file is not whole, or of no known format: what a package said of it."""
@@ -17,6 +21,7 @@ class Contents(NamedTuple):
         values: [H, W] or [H, W, C], in the file's own type; alpha, the last of 2 or 4 channels, is straight.
         format: the name of the format, "PNG".
         profile: the embedded ICC profile, for colours; None where there is none.
+        coding: how its colours are coded, by what else the file says; None: as sRGB, or as the profile says.
         is_cmyk: the four channels are inks, 255 is all of one.
         channels: the names of all channels of an OpenEXR file; elsewhere empty.
         is_depth: the file says that the values are depth.
@@ -28,6 +33,7 @@ class Contents(NamedTuple):
     is_cmyk: bool = False
     channels: tuple[str, ...] = ()
     is_depth: bool = False
+    coding: Coding | None = None
 
 
 def upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
@@ -45,12 +51,36 @@ def upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
 
 
 def unpremultiplied(values: NDArray[Any]) -> NDArray[Any]:
-    """Give the colours divided by the alpha in the last channel, in the same type; where alpha is 0, as they are."""
+    """Give the colours divided by the alpha in the last channel, in the same type; where alpha is 0, as they are.
+
+    Integers of little alpha leave the quotient open, by one over alpha: of what they may stand for, what is nearest to the
+    colours round about is taken.
+    """
     alpha = values[..., -1:].astype(np.float64)
-    top = float(np.iinfo(values.dtype).max) if np.issubdtype(values.dtype, np.integer) else 1.0
+    is_whole = np.issubdtype(values.dtype, np.integer)
+    top = float(np.iinfo(values.dtype).max) if is_whole else 1.0
     colours = values[..., :-1].astype(np.float64)
     straight = np.divide(colours * top, alpha, where=alpha > 0, out=colours.copy())
-    if np.issubdtype(values.dtype, np.integer):
+    if is_whole:
         straight = np.minimum(np.rint(straight), top)
+        faint = (alpha > 0) & (alpha < top / 2)
+        if faint.any():
+            around = _around(straight, (alpha / top) ** 2)
+            share = np.maximum(alpha, 1)
+            nearest = np.clip(around, (colours - 1) * top / share, (colours + 1) * top / share)
+            straight = np.where(faint, np.clip(np.rint(nearest), 0, top), straight)
     with np.errstate(over="ignore"):  # infinite colours are refused where they must be finite
         return np.concatenate([straight, alpha], axis=-1).astype(values.dtype)
+
+
+def _around(colours: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average the colours [H, W, C] near each pixel by their weights [H, W, 1], farther off where little weight is near."""
+    height, width = weights.shape[:2]
+    if height * width == 1:
+        return colours
+    total = np.concatenate([colours * weights, weights], axis=-1)
+    padded = np.pad(total, ((0, height % 2), (0, width % 2), (0, 0)))
+    halved = padded.reshape(padded.shape[0] // 2, 2, padded.shape[1] // 2, 2, -1).sum(axis=(1, 3)) / 4
+    mean = np.divide(halved[..., :-1], halved[..., -1:], where=halved[..., -1:] > 0, out=np.zeros_like(halved[..., :-1]))
+    far = _around(mean, halved[..., -1:]).repeat(2, 0).repeat(2, 1)[:height, :width]
+    return (total[..., :-1] + _FAR * far) / (weights + _FAR)

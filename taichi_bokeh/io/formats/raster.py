@@ -14,7 +14,6 @@ from taichi_bokeh.io.formats.contents import Contents, DamagedFileError, upright
 from taichi_bokeh.io.formats.quiet import quiet
 from taichi_bokeh.io.limits import check_size
 
-_SRGB_CODING = bytes((1, 13, 0, 1))
 _OPTIONS = {".png": {}, ".avif": {"quality": 90, "subsampling": "4:4:4"}}  # else those of JPEG
 _PLAIN_MODES = ("1", "L", "LA", "RGB", "RGBA", "F", "CMYK")
 _WITH_ALPHA = {"1": "LA", "L": "LA", "RGB": "RGBA", "P": "RGBA", "PA": "RGBA"}
@@ -62,15 +61,13 @@ def _decode(content: bytes, file: Any, name: str) -> Contents:
     if frames > 1 and name != "JPEG":  # which may hold more images behind its own, such as a gain map
         raise ValueError(f"it is an animation of {frames} frames, and must be one image")
     coding = png.coding(content)
-    if coding is not None and coding != _SRGB_CODING:  # its colours are wide, or its curve is one for HDR
-        numbers = ", ".join(map(str, coding))
-        raise ValueError(f"its colours are coded as {numbers} (ITU-T H.273), and must be sRGB (1, 13, 0, 1)")
     deep = png.decode(content) if png.is_deep_colour(content) else None
     tags = file.metadata(index=0, exclude_applied=False)  # may unpack the pixels
     values = _values(file, tags) if deep is None else deep
     # imageio could turn it, but not one with a palette.
     upright_values = upright(values, tags.get("Orientation", 1))
-    return Contents(upright_values, name, tags.get("icc_profile") or None, is_cmyk=tags["mode"] == "CMYK")
+    profile = None if coding is not None else tags.get("icc_profile") or None
+    return Contents(upright_values, name, profile, is_cmyk=tags["mode"] == "CMYK", coding=coding)
 
 
 def _values(file: Any, tags: dict[str, Any]) -> NDArray[Any]:
