@@ -69,14 +69,16 @@ def slice_sources(kind: Weight, dtype: str) -> Any:
         coordinate: planes,  # [H, W]
         node: real,  # the kernel's coordinate
         cell_px: ti.i32,
-        mean_texture: textures,  # [H/cell_px, W/cell_px]
-        mean_weight: weights,  # [H/cell_px, W/cell_px]
+        top: ti.i32,  # grid cells from the first of the pixels to that of the means
+        left: ti.i32,
+        mean_texture: textures,  # [h, w]
+        mean_weight: weights,  # [h, w]
     ):
         share = 1 / ti.cast(cell_px * cell_px, real)
         for row, column in ti.ndrange(mean_texture.shape[0], mean_texture.shape[1]):
             total, weight = ti.types.vector(4, real)(0.0), real(0.0)
-            for y in range(row * cell_px, (row + 1) * cell_px):
-                for x in range(column * cell_px, (column + 1) * cell_px):
+            for y in range((top + row) * cell_px, (top + row + 1) * cell_px):
+                for x in range((left + column) * cell_px, (left + column + 1) * cell_px):
                     value, _ = weight_at(coordinate[y, x] - node)
                     total += value * texture[y, x]
                     weight += value
@@ -111,6 +113,16 @@ def pack(channels: int, dtype: str) -> Any:
 
 
 @cache
+def sums_layout() -> Any:
+    """Make the struct of numbers that `sums` takes.
+
+    Its fields: positions in a `row` of the packed source, and that of the `origin`, the first pixel to be summed; and where
+    that one is in the result, its row `top` and its block `left`.
+    """
+    return ti.types.struct(row=ti.i32, origin=ti.i32, top=ti.i32, left=ti.i32)
+
+
+@cache
 def sums(channels: int, sparse: bool, source_dtype: str, dtype: str) -> Any:
     """Sum over the taps of every cell, PIXELS pixels at once; `sparse` adds, and skips where no source is in reach."""
     real, source_real = REAL[dtype], REAL[source_dtype]
@@ -130,14 +142,13 @@ def sums(channels: int, sparse: bool, source_dtype: str, dtype: str) -> Any:
         first_tap: indices,  # [M + 1]
         boxes: indices2,  # [M, 4]: from the pixel to the corners of a cell's reach in `occupied`
         occupied: indices,  # [positions]: integral image of where the source is not 0; not read unless sparse
-        seen: indices2,  # [H, W/PIXELS]: which blocks to sum, the others keep what they hold
+        seen: indices2,  # [h, w/PIXELS]: which blocks to sum, the others keep what they hold
         result: results,  # [M, H, W/PIXELS]
-        row: ti.i32,
-        origin: ti.i32,  # position of the first pixel
+        layout: sums_layout(),
     ):
         ti.loop_config(block_dim=64)
-        for m, y, block in ti.ndrange(result.shape[0], result.shape[1], result.shape[2]):
-            here = origin + y * row + block * PIXELS
+        for m, y, block in ti.ndrange(result.shape[0], seen.shape[0], seen.shape[1]):
+            here = layout.origin + y * layout.row + block * PIXELS
             wanted = seen[y, block]
             if ti.static(sparse):
                 there = occupied[here + boxes[m, 3]] - occupied[here + boxes[m, 1]]
@@ -148,10 +159,11 @@ def sums(channels: int, sparse: bool, source_dtype: str, dtype: str) -> Any:
                 for tap in range(first_tap[m], first_tap[m + 1]):
                     at += increments[tap]  # a chain, so that the compiler does not gather over taps instead of pixels
                     total += weights[tap] * source[at]
+                down, along = layout.top + y, layout.left + block
                 if ti.static(sparse):
-                    result[m, y, block] = result[m, y, block] + ti.cast(total, real)
+                    result[m, down, along] = result[m, down, along] + ti.cast(total, real)
                 else:
-                    result[m, y, block] = ti.cast(total, real)
+                    result[m, down, along] = ti.cast(total, real)
 
     return forward
 

@@ -21,7 +21,7 @@ from taichi_bokeh.ops.scatter import rows as _rows
 from taichi_bokeh.ops.scatter.aperture_lists import shape_table
 from taichi_bokeh.ops.scatter.plan import ScatterPlan, ScatterSources, refuse_too_large
 from taichi_bokeh.ops.scatter.strategy import FACTS, Facts, Strategy, facts_of, read_facts, strategy_of
-from taichi_bokeh.ops.subaperture.taps import correlate, make_taps
+from taichi_bokeh.ops.subaperture.taps import Target, correlate, make_taps
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.psf import divide
 
@@ -188,7 +188,7 @@ def _flat_sums(sources: ScatterSources, facts: Facts, plan: ScatterPlan) -> Tens
     source = torch.nn.functional.pad(source, (0, blocks * PIXELS - width + PIXELS - 1)).permute(1, 2, 0)
     result = channels.new_empty(1, height, blocks, 4 * PIXELS)
     seen = torch.ones(height, blocks, dtype=torch.int32, device=channels.device)
-    correlate(taps, source, None, seen, result, pad)
+    correlate(taps, source, None, Target(result, seen), pad)
     density = channels[:, 4:] * weights.sum()
     return torch.cat([result.view(1, height, -1, 4)[:, :, :width].permute(0, 3, 1, 2), density.to(channels)], 1)
 

@@ -11,12 +11,15 @@ from itertools import groupby
 from typing import Any, Literal, NamedTuple
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh.kernels.subaperture.cells import Weight
-from taichi_bokeh.ops._common import plain, read_back
+from taichi_bokeh.ops._common import on_gpu, plain, read_back
 from taichi_bokeh.ops.subaperture.taps import Summation, Taps, make_taps
+from taichi_bokeh.ops.subaperture.windows import tile_maxima
 from taichi_bokeh.optics.psf import Cells, kernel_reach
 from taichi_bokeh.optics.radius_nodes import grid_cell_px, node_coordinate, nodes
 
@@ -79,6 +82,7 @@ class Layer(NamedTuple):
     slope: Tensor  # [H, W], of the coordinate along the radius
     grids: list[Slices]
     occupied: list[float]  # values of `occupied_intervals` for the whole layer
+    ends: NDArray[Any] | None  # [h, w, 2], least and largest coordinate of tiles; None where it is flat, and on a GPU
 
     @property
     def is_flat(self) -> bool:
@@ -130,8 +134,15 @@ def layers_of(
         grids = _grids((low, high), radius.dtype, cells, summation, adjoint)
         flat = grids[0].parts[0].weight == "even"
         coordinate, slope = (plane, torch.ones_like(plane)) if flat else node_coordinate(plane)
-        result.append(Layer(texture.permute(1, 2, 0).contiguous(), coordinate, slope, grids, occupied))
+        tiles = None if flat or on_gpu(plane) else _tile_ends(coordinate)
+        result.append(Layer(texture.permute(1, 2, 0).contiguous(), coordinate, slope, grids, occupied, tiles))
     return result
+
+
+def _tile_ends(coordinate: Tensor) -> NDArray[Any]:
+    planes = torch.stack([-coordinate, coordinate])
+    low, high = tile_maxima(planes).numpy()
+    return np.stack([-low, high], -1)
 
 
 def _grids(ends: tuple[float, float], dtype: torch.dtype, cells: Cells, summation: Summation, adjoint: Adjoint) -> list[Slices]:

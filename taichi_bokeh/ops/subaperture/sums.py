@@ -8,7 +8,9 @@ weighted with tents round the nodes, whose sum is 1. The slices of large radii a
 
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh import _runtime
@@ -17,7 +19,7 @@ from taichi_bokeh.kernels.subaperture.cells import PIXELS
 from taichi_bokeh.kernels.subaperture.coarse_grid import interpolation
 from taichi_bokeh.ops._common import dtype_name, read_back
 from taichi_bokeh.ops.subaperture.slices import Layer, Slice, Slices, occupied_intervals
-from taichi_bokeh.ops.subaperture.taps import TapLayout, correlate, lay_out, pack
+from taichi_bokeh.ops.subaperture.taps import TapLayout, Target, correlate, lay_out, pack
 from taichi_bokeh.ops.subaperture.visibility import Visibility
 from taichi_bokeh.ops.subaperture.windows import Grid, Window, blocks
 from taichi_bokeh.optics.psf import Cells
@@ -102,7 +104,7 @@ def _layer_sums(layer: Layer, cells: Cells, box: _Box, result: Sums) -> None:
         even, *offset = slices.parts
         assert even.taps is not None
         texture = layer.texture[rows][:, columns]
-        correlate(even.taps, texture, None, box.blocks(grid), _in_blocks(result.values), slices.pad)
+        correlate(even.taps, texture, None, Target(_in_blocks(result.values), box.blocks(grid)), slices.pad)
         result.weights[:] = shares[:, None, None]
         _add_slices(layer, slices._replace(parts=offset), grid, box, result)
         return
@@ -139,14 +141,25 @@ def _add_slices(layer: Layer, slices: Slices, grid: Grid, box: _Box, result: Sum
         return False
     texture = layer.texture[rows][:, columns].contiguous()
     seen = box.blocks(grid)
-    sources = Sums.empty(texture, len(rows) // grid.cell_px, len(columns) // grid.cell_px)
     kernel = kernels.slice_sources(near[0][0].weight, dtype_name(texture))
     for part, taps in near:
-        _runtime.launch(kernel, texture, coordinate, part.node, grid.cell_px, *sources.planes)
+        own = grid if layer.ends is None else grid.reached(_between(layer.ends, part.node), layer.coordinate, slices.pad)
+        if own is None:
+            continue
+        top, left = own.top - grid.top, own.left - grid.left
+        sources = Sums.empty(texture, own.rows + 2 * slices.pad, own.columns + 2 * slices.pad + PIXELS - 1)
+        _runtime.launch(kernel, texture, coordinate, part.node, grid.cell_px, top, left, *sources.planes)
         occupied = (sources.weights[:, : 1 - PIXELS] != 0).to(torch.int32).cumsum(0, dtype=torch.int32).cumsum_(1).flatten()
+        wanted = seen[top : top + own.rows, left // PIXELS : (left + own.columns) // PIXELS].contiguous()
         for source, sums in zip(sources.planes, result.planes, strict=True):
-            correlate(taps, source, occupied, seen, _in_blocks(sums), slices.pad)
+            correlate(taps, source, occupied, Target(_in_blocks(sums), wanted, top, left // PIXELS), slices.pad)
     return True
+
+
+def _between(ends: NDArray[Any], node: float) -> NDArray[np.bool_]:
+    """Mark the tiles in which a coordinate may be less than 1 from a node."""
+    found: NDArray[np.bool_] = (ends[..., 0] < node + 1) & (ends[..., 1] > node - 1)
+    return found
 
 
 def _in_blocks(sums: Tensor) -> Tensor:

@@ -101,23 +101,38 @@ def pack(values: Tensor, integral: bool) -> Tensor:
     return result
 
 
-def correlate(taps: Taps, source: Tensor, occupied: Tensor | None, seen: Tensor, result: Tensor, pad: int) -> None:
-    """Write Σ_δ k_m(δ)·source(x + δ) to `result`, or add it there where `occupied` is given.
+class Target(NamedTuple):
+    """Where sums are written.
+
+    Attributes:
+        result: [M, H, W/PIXELS, PIXELS·C].
+        seen: int32 [h, w/PIXELS]: blocks of a part of the result, of which those that are 0 are left as they are.
+        top, left: the part's first row and block.
+    """
+
+    result: Tensor
+    seen: Tensor
+    top: int = 0
+    left: int = 0
+
+
+def correlate(taps: Taps, source: Tensor, occupied: Tensor | None, target: Target, pad: int) -> None:
+    """Write Σ_δ k_m(δ)·source(x + δ), or add it where `occupied` is given.
 
     Args:
         taps: those of M kernels.
-        source: [H + 2·pad, W + 2·pad + PIXELS − 1, C]; W is a multiple of PIXELS.
-        occupied: int32 integral image of where the source is not 0, [(H + 2·pad)·(W + 2·pad)].
-        seen: int32, the blocks of the result that are wanted, [H, W/PIXELS]; the others are left as they are.
-        result: [M, H, W/PIXELS, PIXELS·C].
+        source: [h + 2·pad, w + 2·pad + PIXELS − 1, C]; w is a multiple of PIXELS.
+        occupied: int32 integral image of where the source is not 0, [(h + 2·pad)·(w + 2·pad)].
+        target: of h × w pixels.
         pad: more than the reach of the kernels.
     """
     row = source.shape[1] - PIXELS + 1
     values = pack(source, taps.integral)
-    layout = lay_out(taps, row, values)
-    kernel = kernels.sums(source.shape[-1], occupied is not None, dtype_name(values), dtype_name(result))
-    counts = layout.first if occupied is None else occupied  # any int32 tensor, where it is not read
-    _runtime.launch(kernel, values, *layout, counts, seen, result, row, pad * row + pad)
+    tables = lay_out(taps, row, values)
+    kernel = kernels.sums(source.shape[-1], occupied is not None, dtype_name(values), dtype_name(target.result))
+    counts = tables.first if occupied is None else occupied  # any int32 tensor, where it is not read
+    layout = kernels.sums_layout()(row=row, origin=pad * row + pad, top=target.top, left=target.left)
+    _runtime.launch(kernel, values, *tables, counts, target.seen, target.result, layout)
 
 
 def _listed(values: Array, dense: Array, integral: bool, offset: int) -> Taps:

@@ -10,7 +10,7 @@ from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.subaperture.cells import PIXELS
 from taichi_bokeh.kernels.subaperture.visibility import TILE, visibility
 from taichi_bokeh.ops._common import dtype_name, on_gpu, plain
-from taichi_bokeh.ops.subaperture.windows import Grid, Window
+from taichi_bokeh.ops.subaperture.windows import Grid, Window, tile_maxima
 from taichi_bokeh.optics.radius_nodes import FINE_PX, node_coordinate, node_radius_px
 
 
@@ -95,17 +95,13 @@ def visible(alpha: Tensor, radius: Tensor, view: Window, extent: float, of_alpha
 
 def _source_tiles(alpha: Tensor, radius: Tensor, extent: float) -> Tensor:
     """List least and largest coverage and the reach in px in tiles of sources, [L, h, w, 3]."""
-    largest, negative = (_tile_maxima(plane) for plane in (alpha, -alpha))
-    size = torch.maximum(_tile_maxima(radius), _tile_maxima(-radius))
+    largest, negative = (tile_maxima(plane) for plane in (alpha, -alpha))
+    size = torch.maximum(tile_maxima(radius), tile_maxima(-radius))
     node_px = node_radius_px(node_coordinate(size)[0].floor() + 1)
     cell_px = torch.where(node_px < FINE_PX, 1.0, 2 ** ((node_px / FINE_PX).log2().floor() + 1))
     # A pixel is interpolated from the grid cells round it, and these have their sources as means over their squares.
     reach = node_px * extent + 2.5 * cell_px + 1
     return torch.stack([-negative, largest, reach], -1).contiguous()
-
-
-def _tile_maxima(planes: Tensor) -> Tensor:
-    return torch.nn.functional.max_pool2d(planes[None], TILE, ceil_mode=True)[0]
 
 
 def _ends(numbers: NDArray[Any]) -> tuple[int, int]:

@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from taichi_bokeh.kernels.subaperture.cells import PIXELS
@@ -70,6 +72,49 @@ class Grid(NamedTuple):
         """Count rows and columns from the grid's first pixel to the window's."""
         return window.top - self.top * self.cell_px, window.left - self.left * self.cell_px
 
+    def reached(self, tiles: NDArray[np.bool_], plane: Tensor, pad: int) -> "Grid | None":
+        """Cut off what sources in these tiles of a plane [H, W] do not reach, `pad` grid cells away; None: all.
+
+        Beyond the plane stand copies of its edge.
+        """
+        down = _Run(self.top, self.rows, self.cell_px, plane.shape[0], pad)
+        across = _Run(self.left, self.columns, self.cell_px, plane.shape[1], pad)
+        rows, columns = tiles[down.tiles, across.tiles].nonzero()
+        if not len(rows):
+            return None
+        top, bottom = down.reached(int(rows.min()), int(rows.max()))
+        left, right = across.reached(int(columns.min()), int(columns.max()))
+        if top >= bottom or left >= right:
+            return None
+        left = self.left + (left - self.left) // PIXELS * PIXELS
+        return Grid(self.cell_px, top, left, bottom - top, blocks(right - left) * PIXELS)
+
+
+class _Run(NamedTuple):
+    """Grid cells along one axis of a plane of `size` pixels, and `pad` more on both sides that reach them."""
+
+    first: int
+    cells: int
+    cell_px: int
+    size: int
+    pad: int
+
+    @property
+    def tiles(self) -> slice:
+        """Which tiles of the plane hold their pixels."""
+        ends = self.first - self.pad, self.first + self.cells + self.pad
+        low, high = (min(max(end * self.cell_px, 0), self.size - 1) // TILE for end in ends)
+        return slice(low, high + 1)
+
+    def reached(self, least: int, most: int) -> tuple[int, int]:
+        """Give the first, and the last + 1, of the cells that these of `tiles` reach, in order."""
+        low, high = (self.tiles.start + least) * TILE, (self.tiles.start + most + 1) * TILE
+        last = self.first + self.cells
+        return (
+            self.first if low == 0 else max(self.first, low // self.cell_px - self.pad),
+            last if high >= self.size else min(last, -(-high // self.cell_px) + self.pad),
+        )
+
 
 def windows(view: Window, bytes_per_pixel: int) -> Iterator[Window]:
     """Cut the view into windows, about square, whose sums fit in memory; they begin where a tile begins."""
@@ -81,6 +126,11 @@ def windows(view: Window, bytes_per_pixel: int) -> Iterator[Window]:
     for top in range(view.top, view.bottom, down):
         for left in range(view.left, view.right, across):
             yield Window(top, min(view.bottom, top + down), left, min(view.right, left + across))
+
+
+def tile_maxima(planes: Tensor) -> Tensor:
+    """Take the largest values in tiles, [N, H, W] -> [N, h, w]."""
+    return torch.nn.functional.max_pool2d(planes[None], TILE, ceil_mode=True)[0]
 
 
 def blocks(width: int) -> int:
