@@ -50,6 +50,16 @@ def upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(turned)
 
 
+def is_upright_already(stored: tuple[int, ...], turned: tuple[int, ...], picture: tuple[int, ...]) -> bool:
+    """Tell whether a map [h, w] that says nothing of its turn has the shape of the upright picture, and turned has it not.
+
+    >>> is_upright_already((40, 30), (30, 40), (400, 300))
+    True
+    """
+    before, after, wanted = (size[1] / size[0] for size in (stored, turned, picture))
+    return abs(before / wanted - 1) < abs(after / wanted - 1)
+
+
 def unpremultiplied(values: NDArray[Any]) -> NDArray[Any]:
     """Give the colours divided by the alpha in the last channel, in the same type; where alpha is 0, as they are.
 
