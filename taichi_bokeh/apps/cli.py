@@ -16,6 +16,7 @@ from taichi_bokeh.apps.options.demo import add_demo
 from taichi_bokeh.apps.options.preview import add_preview
 from taichi_bokeh.apps.options.render import add_render
 from taichi_bokeh.apps.options.trace import add_trace
+from taichi_bokeh.apps.photo.extract import add_extract
 from taichi_bokeh.apps.photo.inspect import add_inspect
 from taichi_bokeh.apps.terminal import any_terminal, print_result
 
@@ -90,6 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     add_preview(commands)
     add_render_batch(commands)
     add_inspect(commands)
+    add_extract(commands)
     add_trace(commands)
     add_benchmark(commands)
     add_dfd(commands)

@@ -30,6 +30,18 @@ def resize_disparity(disparity: Array, rgb: Array) -> Array:
     rgb, disparity = require_light("rgb", rgb), require_plane("disparity", disparity)
     if not same_aspect(disparity.shape, rgb.shape):
         raise ValueError(f"disparity has shape {disparity.shape}; expected the aspect ratio of rgb, {rgb.shape[:2]}")
+    return stretch_disparity(disparity, rgb)
+
+
+def stretch_disparity(disparity: Array, rgb: Array) -> Array:
+    """Resample as `resize_disparity`, of whatever aspect ratio: the map is stretched over the whole image.
+
+    Args:
+        disparity: [h, w], any unit, larger is nearer; NaN marks a hole.
+        rgb: [H, W, 3], linear light.
+    """
+    if disparity.shape == rgb.shape[:2]:
+        return disparity
     rows, columns = (_positions(length, small) for length, small in zip(rgb.shape, disparity.shape, strict=False))
     if disparity.shape[0] >= rgb.shape[0]:
         return disparity[np.ix_(np.rint(rows).astype(int), np.rint(columns).astype(int))].astype(np.float32)

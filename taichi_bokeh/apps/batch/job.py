@@ -22,6 +22,7 @@ from taichi_bokeh.apps.options.render import RenderRequest
 from taichi_bokeh.apps.photo.scene import encoded_result
 from taichi_bokeh.apps.render import checked_aperture, rendered
 from taichi_bokeh.io import check_output, write_atomically
+from taichi_bokeh.io.phones import find_parts
 from taichi_bokeh.storage.fingerprint import file_digest, value_digest
 from taichi_bokeh.storage.locks import lock_of_file, locked
 
@@ -78,7 +79,7 @@ def run_job(job: Job) -> Outcome:
     """Do it; whatever goes wrong with this photograph becomes part of the outcome."""
     start = time.perf_counter()
     try:
-        if job.problem:
+        if job.problem and find_parts(job.request.photo.photo).first("depth") is None:
             raise ValueError(job.problem)
         is_new = _render(job.request)
     except Exception as error:

@@ -57,14 +57,19 @@ class PhotoRequest:
     )
 
     photo: Path = opt(
-        "the image, sharp everywhere: PNG, JPEG, TIFF, OpenEXR, PFM or npy",
+        "the image, sharp everywhere: PNG, JPEG, HEIC, TIFF, OpenEXR, PFM or npy",
         "PHOTO",
         Path,
         default=MISSING,
         names=["photo"],
         group="",
     )
-    disparity: Path | None = opt("its disparity: npy, npz ('data'), EXR, PFM, PNG or TIFF", "FILE", Path, one_of="distance")
+    disparity: Path | None = opt(
+        "its disparity (in PHOTO itself, as phones keep it): npy, npz ('data'), EXR, PFM, PNG or TIFF",
+        "FILE",
+        Path,
+        one_of="distance",
+    )
     alpha: Path | None = opt("matte of the foreground (grey, or an alpha channel)", "FILE", Path, one_of="foreground")
     depth_model: Network | None = opt(
         "a network of yours that estimates it, scaled to [0, 1]", "MODEL", Network, one_of="distance"
@@ -78,6 +83,7 @@ class PhotoRequest:
     invert_disparity: bool = opt("the file's white is far: turn it round", default=False)
     resize_depth: bool = opt("bring a disparity of another resolution to the image's", default=False)
     matte_model: Network | None = opt("a network of yours that makes the matte", "MODEL", Network, one_of="foreground")
+    no_own_matte: bool = opt("leave out the matte of a portrait that PHOTO itself holds", default=False)
     opaque: bool = opt("take a photograph with an alpha channel as if it had none", default=False)
     layers: int | None = opt("layers to split into (as many as depth edges ask for, up to 5)", "N", whole)
     matte: str = opt(
@@ -111,16 +117,18 @@ class PhotoRequest:
             raise ValueError(f"--layers 1 leaves no layer behind the foreground of {given}; it must be at least 2")
 
     def _check_estimated(self) -> None:
-        if self.depth_model is None:
-            raise ValueError(
-                "how far things are is not given: --disparity FILE takes a disparity map (with --depth a depth map), "
-                "--depth-model MODEL a network that estimates one, as module:function, TorchScript file or transformers folder"
-            )
+        if self.is_own_depth and self.depth:
+            raise ValueError("--depth says what a file or a network gives: it needs --disparity or --depth-model")
         if self.resize_depth:
             raise ValueError("--resize-depth is for --disparity: a network sees the image at its own size")
         for name in ("depth_unit", "invert_disparity"):
             if getattr(self, name):
                 raise ValueError(f"{option(name)} says how a file is read: it needs --disparity")
+
+    @property
+    def is_own_depth(self) -> bool:
+        """Whether the photograph's own file is to hold depth, as nothing else is given."""
+        return self.disparity is None and self.depth_model is None
 
     @property
     def has_matte(self) -> bool:

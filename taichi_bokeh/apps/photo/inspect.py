@@ -11,6 +11,7 @@ from taichi_bokeh.apps.terminal import print_result
 
 if TYPE_CHECKING:
     from taichi_bokeh.io import DepthDescription
+    from taichi_bokeh.io.phones import Parts
 
 _EXAMPLES = """\
 examples:
@@ -37,7 +38,7 @@ class InspectRequest:
     """Files to be looked at."""
 
     files: Sequence[Path] = opt(
-        "PNG, JPEG, TIFF, OpenEXR, PFM, npy, npz, WebP, GIF", "FILE", Path, default=MISSING, names=["files"], nargs="+"
+        "PNG, JPEG, HEIC, TIFF, OpenEXR, PFM, npy, npz, WebP, GIF", "FILE", Path, default=MISSING, names=["files"], nargs="+"
     )
 
 
@@ -53,9 +54,10 @@ def inspect_files(request: InspectRequest) -> None:
         ValueError, OSError: what is wrong with a file, or that the disk behind stdout is full, in one line.
     """
     from taichi_bokeh.io import describe_depth
+    from taichi_bokeh.io.phones import find_parts
 
     for i, path in enumerate(request.files):
-        text = "\n".join(_lines(path, describe_depth(path)))
+        text = "\n".join([*_lines(path, describe_depth(path)), *_part_lines(find_parts(path))])
         print_result("\n" * (i > 0) + text + "\n")
 
 
@@ -73,6 +75,16 @@ def _lines(path: Path, found: "DepthDescription") -> list[str]:
         f"by default: {_default(found)}",
         *_hints(found),
     ]
+
+
+def _part_lines(parts: "Parts") -> list[str]:
+    """A line for each thing that a phone has put beside the picture."""
+    lines = [f"beside it: {part.kind}, {part.text}" for part in parts.found]
+    if parts.first("depth") is not None:
+        lines.append("so render needs no --disparity; extract writes these as files")
+    elif any(part.is_right is not None for part in parts.found):
+        lines.append("so render --stereo finds the disparity")
+    return [*lines, *(f"not made out: {problem}" for problem in parts.problems)]
 
 
 def _histogram(found: "DepthDescription") -> list[str]:

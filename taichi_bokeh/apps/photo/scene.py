@@ -13,6 +13,7 @@ from torch import Tensor
 from taichi_bokeh.apps.common import Say, check_folder, layer_files, to_image, write_layers
 from taichi_bokeh.apps.options.output import OutputRequest
 from taichi_bokeh.apps.options.photo import PhotoRequest
+from taichi_bokeh.apps.photo.embedded import read_own_depth
 from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_image, read_metadata, write_atomically
 from taichi_bokeh.io.disparity import as_disparity
 from taichi_bokeh.io.formats.metadata import METADATA_SUFFIXES, Metadata, check_metadata
@@ -78,8 +79,12 @@ def read_photo(request: PhotoRequest, say: Say) -> Photo:
     rgb, coverage = read_image(request.photo, layer=request.layer)
     if coverage is not None:
         coverage = _transparency(coverage, request)
-    disparity = _estimated(rgb, request) if request.disparity is None else _read(request.disparity, rgb, request)
     alpha = None
+    if request.is_own_depth:
+        with_matte = not (request.has_matte or request.no_own_matte or request.layers == 1)
+        rgb, disparity, alpha = read_own_depth(request.photo, rgb, with_matte, say)
+    else:
+        disparity = _estimated(rgb, request) if request.disparity is None else _read(request.disparity, rgb, request)
     if request.alpha is not None:
         alpha = read_alpha(request.alpha)
         if alpha.shape != rgb.shape[:2]:

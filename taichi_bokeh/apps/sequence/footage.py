@@ -65,6 +65,10 @@ def footage_of(request: PhotoRequest, frame_numbers: str | None) -> Footage:
     Raises:
         ValueError, OSError: what is missing, too much, or cannot be read, in one line.
     """
+    if request.is_own_depth and is_video(request.photo):
+        raise ValueError(
+            f"how far things are is not given: {request.photo} needs --disparity, a video or a folder, or --depth-model"
+        )
     given = {name: getattr(request, name) for name in _PARTS if getattr(request, name) is not None}
     sources = {name: _source(name, path) for name, path in given.items()}
     photos = sources["photo"]

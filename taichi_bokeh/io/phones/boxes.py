@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_CONTAINERS = (b"iprp", b"ipco", b"iref", b"grpl")
+#: Boxes with boxes in them, by the bytes before the first, for each version.
+_CONTAINERS = {b"iprp": (0,), b"ipco": (0,), b"iref": (4, 4), b"grpl": (0,), b"iinf": (6, 8)}
 _TURNS = (b"irot", b"imir")
 _MOST_ITEMS = 10_000
 
@@ -68,7 +69,7 @@ def _items(content: bytes) -> Items:
     for start, end in boxes[b"ipma"]:
         _read_properties(content, start, end, properties, items)
     for start, end in boxes[b"ster"]:
-        group, count = struct.unpack_from(">II", content, start + 4)
+        _, count = struct.unpack_from(">II", content, start + 4)
         if count == 2 and end - start >= 20:
             items.stereo = struct.unpack_from(">II", content, start + 12)
     _read_xmp(content, boxes, items)
@@ -89,7 +90,8 @@ def _boxes(content: bytes, start: int, end: int, parent: bytes) -> Iterator[tupl
         if kind == b"meta" and not parent:
             yield from _boxes(content, start + head + 4, stop, kind)
         elif kind in _CONTAINERS and parent in (b"meta", b"iprp"):
-            yield from _boxes(content, start + head + (4 if kind == b"iref" else 0), stop, kind)
+            before = _CONTAINERS[kind]
+            yield from _boxes(content, start + head + before[min(content[start + head], len(before) - 1)], stop, kind)
         start = stop
 
 
@@ -118,7 +120,9 @@ def _read_properties(content: bytes, at: int, end: int, properties: list[tuple[b
 
 def _read_xmp(content: bytes, boxes: dict[bytes, list[tuple[int, int]]], items: Items) -> None:
     """Read the items of type "mime" that describe others, where they lie in the file or in the box "idat"."""
-    texts = {_number(content, s + 4, 4 if content[s] > 2 else 2) for s, e in boxes[b"infe"] if b"application/rdf+xml" in content[s:e]}
+    texts = {
+        _number(content, s + 4, 4 if content[s] > 2 else 2) for s, e in boxes[b"infe"] if b"application/rdf+xml" in content[s:e]
+    }
     data = boxes[b"idat"][0][0] if boxes[b"idat"] else 0
     places = {item: place for start, _ in boxes[b"iloc"][:1] for item, place in _locations(content, start, data)}
     wide = 4 if boxes[b"iref"] and content[boxes[b"iref"][0][0]] else 2

@@ -18,7 +18,6 @@ from taichi_bokeh.io.phones.boxes import Items, read_items, turned
 from taichi_bokeh.io.phones.parts import Part, Parts
 from taichi_bokeh.io.srgb import srgb_decode
 
-
 #: In the type of an auxiliary image, what a matte is of.
 MATTE = re.compile(r"(portrait|skin|hair|teeth|glasses|sky)\w*matte", re.IGNORECASE)
 

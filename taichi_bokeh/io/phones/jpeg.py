@@ -145,6 +145,7 @@ def _length(item: Mapping[str, str], name: str) -> int:
 def _of_index(content: bytes, main: _Main) -> Iterator[Part]:
     """Several pictures in a file (MPF): views, and Apple's auxiliary images, whose XMP says what they are."""
     others = [one for one in pictures(content) if one.start > 0]
+    is_pair = sum(one.kind == STEREO for one in others) == 1
     for number, picture in enumerate(others):
         data = content[picture.start : picture.end]
         facts = _all_facts(data, [])
@@ -153,12 +154,19 @@ def _of_index(content: bytes, main: _Main) -> Iterator[Part]:
         if kind.lower() in ("disparity", "depth"):
             yield _depth(data, depth_codes.apple(said), main, "Apple's auxiliary image")
         elif matte:
-            yield Part("matte", f"matte_{matte[1].lower()}", f"{_shown(data)} ({kind})", lambda data=data: to_unit(_plane(data, main)))
+            yield Part("matte", f"matte_{matte[1].lower()}", f"{_shown(data)} ({kind})", partial(_matte, data, main))
         elif "gainmap" in kind.lower() or xmp.merged(facts, "gain"):
             yield _gain_map(data, main)
         elif not kind and _is_view(data, picture, main):
-            is_right = True if picture.kind == STEREO and len(others) == 1 else None
-            yield _view(data, main, "view", "another view" if is_right is None else "the right one of a stereo pair", number + 2, is_right)
+            is_right = True if picture.kind == STEREO and is_pair else None
+            yield _view(
+                data,
+                main,
+                "view",
+                "another view" if is_right is None else "the right one of a stereo pair",
+                number + 2,
+                is_right,
+            )
 
 
 def _is_view(data: bytes, picture: Picture, main: _Main) -> bool:
@@ -186,13 +194,15 @@ def _depth(data: bytes, code: DepthCode, main: _Main, where: str) -> Part:
     return Part("depth", "depth", text, lambda: code.disparity(_plane(data, main)), code.is_per_metre)
 
 
+def _matte(data: bytes, main: _Main) -> NDArray[np.float32]:
+    return to_unit(_plane(data, main))
+
+
 def _gain_map(data: bytes, main: _Main) -> Part:
     return Part("gain map", "gain_map", _shown(data), lambda: main.upright(_samples(data)))
 
 
-def _view(
-    data: bytes, main: _Main, kind: Any, where: str, number: int = 0, is_right: bool | None = None
-) -> Part:
+def _view(data: bytes, main: _Main, kind: Any, where: str, number: int = 0, is_right: bool | None = None) -> Part:
     def values() -> NDArray[np.float32]:
         contents = raster.decode(data)  # turned by its own EXIF, where it has any
         samples = to_srgb(contents)
@@ -210,7 +220,7 @@ def _plane(data: bytes, main: _Main) -> NDArray[Any]:
 
 def _samples(data: bytes) -> NDArray[Any]:
     """The numbers of a picture as they are stored: the turn is that of the photograph."""
-    width, height, orientation = _size(data)
+    _, _, orientation = _size(data)
     values = raster.decode(data).values
     return values if orientation == 1 else upright(values, {6: 8, 8: 6}.get(orientation, orientation))
 
