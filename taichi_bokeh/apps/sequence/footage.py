@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.io import write_atomically
 from taichi_bokeh.io.arrays import IMAGE_SUFFIXES
 from taichi_bokeh.io.candidates import is_candidate
-from taichi_bokeh.io.video import is_video, rate_of, read_video
+from taichi_bokeh.io.video import Timing, is_video, read_video, timing_of
 
 _PARTS = ("photo", "disparity", "alpha")  # the options that name a part of each image
 _LAST_NUMBER = re.compile(r"(?P<before>.*?)(?P<number>[0-9]+)(?P<after>[^0-9]*)")
@@ -30,14 +29,14 @@ class Footage:
         request: of the whole sequence.
         sources: for each part that is given, the files of a folder in order, or a video.
         count: how many images there are.
-        rate: frames a second where PHOTO is a video that says so.
+        timing: of its images where PHOTO is a video.
         numbers: that the images get in the names of files, see `numbers_of`; of a video from 1.
     """
 
     request: PhotoRequest
     sources: dict[str, list[Path] | Path]
     count: int
-    rate: Fraction | None
+    timing: Timing
     numbers: Sequence[int]
 
     def photos(self) -> Iterator[PhotoRequest]:
@@ -79,9 +78,11 @@ def footage_of(request: PhotoRequest, frame_numbers: str | None) -> Footage:
     for name, count in counts.items():
         if count != counts["photo"]:
             raise ValueError(f"{given[name]} has {count} images, and must have {counts['photo']} as {request.photo}")
-    rate = rate_of(photos) if isinstance(photos, Path) else None
+    timing = timing_of(photos) if isinstance(photos, Path) else Timing(None)
+    if timing.times is not None and len(timing.times) != counts["photo"]:
+        timing = timing._replace(times=None)  # a damaged index
     numbers = numbers_of(photos, frame_numbers) if isinstance(photos, list) else range(1, counts["photo"] + 1)
-    return Footage(request, sources, counts["photo"], rate, numbers)
+    return Footage(request, sources, counts["photo"], timing, numbers)
 
 
 def numbers_of(photos: Sequence[Path], how: str | None) -> Sequence[int]:

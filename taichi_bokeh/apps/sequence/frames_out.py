@@ -6,11 +6,37 @@ from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 
+from taichi_bokeh.apps.common import Say
 from taichi_bokeh.io import check_output, write_image
 from taichi_bokeh.io.images import Image, check_format
-from taichi_bokeh.io.video import VIDEO_SUFFIXES, check_encoder, is_video, video_writer
+from taichi_bokeh.io.video import VIDEO_SUFFIXES, Timing, check_encoder, holds_sound, is_video, video_writer
 
+FPS = Fraction(25)  # where nothing says another rate
 _NUMBER = re.compile(r"%(?:0\d)?d")
+
+
+def output_timing(timing: Timing, fps: Fraction | None, output: Path, say: Say) -> Timing:
+    """Choose the timing of the output of a video, and say what is not as it was, and what is kept of what is uneven."""
+    if timing.hides_alpha:
+        say("the video's alpha channel is left out: FFmpeg's decoder does not give it")
+    if not is_video(output):
+        lost = ["the sound"] * (timing.sound is not None) + ["the times of frames"] * (timing.times is not None)
+        if lost:
+            say(f"{' and '.join(lost)} {'is' if lost == ['the sound'] else 'are'} left out: numbered images have none")
+        return Timing(timing.rate)
+    if fps is not None and (fps != timing.rate or timing.times is not None):
+        if timing.sound is not None:
+            say("the sound is left out, as --fps changes the time")
+        return Timing(fps)
+    if timing.times is not None:
+        say("the times of frames are uneven, and kept")
+    if timing.sound is None:
+        return timing
+    if not holds_sound(output, timing.sound):
+        say(f"the sound is left out: {output.suffix} files cannot hold it as it is (-o NAME.mkv can)")
+        return timing._replace(sound=None)
+    say("the sound is copied")
+    return timing
 
 
 def is_frames(output: Path) -> bool:
@@ -54,7 +80,7 @@ def numbered(pattern: Path, number: int) -> Path:
 
 @contextmanager
 def frame_writer(
-    output: Path, numbers: Sequence[int], rate: Fraction, bits: int | None, overwrite: bool
+    output: Path, numbers: Sequence[int], timing: Timing, bits: int | None, overwrite: bool
 ) -> Iterator[Callable[[Image], None]]:
     """Yield what writes the next image, for a video an opaque one; a video appears when it is whole.
 
@@ -62,7 +88,7 @@ def frame_writer(
         OSError: a file exists or cannot be written.
     """
     if is_video(output):
-        with video_writer(output, rate, overwrite) as append:
+        with video_writer(output, timing.rate or FPS, overwrite, timing.times, timing.sound) as append:
             yield lambda image: append(image.rgb)
         return
     left = iter(numbers)

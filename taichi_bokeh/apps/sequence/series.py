@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from fractions import Fraction
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +19,8 @@ from taichi_bokeh.apps.photo.scene import Photo, read_photo, require_room_for_al
 from taichi_bokeh.apps.photo.sequence_cuts import choose_for_all
 from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.sequence.footage import Footage, footage_of, is_footage
-from taichi_bokeh.apps.sequence.frames_out import check_frames, frame_writer, is_frames
-from taichi_bokeh.io.video import is_video
+from taichi_bokeh.apps.sequence.frames_out import check_frames, frame_writer, is_frames, output_timing
+from taichi_bokeh.io.video import Timing, is_video
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models import SubAperture
 from taichi_bokeh.optics.aperture import Aperture
@@ -29,7 +28,6 @@ from taichi_bokeh.optics.thin_lens import ThinLens
 
 Array = NDArray[np.float32]
 
-_FPS = Fraction(25)
 _LOOKED_AT = 5  # images of a sequence, to choose the cuts between layers from
 
 
@@ -98,7 +96,7 @@ def _render_focus_pull(request: RenderRequest, aperture: Aperture, say: Say) -> 
     say(f"disparity: {disparity.min():.4g} to {disparity.max():.4g}, in focus: {focus.start:.4g} to {focus.end:.4g}")
     say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px, model: {request.model.model}, images: {count}")
     images = (render_layers(seen, lens, model, coverage=coverage) for seen, lens in _seen(layers, lenses, request))
-    _write(images, numbers, _FPS, request, say)
+    _write(images, numbers, Timing(request.series.fps), request, say)
 
 
 def _check_blur(request: RenderRequest, aperture: Aperture, disparity: Array, focus: Ramp[float], parts: list[float]) -> None:
@@ -137,11 +135,12 @@ def _render_footage(request: RenderRequest, aperture: Aperture, say: Say) -> Non
     focus, cuts = _survey(footage, request, aperture)
     found = f"images: {footage.count}, in focus: disparity {focus.start:.4g} to {focus.end:.4g}"
     say(f"{found}, model: {request.model.model}")
+    timing = output_timing(footage.timing, series.fps, output.output, say)
     images = (
         _image(scene, lens_at(request.lens, aperture, focus, scene.layers.width, t), request)
         for scene, t in _scenes(footage, request, cuts)
     )
-    _write(images, footage.numbers, footage.rate or _FPS, request, say)
+    _write(images, footage.numbers, timing, request, say)
 
 
 def _scenes(footage: Footage, request: RenderRequest, cuts: tuple[float, ...]) -> Iterator[tuple[PhotoScene, float]]:
@@ -195,13 +194,13 @@ def _focus(lens: LensRequest, first: Array, last: Array) -> Ramp[float]:
     return Ramp(start, focus_of(lens.at_end(), last) if lens.moves_focus else start)
 
 
-def _write(images: Iterator[Tensor], numbers: Sequence[int], rate: Fraction, request: RenderRequest, say: Say) -> None:
+def _write(images: Iterator[Tensor], numbers: Sequence[int], timing: Timing, request: RenderRequest, say: Say) -> None:
     output = request.output
     done, count = 0, len(numbers)
     try:
         with (
             progress_bar("rendering", output.quiet, "images", speed_over_s=300.0) as progress,
-            frame_writer(output.output, numbers, request.series.fps or rate, output.bits, output.overwrite) as write,
+            frame_writer(output.output, numbers, timing, output.bits, output.overwrite) as write,
         ):
             if progress is not None:
                 progress(0, count)

@@ -179,7 +179,7 @@ def test_video_and_folder_give_nearly_the_same(sequence):
     for one, other in zip(_frames(sequence, "a_*.npy"), _frames(sequence, "b_*.npy"), strict=True):
         assert np.abs(one - other).mean() < 0.03
     assert cli.main(words(sequence, photo="in.mp4", disparity="disparities", output="out.mp4", **given)) == 0
-    assert video.rate_of(sequence / "out.mp4") == 10
+    assert video.timing_of(sequence / "out.mp4").rate == 10
 
 
 def test_a_video_that_fails_leaves_nothing(tmp_path):
