@@ -81,6 +81,9 @@ class PhotoRequest:
     layer: str | None = opt("which image of an OpenEXR file with several, as ViewLayer.Combined or rgba", "NAME")
     depth_layer: str | None = opt("which map of an OpenEXR file with several, as ViewLayer.Depth", "NAME")
     invert_disparity: bool = opt("the file's white is far: turn it round", default=False)
+    turn_depth: bool = opt(
+        "turn the disparity as EXIF turns the photograph, where it lies as the camera stored it", default=False
+    )
     resize_depth: bool = opt("bring a disparity of another resolution to the image's", default=False)
     matte_model: Network | None = opt("a network of yours that makes the matte", "MODEL", Network, one_of="foreground")
     no_own_matte: bool = opt("leave out the matte of a portrait that PHOTO itself holds", default=False)

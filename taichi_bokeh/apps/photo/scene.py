@@ -14,6 +14,7 @@ from taichi_bokeh.apps.common import Say, check_folder, layer_files, to_image, w
 from taichi_bokeh.apps.options.output import OutputRequest
 from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.apps.photo.embedded import read_own_depth
+from taichi_bokeh.apps.photo.turn import turned_as_photo
 from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_image, read_metadata, write_atomically
 from taichi_bokeh.io.disparity import as_disparity
 from taichi_bokeh.io.formats.metadata import METADATA_SUFFIXES, Metadata, check_metadata
@@ -84,7 +85,7 @@ def read_photo(request: PhotoRequest, say: Say) -> Photo:
         with_matte = not (request.has_matte or request.no_own_matte or request.layers == 1)
         rgb, disparity, alpha = read_own_depth(request.photo, rgb, with_matte, say)
     else:
-        disparity = _estimated(rgb, request) if request.disparity is None else _read(request.disparity, rgb, request)
+        disparity = _estimated(rgb, request) if request.disparity is None else _read(request.disparity, rgb, request, say)
     if request.alpha is not None:
         alpha = read_alpha(request.alpha)
         if alpha.shape != rgb.shape[:2]:
@@ -163,10 +164,11 @@ def _estimated(rgb: Array, request: PhotoRequest) -> Array:
     return disparity.astype(np.float32)
 
 
-def _read(file: Path, rgb: Array, request: PhotoRequest) -> Array:
+def _read(file: Path, rgb: Array, request: PhotoRequest, say: Say) -> Array:
     """The disparity of a file at the photograph's size, resized only if that was asked for."""
     layer = request.depth_layer or (request.layer if file == request.photo else None)
     disparity = read_disparity(file, depth=request.depth, unit=request.depth_unit, invert=request.invert_disparity, layer=layer)
+    disparity = turned_as_photo(disparity, file, rgb, request, say)
     if disparity.shape == rgb.shape[:2]:
         return disparity
     wrong = f"{file} is {_size(disparity)} pixels, and must be {_size(rgb)} as {request.photo}"

@@ -67,6 +67,23 @@ def read_metadata(path: str | os.PathLike[str]) -> Metadata:
         raise ValueError(f"{path} has EXIF that cannot be read ({error or type(error).__name__})") from None
 
 
+def read_orientation(path: str | os.PathLike[str]) -> int:
+    """Read how EXIF turns a JPEG, HEIC, PNG, TIFF or WebP file, from 1 (not at all) to 8; 1 for others and where it is damaged.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        OSError: the system refuses to read it.
+    """
+    try:
+        with quiet():
+            orientation = _stored(read_bytes(Path(path))).get(ExifTags.Base.Orientation, 1)
+    except (OSError, MemoryError):
+        raise
+    except Exception:  # whatever the parser meets: the picture itself is read elsewhere
+        return 1
+    return orientation if orientation in range(1, 9) else 1
+
+
 def _stored(content: bytes) -> PillowImage.Exif:
     exif = PillowImage.Exif()
     if is_tiff(content):
