@@ -54,6 +54,15 @@ def _occlusion(d_source: Tensor, d_pixel: Tensor, in_focus: Tensor, step: tuple[
     return 1 + in_focus * (0.5 * tanh - 0.5)
 
 
+def _disc_weights(size: Tensor, dx: int, dy: int) -> Tensor:
+    """Weights of sources of radii `size` [N, H, W] at an offset; below the least radius mixed with a point's."""
+    offset = (size.new_tensor(float(dx)), size.new_tensor(float(dy)))
+    point = (1 - size / LEAST_RADIUS_PX).clamp(min=0)
+    disc = checkpoint(disc_profile, *offset, size.clamp(min=LEAST_RADIUS_PX), use_reentrant=False)  # its nodes are many
+    weight = (1 - point) * disc
+    return weight + point if dx == dy == 0 else weight
+
+
 def _shape_weights(radius: Tensor, aperture: Aperture, reach: int) -> Tensor:
     """Weights of sources [N, H, W] at all offsets, [D, D, N, H, W]; below the least radius mixed with a point's."""
     flat = radius.flatten()
@@ -100,17 +109,16 @@ def scatter_sums(
         assert aperture is not None
         shapes = _padded(_shape_weights(radius, aperture, pad), pad, False)
         field = _field(radius, aperture.cat_eye)
+    discs: dict[tuple[int, int], Tensor] = {}
     total = torch.zeros_like(channels)
     for dx, dy in _offsets(limit):
         window = (..., slice(pad + dy, pad + dy + height), slice(pad + dx, pad + dx + width))
         values, r, d, signed = (value[window] for value in padded)
         if profile == "disc":
-            offset = (r.new_tensor(float(dx)), r.new_tensor(float(dy)))
-            point = (1 - r / LEAST_RADIUS_PX).clamp(min=0)
-            disc = checkpoint(disc_profile, *offset, r.clamp(min=LEAST_RADIUS_PX), use_reentrant=False)  # its nodes are many
-            weight = (1 - point) * disc
-            if dx == dy == 0:
-                weight = weight + point
+            eighth = (max(abs(dx), abs(dy)), min(abs(dx), abs(dy)))  # of the plane: in all eight the disc is the same
+            if eighth not in discs:
+                discs[eighth] = _padded(_disc_weights(size, *eighth), pad, False)
+            weight = discs[eighth][window]
         elif aperture is not None and profile == "shape":  # the source lies at (dx, dy) from the pixel
             weight = shapes[(pad - dy, pad - dx, *window)]
             if aperture.cat_eye != 0:
