@@ -54,6 +54,7 @@ def test_every_piece_of_python_in_the_docs_is_whole_and_imports_what_exists():
         exec(line, {})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("piece", "printed"), [(0, ""), (1, "layer 1")])
 def test_the_programs_of_the_five_minutes_run(piece, printed, tmp_path):
     command = [sys.executable, "-c", blocks(ROOT / "docs/start.md", "python")[piece]]

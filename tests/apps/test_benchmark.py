@@ -68,6 +68,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(whole, tmp_path, capsys):
     assert_same_accuracy(tmp_path, whole)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_stops_all_processes_and_says_how_to_go_on(whole, tmp_path):
     process = started(tmp_path, "--workers", "2")

@@ -67,6 +67,7 @@ def test_shards_merge_to_the_whole(whole, tmp_path):
     assert_same_accuracy(tmp_path / "merged", whole)
 
 
+@pytest.mark.slow
 def test_two_processes_come_to_the_same(whole, tmp_path):
     steps = []
     run(BENCHMARK, tmp_path, processes=2, progress=lambda done, total: steps.append(done))
@@ -162,6 +163,7 @@ def test_pictures_of_another_program_are_measured_but_neither_searched_nor_timed
     assert count(replace(single, scenes=2), tmp_path / "run").done == 3
 
 
+@pytest.mark.slow
 def test_a_failure_in_a_process_names_its_unit(tmp_path):
     (tmp_path / "pictures").mkdir()
     failing = replace(BENCHMARK, scenes=1, methods=("theirs",), external={"theirs": tmp_path / "pictures"})

@@ -49,6 +49,8 @@ from taichi_bokeh.apps import benchmark, cli, render
 from taichi_bokeh.apps.batch import run
 from taichi_bokeh.apps.photo import trace
 from taichi_bokeh.dfd.data import generate
+
+pytestmark = pytest.mark.slow
 for line in sys.stdin:
     if not line.strip():
         print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)

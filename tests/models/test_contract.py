@@ -82,7 +82,7 @@ def turned(layers: tb.Layers, turn: Callable[[Tensor], Tensor]) -> tb.Layers:
 
 @every_renderer
 def test_a_constant_opaque_image_stays_constant(renderer):
-    noise = random_layers(height=21, width=24, dtype=torch.float32)
+    noise = random_layers(height=21, width=24)
     layers = tb.Layers(torch.full_like(noise.rgb, 0.37), torch.ones_like(noise.alpha), noise.disparity)
     image = renderer.render(layers)
     torch.testing.assert_close(image, torch.full_like(image, 0.37), atol=renderer.constant, rtol=0)
@@ -115,7 +115,7 @@ def test_flips_and_transposes_commute_with_blur(renderer):
 
 @every_renderer
 def test_a_batch_is_a_loop_over_its_scenes(renderer):
-    layers = random_layers(batch=2, dtype=torch.float32)
+    layers = random_layers(batch=2)
     blur, focus = torch.tensor([0.7, 1.0]) * renderer.blur, torch.tensor([0.45, 0.52])
     together = renderer.render(layers, blur, focus)
     for b in range(2):
@@ -161,7 +161,7 @@ def test_strided_views_render_as_their_copies(renderer):
 
 @without("draft")
 def test_it_compiles_to_one_graph_with_the_same_gradients(renderer):
-    inputs = renderer.inputs(random_layers(height=8, width=9, dtype=torch.float32), renderer.blur, 0.5)
+    inputs = renderer.inputs(random_layers(height=8, width=9), renderer.blur, 0.5)
     torch._dynamo.reset()
     compiled = torch.compile(renderer.of_inputs, fullgraph=True, backend="aot_eager")(*inputs)
     eager = renderer.of_inputs(*inputs)
@@ -194,7 +194,7 @@ def test_double_backward_and_forward_mode_are_refused(renderer):
 
 @without("trace", "draft")  # whose passes are each told of
 def test_progress_is_told_to_the_end_and_changes_nothing(renderer):
-    layers = random_layers(batch=2, height=30, dtype=torch.float32)
+    layers = random_layers(batch=2, height=30)
     heard: list[tuple[int, int]] = []
     lens = tb.ThinLens(renderer.blur, 0.5, renderer.aperture)
     image = tb.render(layers, lens, renderer.model, progress=lambda *told: heard.append(told))

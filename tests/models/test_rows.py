@@ -379,6 +379,7 @@ def test_a_draft_merges_nothing_small():
     assert torch.equal(render(layers, tb.ThinLens(50.0, 0.5), quality="draft"), render(layers, tb.ThinLens(50.0, 0.5)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["disc", "soft"])
 def test_strips_leave_no_trace_in_a_draft(profile, monkeypatch):
     """Nor where nothing in a strip is so large that a draft of it alone would merge anything."""

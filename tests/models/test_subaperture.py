@@ -218,7 +218,7 @@ def test_gradcheck_of_flat_layers(blur, algorithm):
         how = {"model": "subaperture", "cells": 4, "algorithm": algorithm}
         return tb.render(tb.Layers(rgb, alpha, disparity), tb.ThinLens(blur, focus), **how)
 
-    assert torch.autograd.gradcheck(image, (*inputs, *lens), atol=1e-6, rtol=1e-4)
+    assert torch.autograd.gradcheck(image, (*inputs, *lens), atol=1e-6, rtol=1e-4, fast_mode=True)
 
 
 @pytest.mark.parametrize("algorithm", ["exact", "fast"])
@@ -262,7 +262,7 @@ def test_the_device_is_waited_for_twice_whatever_the_layers_and_not_at_all_for_t
     monkeypatch.setattr(subaperture_sums, "read_back", waits.append)
     monkeypatch.setattr(subaperture_slices, "read_back", waits.append)
     inputs = leaves(with_flat_layer(random_layers(batch=2, count=4, height=9, width=10)))
-    picture = run(tb.Layers(*inputs), 140.0, cells=4)
+    picture = run(tb.Layers(*inputs), 70.0, cells=4)
     assert len(waits) == 2
     picture.sum().backward()
     assert len(waits) == 2
@@ -367,7 +367,7 @@ def test_transposes_commute_with_blur_as_far_as_the_cells_do(cells, tolerance):
     assert difference.abs().max() < tolerance
 
 
-@pytest.mark.parametrize("blur", [3.0, 140.0])
+@pytest.mark.parametrize("blur", [3.0, 70.0])
 def test_tiles_leave_no_seam(monkeypatch, blur):
     layers = with_flat_layer(random_layers(height=40, width=22))
     inputs = leaves(layers)

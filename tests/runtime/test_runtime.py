@@ -109,6 +109,7 @@ def test_a_forked_child_is_told_so_where_the_user_started_taichi():
     assert "persistent_workers=True" in script("import taichi as ti; ti.init(ti.cpu, log_level=ti.ERROR)" + RENDER + FORKED)
 
 
+@pytest.mark.slow
 def test_a_child_that_is_forked_while_another_thread_launches_does_not_wait_for_it():
     hold = """
 import threading

@@ -156,6 +156,7 @@ def test_shards_make_the_whole(folder):
     assert [_report(folder, f"out/report-{index}-of-3.json")["total"] for index in (1, 2, 3)] == [2, 1, 1]
 
 
+@pytest.mark.slow
 def test_processes_make_the_same_files_and_one_that_dies_fails_alone(folder, monkeypatch):
     assert _batch(folder, out="whole") == 0
     assert _batch(folder, "--workers", "2") == 0

@@ -66,6 +66,7 @@ def test_shards_of_one_folder_make_the_whole(whole, tmp_path):
     assert contents(tmp_path) == contents(whole)
 
 
+@pytest.mark.slow
 def test_two_processes_come_to_the_same(whole, tmp_path):
     steps = []
     generate(SETTINGS, tmp_path, lambda done, total: steps.append((done, total)), workers=2)

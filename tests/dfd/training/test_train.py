@@ -242,6 +242,7 @@ with processes(torch.device("cpu")) as among:
 """
 
 
+@pytest.mark.slow
 def test_a_process_whose_others_have_ended_says_so(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(_ONE_OF_TWO_ENDS)

@@ -182,7 +182,9 @@ def test_gradient_is_the_derivative(surfaces):
     problem = problem._replace(alpha=problem.alpha.clamp(min=0.2))
     places = problem.radius[..., None, None] * problem.points
     assert (places - places.round()).abs().min() > 1e-5  # bilinear weights have kinks at whole pixels
-    assert torch.autograd.gradcheck(lambda *sources: problem.picture(list(sources)), problem.sources, atol=1e-6, rtol=1e-5)
+    assert torch.autograd.gradcheck(
+        lambda *sources: problem.picture(list(sources)), problem.sources, atol=1e-6, rtol=1e-5, fast_mode=True
+    )
 
 
 def test_adjoint_is_the_transpose_of_the_jacobian():
@@ -289,6 +291,7 @@ def test_an_infinite_radius_is_an_error():
         problem.picture([problem.rgb, problem.alpha, radius, problem.order])
 
 
+@pytest.mark.slow
 def test_thread_count_changes_no_bit():
     code = """
 import taichi as ti
