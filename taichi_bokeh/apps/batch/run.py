@@ -127,7 +127,7 @@ def _job(item: Item, batch: BatchRequest, folder: Path) -> Job:
         output=replace(each.output, output=folder / f"{item.name}.{batch.format}", quiet=True),
         cache=cache and cache.absolute(),
     )
-    return Job(request, item.problem if each.photo.depth_model is None else "")
+    return Job(request, item.problem if each.photo.depth_model is None and each.photo.stereo is None else "")
 
 
 def _check_folder(folder: Path, report: Path, source: Path) -> None:

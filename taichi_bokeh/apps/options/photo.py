@@ -8,6 +8,14 @@ from typing import Literal
 from taichi_bokeh.apps.options.arguments import whole
 from taichi_bokeh.apps.options.requests import opt, option
 
+#: How the views of `PhotoRequest.stereo` lie, where it is no file.
+STEREO_IN_FILE, SIDE_BY_SIDE, CROSS_EYED = "in file", "side-by-side", "cross-eyed"
+
+
+def _stereo(text: str) -> Path | str:
+    """The file of the right view, or how two views lie in one picture."""
+    return text if text in (STEREO_IN_FILE, SIDE_BY_SIDE, CROSS_EYED) else Path(text)
+
 
 @dataclass(frozen=True)
 class Network:
@@ -71,6 +79,15 @@ class PhotoRequest:
         one_of="distance",
     )
     alpha: Path | None = opt("matte of the foreground (grey, or an alpha channel)", "FILE", Path, one_of="foreground")
+    stereo: Path | str | None = opt(
+        "two views tell it, matched: those in PHOTO's own file or side by side in it, or PHOTO and the right view in FILE; "
+        f"or say {SIDE_BY_SIDE} or {CROSS_EYED}",
+        "FILE",
+        _stereo,
+        nargs="?",
+        const=STEREO_IN_FILE,
+        one_of="distance",
+    )
     depth_model: Network | None = opt(
         "a network of yours that estimates it, scaled to [0, 1]", "MODEL", Network, one_of="distance"
     )
@@ -120,10 +137,10 @@ class PhotoRequest:
             raise ValueError(f"--layers 1 leaves no layer behind the foreground of {given}; it must be at least 2")
 
     def _check_estimated(self) -> None:
-        if self.is_own_depth and self.depth:
+        if self.depth_model is None and self.depth:
             raise ValueError("--depth says what a file or a network gives: it needs --disparity or --depth-model")
         if self.resize_depth:
-            raise ValueError("--resize-depth is for --disparity: a network sees the image at its own size")
+            raise ValueError("--resize-depth is for --disparity: all else has the image's own size")
         for name in ("depth_unit", "invert_disparity"):
             if getattr(self, name):
                 raise ValueError(f"{option(name)} says how a file is read: it needs --disparity")
@@ -131,7 +148,7 @@ class PhotoRequest:
     @property
     def is_own_depth(self) -> bool:
         """Whether the photograph's own file is to hold depth, as nothing else is given."""
-        return self.disparity is None and self.depth_model is None
+        return self.disparity is None and self.depth_model is None and self.stereo is None
 
     @property
     def has_matte(self) -> bool:

@@ -15,6 +15,7 @@ from taichi_bokeh.apps.options.output import OutputRequest
 from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.apps.photo.embedded import read_own_depth
 from taichi_bokeh.apps.photo.turn import turned_as_photo
+from taichi_bokeh.apps.photo.two_views import read_views
 from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_image, read_metadata, write_atomically
 from taichi_bokeh.io.disparity import as_disparity
 from taichi_bokeh.io.formats.metadata import METADATA_SUFFIXES, Metadata, check_metadata
@@ -84,6 +85,9 @@ def read_photo(request: PhotoRequest, say: Say) -> Photo:
     if request.is_own_depth:
         with_matte = not (request.has_matte or request.no_own_matte or request.layers == 1)
         rgb, disparity, alpha = read_own_depth(request.photo, rgb, with_matte, say)
+    elif request.stereo is not None:
+        rgb, disparity, columns = read_views(request.photo, rgb, request.stereo, say)
+        coverage = None if coverage is None else coverage[:, columns]
     else:
         disparity = _estimated(rgb, request) if request.disparity is None else _read(request.disparity, rgb, request, say)
     if request.alpha is not None:

@@ -64,6 +64,8 @@ def footage_of(request: PhotoRequest, frame_numbers: str | None) -> Footage:
     Raises:
         ValueError, OSError: what is missing, too much, or cannot be read, in one line.
     """
+    if request.stereo is not None and (is_video(request.photo) or isinstance(request.stereo, Path)):
+        raise ValueError("--stereo in a series is for a folder of pictures that each hold two views")
     if request.is_own_depth and is_video(request.photo):
         raise ValueError(
             f"how far things are is not given: {request.photo} needs --disparity, a video or a folder, or --depth-model"
