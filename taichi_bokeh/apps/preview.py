@@ -181,7 +181,7 @@ def _read(request: PreviewRequest, say: Say) -> tuple[Photo, Layers, Source]:
     """The photograph, or the demo's."""
     run = _run_here if request.offscreen else _run_beside
     if request.scene is not None:
-        photo = read_photo(request.scene, say)
+        photo = read_photo(request.scene, say).shown()
         words = scene_words(request.scene) + ([f"--device={request.device}"] if request.device != "cpu" else [])
         layers, _ = split_photo(photo._replace(coverage=None), request.scene)  # shown as if it were opaque
         return photo, layers, PhotoSource(words, run)

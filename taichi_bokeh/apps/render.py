@@ -20,9 +20,10 @@ from taichi_bokeh.apps.photo.rendering import (
     with_highlights,
     with_near_and_far,
 )
-from taichi_bokeh.apps.photo.scene import check_before_work, require_room_for_alpha, write_result
+from taichi_bokeh.apps.photo.scene import Result, check_before_work, require_room_for_alpha, write_result
 from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.sequence.series import is_series, render_series
+from taichi_bokeh.io.exr import Frame
 from taichi_bokeh.models import SubAperture
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
@@ -74,9 +75,10 @@ def checked_aperture(request: RenderRequest) -> Aperture:
 
 def _render_one(request: RenderRequest, aperture: Aperture, say: Say) -> None:
     scene, lens, image = rendered(request, aperture, say)
-    write_result(scene.layers, scene.coverage, image, request.photo.photo, request.output, say)
+    write_result(scene.layers, scene.coverage, Result(image, scene.frame), request.photo.photo, request.output, say)
     if request.show_focus is not None:
-        write_focus_map(request, request.show_focus, scene.disparity, lens)
+        disparity = scene.disparity if scene.frame is None else scene.frame.shown(scene.disparity, float(lens.focus))
+        write_focus_map(request, request.show_focus, disparity, lens)
         say(f"written: {request.show_focus}")
 
 
@@ -87,20 +89,21 @@ def rendered(request: RenderRequest, aperture: Aperture, say: Say) -> Rendered:
         ValueError, OSError: what is wrong with a file, in one line.
     """
 
-    def check(disparity: NDArray[np.float32], is_transparent: bool) -> None:
-        focus = focus_of(request.lens, disparity)
-        lens = thin_lens_of(request.lens, aperture, focus, disparity.shape[1])
+    def check(disparity: NDArray[np.float32], is_transparent: bool, frame: Frame | None) -> None:
+        focus = focus_of(request.lens, disparity, frame)
+        lens = thin_lens_of(request.lens, aperture, focus, disparity.shape[1], frame)
+        request.model.build().require_renderable(lens.aperture)
         work = Work.of(request.model, aperture, disparity.shape[1], disparity.shape[0])
         check_blur(request.lens, work, float(lens.blur), span_of(disparity, focus, request.look))
         if is_transparent:
             require_room_for_alpha(request.photo.photo, request.output.output)
 
     scene = read_scene(request.photo, request.cache, say, check)
-    layers, disparity, coverage = scene
-    focus = focus_of(request.lens, disparity)
+    layers, disparity, coverage, frame = scene
+    focus = focus_of(request.lens, disparity, frame)
     say(f"disparity: {disparity.min():.4g} to {disparity.max():.4g}, in focus: {focus:.4g}")
-    lens = thin_lens_of(request.lens, aperture, focus, disparity.shape[1])
-    seen = with_near_and_far(with_highlights(layers, request.model, request.look), focus, request.look)
+    lens = thin_lens_of(request.lens, aperture, focus, disparity.shape[1], frame)
+    seen = with_near_and_far(with_highlights(layers, request.model, request.look, frame), focus, request.look)
     model = with_cells_counted(request.model.build(), seen, lens)
     radius_px = largest_radius_px(seen, float(lens.blur), focus)
     with_cells = f" with {model.cells} cells" if isinstance(model, SubAperture) else ""

@@ -36,13 +36,17 @@ _DECODERS = (
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".exr", ".pfm", ".avif", *heif.SUFFIXES)
 
 
-def read_array(path: str | os.PathLike[str], use: exr.Use = "image", layer: str | None = None) -> NDArray[Any]:
+def read_array(
+    path: str | os.PathLike[str], use: exr.Use = "image", layer: str | None = None, frame: exr.Frame | None = None
+) -> NDArray[Any]:
     """Read the array of a PNG, JPEG, TIFF, OpenEXR, PFM, npy or npz (entry ``data``) file, in the file's own type.
 
     Args:
         path: the file.
         use: what for: it decides which channels of an OpenEXR file are meant.
         layer: the name of their layer; None: the only one that is fit.
+        frame: of the image that an OpenEXR file is for; None: what is shown is given. Where it holds nothing, maps of floats
+            are NaN, all else is 0.
 
     Returns:
         [H, W] or [H, W, C]; no colour profile is obeyed.
@@ -55,7 +59,11 @@ def read_array(path: str | os.PathLike[str], use: exr.Use = "image", layer: str 
     contents = read_contents(path, use, layer)
     if contents.is_cmyk:
         raise ValueError(f"{path} holds inks (CMYK), and must be grey or RGB")
-    return contents.values
+    if contents.frame is None:
+        return contents.values
+    here = contents.frame.display if frame is None or frame.display != contents.frame.display else frame.data
+    is_map = use != "image" and np.issubdtype(contents.values.dtype, np.floating)
+    return exr.moved(contents.values, contents.frame.data, here, np.nan if is_map else 0)
 
 
 def read_contents(path: str | os.PathLike[str], use: exr.Use = "image", layer: str | None = None) -> Contents:

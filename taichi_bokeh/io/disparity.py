@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.io.arrays import read_array, to_unit
+from taichi_bokeh.io.exr import Frame
 
 Array = NDArray[np.float32]
 DepthUnit = Literal["m", "mm"]
@@ -22,6 +23,7 @@ def read_disparity(
     invert: bool = False,
     *,
     layer: str | None = None,
+    frame: Frame | None = None,
 ) -> Array:
     """Read a disparity map, larger is nearer, from npy, npz (entry ``data``), OpenEXR, PFM, TIFF or PNG.
 
@@ -36,6 +38,7 @@ def read_disparity(
         invert: larger is farther, though it is no depth: the disparity is 1 − value for 8- and 16-bit integers and truth
             values, and −value for other numbers.
         layer: of an OpenEXR file: the name of the layer, or of one beside which it lies; None: the only one that is fit.
+        frame: that of the image, if the map of an OpenEXR file is to reach beyond what is shown, as the image does.
 
     Returns:
         float32 [H, W]; NaN at the holes.
@@ -47,7 +50,7 @@ def read_disparity(
             given without ``depth``, or ``invert`` with it.
     """
     _check_use(depth, unit, invert)
-    raw = single_channel(read_array(path, "depth" if depth else "disparity", layer), path)
+    raw = single_channel(read_array(path, "depth" if depth else "disparity", layer, frame), path)
     values = to_unit(raw) if unit is None else (raw / _PER_METRE[unit]).astype(np.float32)
     if invert:
         values = (1 if raw.dtype in _SCALED else 0) - values

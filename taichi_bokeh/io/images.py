@@ -53,13 +53,45 @@ def read_image(path: str | os.PathLike[str], *, layer: str | None = None) -> Ima
     Args:
         path: the file.
         layer: of an OpenEXR file: the name of a layer, as ``ViewLayer.Combined`` or a part of it that is its alone; None: the
-            only image, or that which is called as renderers call the whole image.
+            only image, or that which is called as renderers call the whole image. What is shown of it is given.
 
     Raises:
         FileNotFoundError: there is no such file.
         OSError: the system refuses to read it.
         ValueError: it cannot be read, is not one image of 1 to 4 channels and at most 200 megapixels, holds NaN or infinite
             values, or its colours are unknown.
+    """
+    plate = read_plate(path, layer=layer)
+    rgb, alpha = plate.shown()
+    return Image(np.ascontiguousarray(np.maximum(rgb, 0)), alpha)
+
+
+class Plate(NamedTuple):
+    """An image as it is to be worked on.
+
+    Attributes:
+        rgb: [H, W, 3], linear light, straight; of an OpenEXR file in its own primaries, and perhaps negative.
+        alpha: as of `Image`.
+        frame: of an OpenEXR file, where the pixels lie, of which some may lie beyond what is shown; else None.
+    """
+
+    rgb: Array
+    alpha: Array | None
+    frame: exr.Frame | None = None
+
+    def shown(self) -> Image:
+        """Give what is shown, in the primaries of sRGB; negative where colours lie outside the gamut."""
+        if self.frame is None:
+            return Image(self.rgb, self.alpha)
+        alpha = None if self.alpha is None else np.ascontiguousarray(self.frame.shown(self.alpha))
+        return Image(self.frame.shown_light(self.rgb), alpha)
+
+
+def read_plate(path: str | os.PathLike[str], *, layer: str | None = None) -> Plate:
+    """Read an image as `read_image`, but of an OpenEXR file all pixels, in its primaries, its negative values kept.
+
+    Raises:
+        FileNotFoundError, OSError, ValueError: as `read_image`.
     """
     contents = read_contents(path, layer=layer)
     try:
@@ -78,8 +110,9 @@ def read_image(path: str | os.PathLike[str], *, layer: str | None = None) -> Ima
         raise ValueError(f"{path} holds NaN or infinite colours, and must be finite")
     alpha = np.clip(values[..., -1], 0, 1) if channels in (2, 4) else None
     colour = values[..., :3] if channels >= 3 else np.repeat(values[..., :1], 3, axis=2)
-    rgb = np.maximum(colour, 0) if is_linear else decode_light(colour, contents.coding)
-    return Image(np.ascontiguousarray(rgb), alpha)
+    rgb = colour if is_linear else decode_light(colour, contents.coding)
+    rgb = np.ascontiguousarray(rgb if contents.frame is not None else np.maximum(rgb, 0))
+    return Plate(rgb, alpha, contents.frame)
 
 
 def write_image(
@@ -102,7 +135,8 @@ def write_image(
         overwrite: replace a file of that name.
         bits: a channel: 8 or 16 for PNG, 8 for JPEG, AVIF and HEIC, 16 (half) or 32 for EXR, 32 for the others. By default 8
             for files in sRGB and 32 for the rest, which take 8 to mean this too.
-        metadata: of the photograph that the image was made of, see `read_metadata`; for JPEG, AVIF, HEIC, PNG and TIFF.
+        metadata: of the photograph that the image was made of, see `read_metadata`; for JPEG, AVIF, HEIC, PNG and TIFF; its
+            frame for OpenEXR.
 
     Raises:
         FileExistsError: the file exists and ``overwrite`` is false.
@@ -156,7 +190,7 @@ def check_format(path: str | os.PathLike[str], bits: int | None = None, *, has_a
 def _encode(suffix: str, rgb: Array, alpha: Array | None, bits: int | None, metadata: Metadata) -> bytes:
     """Make the content of the file."""
     if suffix == ".exr":
-        return exr.encode_image(rgb, alpha, bits or 32)
+        return exr.encode_image(rgb, alpha, bits or 32, metadata.frame)
     if suffix == ".pfm":
         return pfm.encode(rgb)
     if suffix in (".tif", ".tiff", ".npy"):

@@ -278,10 +278,10 @@ def test_layers_of_an_earlier_run_are_kept(scene, capsys):
 
 
 def test_ctrl_c_is_130(scene, monkeypatch, capsys):
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(photo_scene, "read_image", interrupt)
+    monkeypatch.setattr(photo_scene, "read_plate", interrupt)
     assert _render(scene) == 130
     assert "Traceback" not in capsys.readouterr().err
 
@@ -295,7 +295,7 @@ def test_help_is_printed(words, capsys):
 
 
 def test_what_model_and_aperture_do_not_go_together_is_said_before_any_work(scene, monkeypatch, capsys):
-    monkeypatch.setattr(photo_scene, "read_image", lambda *_: pytest.fail("the photograph was read"))
+    monkeypatch.setattr(photo_scene, "read_plate", lambda *_: pytest.fail("the photograph was read"))
     scatter, official = ("--model", "scatter"), ("--model", "scatter-official")
     for options in (("--profile", "soft"), ("--max-radius", "9"), (*scatter, "--cells", "4"), (*official, "--ring", "1")):
         assert _render(scene, *options) == 2

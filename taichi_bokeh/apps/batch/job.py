@@ -19,7 +19,7 @@ from taichi_bokeh._version import __version__
 from taichi_bokeh.apps.common import speaker
 from taichi_bokeh.apps.errors import one_line
 from taichi_bokeh.apps.options.render import RenderRequest
-from taichi_bokeh.apps.photo.scene import encoded_result
+from taichi_bokeh.apps.photo.scene import Result, encoded_result
 from taichi_bokeh.apps.render import checked_aperture, rendered
 from taichi_bokeh.io import check_output, write_atomically
 from taichi_bokeh.io.phones import find_parts
@@ -106,8 +106,8 @@ def _render(request: RenderRequest) -> bool:
         shutil.rmtree(records / f"{output.name}.part", ignore_errors=True)  # of a killed run of an earlier version
         check_output(output, request.output.overwrite)
         say = speaker(quiet=True)
-        image = rendered(request, checked_aperture(request), say).image
-        content = encoded_result(image, request.photo.photo, request.output, say)
+        made = rendered(request, checked_aperture(request), say)
+        content = encoded_result(Result(made.image, made.scene.frame), request.photo.photo, request.output, say)
         photo = str(request.photo.photo)
         known = {"key": key, "result": hashlib.sha256(content).hexdigest(), "photo": photo, "version": __version__}
         write_atomically(record, json_bytes(known), overwrite=True)

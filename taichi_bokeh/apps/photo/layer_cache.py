@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,12 +14,13 @@ from taichi_bokeh._version import __version__
 from taichi_bokeh.apps.common import Say
 from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.apps.photo.scene import read_photo, split_photo
+from taichi_bokeh.io.exr import Frame
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.storage.fingerprint import folder_digest, value_digest
 from taichi_bokeh.storage.resumable import Checkpoint, check_folder
 
 Array = NDArray[np.float32]
-Check = Callable[[Array, bool], None]
+Check = Callable[[Array, bool, Frame | None], None]
 
 _LAYERS = ("rgb", "alpha", "disparity")
 
@@ -30,12 +31,14 @@ class PhotoScene(NamedTuple):
     Attributes:
         layers: of one image.
         disparity: that of the photograph, [H, W], its holes filled.
+        frame: of an OpenEXR file, where the pixels lie.
         coverage: that of the layers of a photograph that is partly transparent, [1, L, 1, H, W]; else None.
     """
 
     layers: Layers
     disparity: Array
     coverage: Tensor | None = None
+    frame: Frame | None = None
 
 
 def check_cache(folder: Path | None) -> None:
@@ -58,8 +61,8 @@ def read_scene(request: PhotoRequest, cache: Path | None, say: Say, check: Check
         request: the photograph.
         cache: the folder.
         say: prints a line.
-        check: is given the disparity [H, W] and whether the photograph is partly transparent before it is split, and raises
-            where it could not be rendered.
+        check: is given the disparity [H, W], whether the photograph is partly transparent, and its frame before it is split,
+            and raises where it could not be rendered.
 
     Raises:
         ValueError, OSError: what is wrong with a file, in one line.
@@ -71,20 +74,21 @@ def read_scene(request: PhotoRequest, cache: Path | None, say: Say, check: Check
     scene = _load(entry)
     if scene is not None:
         say(f"layers from {entry.path}")
-        check(scene.disparity, scene.coverage is not None)
+        check(scene.disparity, scene.coverage is not None, scene.frame)
         return scene
     scene = _made(request, say, check)
     cache.mkdir(exist_ok=True)
-    kept = {name: getattr(scene.layers, name) for name in _LAYERS}
+    kept: dict[str, Any] = {name: getattr(scene.layers, name) for name in _LAYERS}
+    kept["frame"] = None if scene.frame is None else [list(part) if isinstance(part, tuple) else part for part in scene.frame]
     entry.save(kept | {"map": torch.from_numpy(scene.disparity), "coverage": scene.coverage})
     return scene
 
 
 def _made(request: PhotoRequest, say: Say, check: Check) -> PhotoScene:
     photo = read_photo(request, say)
-    check(photo.disparity, photo.coverage is not None)
+    check(photo.disparity, photo.coverage is not None, photo.frame)
     layers, coverage = split_photo(photo, request)
-    return PhotoScene(layers, photo.disparity, coverage)
+    return PhotoScene(layers, photo.disparity, coverage, photo.frame)
 
 
 def _key(request: PhotoRequest) -> str:
@@ -101,4 +105,5 @@ def _load(entry: Checkpoint) -> PhotoScene | None:
         return None
     if kept is None:
         return None
-    return PhotoScene(Layers(*(kept[name] for name in _LAYERS)), kept["map"].numpy(), kept["coverage"])
+    frame = kept["frame"] and Frame.of_parts(*kept["frame"])
+    return PhotoScene(Layers(*(kept[name] for name in _LAYERS)), kept["map"].numpy(), kept["coverage"], frame)

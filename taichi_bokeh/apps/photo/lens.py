@@ -1,5 +1,6 @@
 """The lens and the aperture that requests describe."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from taichi_bokeh.apps.options.aperture import ApertureRequest
 from taichi_bokeh.apps.options.lens import LensRequest
 from taichi_bokeh.apps.options.requests import given_options
 from taichi_bokeh.io import read_alpha
+from taichi_bokeh.io.exr import Frame
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens, from_abbe
 from taichi_bokeh.optics.thin_lens import ThinLens
@@ -33,8 +35,10 @@ def aperture_of(request: ApertureRequest) -> Aperture:
     return Aperture(**given)
 
 
-def focus_of(request: LensRequest, disparity: NDArray[np.float32]) -> float:
+def focus_of(request: LensRequest, disparity: NDArray[np.float32], frame: Frame | None = None) -> float:
     """Find the disparity in focus, in a photograph with this disparity [H, W]; of a ramp, that of its beginning.
+
+    Pixels are counted from the corner of what is shown of it.
 
     Raises:
         ValueError: what is to be in focus lies outside the photograph, or is not in front of a camera.
@@ -44,6 +48,7 @@ def focus_of(request: LensRequest, disparity: NDArray[np.float32]) -> float:
         return _number(lens.focus)
     if lens.focus_distance is not None:
         return 1 / _number(lens.focus_distance)
+    disparity = disparity if frame is None else frame.shown(disparity, np.nan)
     where: Any = lens.focus_box if lens.focus_at is None else lens.focus_at
     option = "--focus-box" if lens.focus_at is None else "--focus-at"
     try:
@@ -56,7 +61,9 @@ def focus_of(request: LensRequest, disparity: NDArray[np.float32]) -> float:
     return there
 
 
-def lens_of(request: LensRequest, aperture: Aperture, focus: float, image_width: int) -> ThinLens | BiconvexLens:
+def lens_of(
+    request: LensRequest, aperture: Aperture, focus: float, image_width: int, frame: Frame | None = None
+) -> ThinLens | BiconvexLens:
     """Make the lens.
 
     Args:
@@ -64,16 +71,36 @@ def lens_of(request: LensRequest, aperture: Aperture, focus: float, image_width:
         aperture: its shape.
         focus: the disparity in focus; of a camera in 1/m.
         image_width: of the photograph, in pixels.
+        frame: of the photograph, whose width is then that of what is shown; where its pixels are not square, the blur is one
+            that is round on the display, its radius in pixels of the height for --blur, of the width for a camera.
 
     Raises:
         ValueError: the plane in focus is not one that the lens can have.
     """
     if request.blur is not None:
-        return ThinLens(_number(request.blur), focus, aperture)
+        return _on_pixels(ThinLens(_number(request.blur), focus, aperture), frame, 1.0)
     try:
-        return _real_lens(request, aperture, focus, image_width)
+        lens = _real_lens(request, aperture, focus, image_width if frame is None else frame.display.shape[1])
+        return _on_pixels(lens, frame, 1.0 if frame is None else frame.pixel_aspect)
     except ArithmeticError:
         raise ValueError("the camera cannot be computed: one of its numbers is far too large or too small") from None
+
+
+def _on_pixels(lens: ThinLens | BiconvexLens, frame: Frame | None, heights: float) -> ThinLens | BiconvexLens:
+    """Make a lens for pixels that are not square; its blur is given in so many heights of a pixel.
+
+    Raises:
+        ValueError: a lens of glass cannot.
+    """
+    if frame is None or frame.pixel_aspect == 1:
+        return lens
+    if isinstance(lens, BiconvexLens):
+        raise ValueError(f"its pixels are {frame.pixel_aspect:g} times as wide as high; --lens biconvex needs square ones")
+    squeeze, aspect = lens.aperture.squeeze, frame.pixel_aspect
+    height, width = min(1.0, squeeze), min(1.0, 1 / squeeze)  # of the aperture, the longer side 1
+    given: Any = lens.blur
+    blur = given * (heights * max(height, width / aspect))
+    return replace(lens, blur=blur, aperture=replace(lens.aperture, squeeze=squeeze * aspect))
 
 
 def _real_lens(request: LensRequest, aperture: Aperture, focus: float, image_width: int) -> ThinLens | BiconvexLens:
@@ -88,9 +115,11 @@ def _real_lens(request: LensRequest, aperture: Aperture, focus: float, image_wid
     )
 
 
-def thin_lens_of(request: LensRequest, aperture: Aperture, focus: float, image_width: int) -> ThinLens:
+def thin_lens_of(
+    request: LensRequest, aperture: Aperture, focus: float, image_width: int, frame: Frame | None = None
+) -> ThinLens:
     """Make the lens of a command that knows the thin one only; as `lens_of`."""
-    lens = lens_of(request, aperture, focus, image_width)
+    lens = lens_of(request, aperture, focus, image_width, frame)
     assert isinstance(lens, ThinLens)  # add_lens offered no other
     return lens
 

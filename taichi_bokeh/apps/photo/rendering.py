@@ -10,6 +10,7 @@ from torch import Tensor
 from taichi_bokeh._render import ProgressCallback, render
 from taichi_bokeh.apps.options.look import LookRequest
 from taichi_bokeh.apps.options.model import ModelRequest, device_of
+from taichi_bokeh.io.exr import Frame
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models import Model, SubAperture
 from taichi_bokeh.optics.aperture import Aperture
@@ -32,11 +33,15 @@ def check_rendering(model: ModelRequest, look: LookRequest, aperture: Aperture) 
     device_of(model.device)
 
 
-def with_highlights(layers: Layers, model: ModelRequest, look: LookRequest) -> Layers:
+def with_highlights(layers: Layers, model: ModelRequest, look: LookRequest, frame: Frame | None = None) -> Layers:
     """The layers on the device to render on, their highlights raised."""
     threshold = _HIGHLIGHT_THRESHOLD if look.highlight_threshold is None else look.highlight_threshold
     layers = layers.to(device_of(model.device))
-    return replace(layers, rgb=boost_highlights(layers.rgb, look.highlights, threshold))
+    lift = 0.0 if frame is None else frame.lift
+    if lift == 0:
+        return replace(layers, rgb=boost_highlights(layers.rgb, look.highlights, threshold))
+    below = (layers.rgb - lift).clamp(max=0)
+    return replace(layers, rgb=boost_highlights((layers.rgb - lift).clamp(min=0), look.highlights, threshold) + below + lift)
 
 
 def with_near_and_far(layers: Layers, focus: float, look: LookRequest) -> Layers:

@@ -16,10 +16,11 @@ from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.apps.photo.embedded import read_own_depth
 from taichi_bokeh.apps.photo.turn import turned_as_photo
 from taichi_bokeh.apps.photo.two_views import read_views
-from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_image, read_metadata, write_atomically
+from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_metadata, write_atomically
 from taichi_bokeh.io.disparity import as_disparity
+from taichi_bokeh.io.exr import Frame
 from taichi_bokeh.io.formats.metadata import METADATA_SUFFIXES, Metadata, check_metadata
-from taichi_bokeh.io.images import ALPHA_SUFFIXES, check_format, encode_image
+from taichi_bokeh.io.images import ALPHA_SUFFIXES, Image, Plate, check_format, encode_image, read_plate
 from taichi_bokeh.io.video import is_video
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.photo import (
@@ -39,6 +40,8 @@ from taichi_bokeh.photo.split import MOST_CUTS
 
 Array = NDArray[np.float32]
 
+_DEEPEST = 16.0  # light below 0 that is kept: more of it would cost the rest its precision
+
 
 class Photo(NamedTuple):
     """What was read, all of one size.
@@ -48,12 +51,45 @@ class Photo(NamedTuple):
         disparity: [H, W], its holes filled.
         alpha: matte of the foreground, [H, W]; None where none was given.
         coverage: the photograph's own alpha channel, [H, W]; None where it is opaque.
+        frame: of an OpenEXR file, where these pixels lie, of which some may lie beyond what is shown; else None.
     """
 
     rgb: Array
     disparity: Array
     alpha: Array | None
     coverage: Array | None = None
+    frame: Frame | None = None
+
+    def shown(self) -> "Photo":
+        """What is shown of it, in the primaries of sRGB."""
+        frame = self.frame
+        if frame is None:
+            return self
+        rgb = np.maximum(frame.shown_light(self.rgb), 0)
+        alpha, coverage = (None if one is None else frame.shown(one) for one in (self.alpha, self.coverage))
+        return Photo(rgb, frame.shown(self.disparity, float(self.disparity.min())), alpha, coverage)
+
+
+class Result(NamedTuple):
+    """An image that was made of a photograph.
+
+    Attributes:
+        image: [1, 3 or 4, H, W], linear light; with coverage, premultiplied.
+        frame: of the photograph.
+    """
+
+    image: Tensor
+    frame: Frame | None = None
+
+    def for_file(self, path: Path) -> tuple[Image, Metadata | None]:
+        """What a file of this name holds of it: OpenEXR all pixels, in their primaries; others what is shown, in sRGB's."""
+        rgb, alpha = to_image(self.image)
+        if self.frame is None:
+            return Image(rgb, alpha), None
+        if path.suffix.lower() != ".exr":
+            return Plate(rgb, alpha, self.frame).shown(), None
+        lift = np.float32(self.frame.lift)
+        return Image(rgb - (lift if alpha is None else lift * (alpha > 0)[..., None]), alpha), Metadata(frame=self.frame)
 
 
 def check_before_work(photo: PhotoRequest, output: OutputRequest) -> None:
@@ -78,7 +114,7 @@ def read_photo(request: PhotoRequest, say: Say) -> Photo:
         ValueError, OSError: what is wrong with a file or a network, in one line.
     """
     request.check()
-    rgb, coverage = read_image(request.photo, layer=request.layer)
+    rgb, coverage, frame = _plate(request, say)
     if coverage is not None:
         coverage = _transparency(coverage, request)
     alpha = None
@@ -87,11 +123,13 @@ def read_photo(request: PhotoRequest, say: Say) -> Photo:
         rgb, disparity, alpha = read_own_depth(request.photo, rgb, with_matte, say)
     elif request.stereo is not None:
         rgb, disparity, columns = read_views(request.photo, rgb, request.stereo, say)
+        frame = None  # one of the views is a part of it
         coverage = None if coverage is None else coverage[:, columns]
     else:
-        disparity = _estimated(rgb, request) if request.disparity is None else _read(request.disparity, rgb, request, say)
+        given = request.disparity
+        disparity = _estimated(rgb, request) if given is None else _read(given, rgb, request, frame, say)
     if request.alpha is not None:
-        alpha = read_alpha(request.alpha)
+        alpha = surrounded(read_alpha(request.alpha), frame)
         if alpha.shape != rgb.shape[:2]:
             raise ValueError(f"{request.alpha} is {_size(alpha)} pixels, and must be {_size(rgb)} as {request.photo}")
     elif request.matte_model is not None:
@@ -101,7 +139,27 @@ def read_photo(request: PhotoRequest, say: Say) -> Photo:
         say(f"filling the disparity's holes ({holes:.1%} of the pixels)")
     if np.nanmin(disparity) == np.nanmax(disparity):
         say("the disparity is the same everywhere: all is blurred alike")
-    return Photo(rgb, fill_holes(disparity, rgb), alpha, coverage)
+    return Photo(rgb, fill_holes(disparity, rgb), alpha, coverage, frame)
+
+
+def _plate(request: PhotoRequest, say: Say) -> Plate:
+    """Read the photograph; light that is negative in places is lifted, and the frame says by how much."""
+    plate = read_plate(request.photo, layer=request.layer)
+    if plate.frame is None:
+        return plate
+    seen = plate.rgb if plate.alpha is None else plate.rgb[plate.alpha > 0]
+    lowest = float(seen.min()) if seen.size else 0.0
+    if lowest < -_DEEPEST:
+        say(f"light below -{_DEEPEST:g}, down to {lowest:.4g}, becomes -{_DEEPEST:g}")
+    lift = min(max(0.0, -lowest), _DEEPEST)
+    frame = None if plate.frame.is_plain and lift == 0 else plate.frame._replace(lift=lift)
+    rgb = np.maximum(plate.rgb + np.float32(lift), 0)
+    return Plate(rgb, plate.alpha, frame)
+
+
+def surrounded(values: Array, frame: Frame | None) -> Array:
+    """Bring a map [H, W] of what is shown to all pixels of a photograph with this frame."""
+    return values if frame is None else frame.surrounded(values)
 
 
 def _transparency(alpha: Array, request: PhotoRequest) -> Array | None:
@@ -168,11 +226,13 @@ def _estimated(rgb: Array, request: PhotoRequest) -> Array:
     return disparity.astype(np.float32)
 
 
-def _read(file: Path, rgb: Array, request: PhotoRequest, say: Say) -> Array:
+def _read(file: Path, rgb: Array, request: PhotoRequest, frame: Frame | None, say: Say) -> Array:
     """The disparity of a file at the photograph's size, resized only if that was asked for."""
     layer = request.depth_layer or (request.layer if file == request.photo else None)
-    disparity = read_disparity(file, depth=request.depth, unit=request.depth_unit, invert=request.invert_disparity, layer=layer)
-    disparity = turned_as_photo(disparity, file, rgb, request, say)
+    disparity = read_disparity(
+        file, depth=request.depth, unit=request.depth_unit, invert=request.invert_disparity, layer=layer, frame=frame
+    )
+    disparity = surrounded(turned_as_photo(disparity, file, rgb, request, say), frame)
     if disparity.shape == rgb.shape[:2]:
         return disparity
     wrong = f"{file} is {_size(disparity)} pixels, and must be {_size(rgb)} as {request.photo}"
@@ -187,8 +247,8 @@ def _size(image: Array) -> str:
     return f"{image.shape[1]}×{image.shape[0]}"
 
 
-def write_result(layers: Layers, coverage: Tensor | None, image: Tensor, photo: Path, output: OutputRequest, say: Say) -> None:
-    """Write the image [1, 3 or 4, H, W], and the layers where they were asked for, as transparent as they are.
+def write_result(layers: Layers, coverage: Tensor | None, result: Result, photo: Path, output: OutputRequest, say: Say) -> None:
+    """Write the image, and the layers where they were asked for, as transparent as they are.
 
     Raises:
         OSError: a file exists or cannot be written.
@@ -200,13 +260,14 @@ def write_result(layers: Layers, coverage: Tensor | None, image: Tensor, photo: 
         seen = layers if coverage is None else replace(layers, alpha=layers.alpha * coverage)
         write_layers(seen, folder, output.overwrite)
         say(f"layers written to {folder}")
-    write_atomically(output.output, encoded_result(image, photo, output, say), overwrite=output.overwrite)
+    write_atomically(output.output, encoded_result(result, photo, output, say), overwrite=output.overwrite)
     say(f"written: {output.output}")
 
 
-def encoded_result(image: Tensor, photo: Path, output: OutputRequest, say: Say) -> bytes:
-    """The file of the image [1, 3 or 4, H, W], with what the photograph's file says of it."""
-    return encode_image(output.output, *to_image(image), bits=output.bits, metadata=_metadata(photo, output.output, say))
+def encoded_result(result: Result, photo: Path, output: OutputRequest, say: Say) -> bytes:
+    """The file of an image, with what the photograph's file says of it."""
+    image, framed = result.for_file(output.output)
+    return encode_image(output.output, *image, bits=output.bits, metadata=framed or _metadata(photo, output.output, say))
 
 
 def _metadata(photo: Path, output: Path, say: Say) -> Metadata | None:

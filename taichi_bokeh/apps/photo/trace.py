@@ -10,8 +10,9 @@ from taichi_bokeh.apps.checkpoint import alone_with, check_checkpoint, checkpoin
 from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
 from taichi_bokeh.apps.options.trace import TraceRequest
 from taichi_bokeh.apps.photo.lens import aperture_of, focus_of, lens_of
-from taichi_bokeh.apps.photo.scene import check_before_work, read_photo, split_photo, write_result
+from taichi_bokeh.apps.photo.scene import Result, check_before_work, read_photo, split_photo, write_result
 from taichi_bokeh.apps.progress import progress_bar
+from taichi_bokeh.io.exr import Frame
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.storage.fingerprint import value_digest
 
@@ -36,7 +37,9 @@ def trace_photo(request: TraceRequest) -> None:
         raise ValueError(
             f"{request.photo.photo} is partly transparent, and rays are traced of opaque images only: give --opaque"
         )
-    lens = lens_of(request.lens, aperture, focus_of(request.lens, photo.disparity), photo.disparity.shape[1])
+    lens = lens_of(
+        request.lens, aperture, focus_of(request.lens, photo.disparity, photo.frame), photo.disparity.shape[1], photo.frame
+    )
     span = max(abs(float(end) - float(lens.focus)) for end in (photo.disparity.min(), photo.disparity.max()))
     height, width = photo.disparity.shape
     check_blur(request.lens, Work(None, width, height, aperture), float(lens.blur), span)
@@ -45,10 +48,10 @@ def trace_photo(request: TraceRequest) -> None:
     radius_px = largest_radius_px(layers, float(lens.blur), float(lens.focus))
     say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px")
     with alone_with(request.saving.checkpoint):
-        _trace(layers, lens, request, say)
+        _trace(layers, lens, photo.frame, request, say)
 
 
-def _trace(layers: Layers, lens: Lens, request: TraceRequest, say: Say) -> None:
+def _trace(layers: Layers, lens: Lens, frame: Frame | None, request: TraceRequest, say: Say) -> None:
     """Trace, and write the image. Whatever comes between, Ctrl-C or a full disk, the checkpoint has the rays so far."""
     rays, seed, pixels = request.rays, request.seed, layers.height * layers.width
     checkpoint = checkpoint_of(request.saving, "trace", partial(_record, layers, lens, request))
@@ -72,7 +75,7 @@ def _trace(layers: Layers, lens: Lens, request: TraceRequest, say: Say) -> None:
         assert state is not None  # there is at least one ray
         seconds = time.perf_counter() - start
         say(f"rays a pixel: {rays}, in {seconds:.1f} s: {(rays - resumed) * pixels / 1e6 / seconds:.3g} million rays/s")
-        write_result(layers, None, state.image, request.photo.photo, request.output, say)
+        write_result(layers, None, Result(state.image, frame), request.photo.photo, request.output, say)
     except BaseException as error:
         if checkpoint is not None and state is not None:
             save_after(error, partial(checkpoint.save, _saved(state)))

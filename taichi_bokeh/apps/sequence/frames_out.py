@@ -7,8 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from taichi_bokeh.apps.common import Say
+from taichi_bokeh.apps.photo.scene import Result
 from taichi_bokeh.io import check_output, write_image
-from taichi_bokeh.io.images import Image, check_format
+from taichi_bokeh.io.images import check_format
 from taichi_bokeh.io.video import VIDEO_SUFFIXES, Timing, check_encoder, holds_sound, is_video, video_writer
 
 FPS = Fraction(25)  # where nothing says another rate
@@ -81,7 +82,7 @@ def numbered(pattern: Path, number: int) -> Path:
 @contextmanager
 def frame_writer(
     output: Path, numbers: Sequence[int], timing: Timing, bits: int | None, overwrite: bool
-) -> Iterator[Callable[[Image], None]]:
+) -> Iterator[Callable[[Result], None]]:
     """Yield what writes the next image, for a video an opaque one; a video appears when it is whole.
 
     Raises:
@@ -89,7 +90,12 @@ def frame_writer(
     """
     if is_video(output):
         with video_writer(output, timing.rate or FPS, overwrite, timing.times, timing.sound) as append:
-            yield lambda image: append(image.rgb)
+            yield lambda result: append(result.for_file(output)[0].rgb)
         return
     left = iter(numbers)
-    yield lambda image: write_image(numbered(output, next(left)), *image, overwrite=overwrite, bits=bits)
+
+    def write(result: Result) -> None:
+        image, metadata = result.for_file(output)
+        write_image(numbered(output, next(left)), *image, overwrite=overwrite, bits=bits, metadata=metadata)
+
+    yield write

@@ -5,21 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from taichi_bokeh.apps.blur_limit import Work, check_blur
-from taichi_bokeh.apps.common import Say, largest_radius_px, speaker, to_image
+from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
 from taichi_bokeh.apps.options.lens import LensRequest
 from taichi_bokeh.apps.options.render import RenderRequest
 from taichi_bokeh.apps.options.requests import Ramp
 from taichi_bokeh.apps.photo.layer_cache import PhotoScene, read_scene
 from taichi_bokeh.apps.photo.lens import focus_of, thin_lens_of
 from taichi_bokeh.apps.photo.rendering import render_layers, span_of, with_highlights, with_near_and_far
-from taichi_bokeh.apps.photo.scene import Photo, read_photo, require_room_for_alpha, stages_of
+from taichi_bokeh.apps.photo.scene import Photo, Result, read_photo, require_room_for_alpha, stages_of
 from taichi_bokeh.apps.photo.sequence_cuts import choose_for_all
 from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.sequence.footage import Footage, footage_of, is_footage
 from taichi_bokeh.apps.sequence.frames_out import check_frames, frame_writer, is_frames, output_timing
+from taichi_bokeh.io.exr import Frame
 from taichi_bokeh.io.video import Timing, is_video
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models import SubAperture
@@ -27,6 +27,7 @@ from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 Array = NDArray[np.float32]
+Mapped = tuple[Array, Frame | None]  # disparity [H, W] and the frame that it lies in
 
 _LOOKED_AT = 5  # images of a sequence, to choose the cuts between layers from
 
@@ -61,9 +62,11 @@ def eased(part: float, ease: str | None) -> float:
     return part if ease == "linear" else part * part * (3 - 2 * part)
 
 
-def lens_at(lens: LensRequest, aperture: Aperture, focus: Ramp[float], image_width: int, t: float) -> ThinLens:
+def lens_at(
+    lens: LensRequest, aperture: Aperture, focus: Ramp[float], image_width: int, t: float, frame: Frame | None = None
+) -> ThinLens:
     """The lens at t from 0 to 1. Disparity in focus, blur and, of a camera, the width of the aperture change evenly."""
-    return thin_lens_of(lens.at(t), aperture, focus.at(t), image_width)
+    return thin_lens_of(lens.at(t), aperture, focus.at(t), image_width, frame)
 
 
 def _render_focus_pull(request: RenderRequest, aperture: Aperture, say: Say) -> None:
@@ -80,14 +83,16 @@ def _render_focus_pull(request: RenderRequest, aperture: Aperture, say: Say) -> 
     check_frames(output.output, numbers, output.bits, output.overwrite)
     parts = [eased(index / (count - 1), request.series.ease) for index in range(count)]
 
-    def check(disparity: Array, is_transparent: bool) -> None:
-        _check_blur(request, aperture, disparity, _focus(request.lens, disparity, disparity), parts)
+    def check(disparity: Array, is_transparent: bool, frame: Frame | None) -> None:
+        one = (disparity, frame)
+        _check_blur(request, aperture, one, _focus(request.lens, one, one), parts)
         _check_alpha(request, is_transparent)
 
-    layers, disparity, coverage = read_scene(request.photo, request.cache, say, check)
-    focus = _focus(request.lens, disparity, disparity)
-    lenses = [lens_at(request.lens, aperture, focus, disparity.shape[1], t) for t in parts]
-    layers = with_highlights(layers, request.model, request.look)
+    scene = read_scene(request.photo, request.cache, say, check)
+    layers, disparity, coverage, frame = scene
+    focus = _focus(request.lens, (disparity, frame), (disparity, frame))
+    lenses = [lens_at(request.lens, aperture, focus, disparity.shape[1], t, frame) for t in parts]
+    layers = with_highlights(layers, request.model, request.look, frame)
     model, radius_px = request.model.build(), 0.0
     for seen, lens in _seen(layers, lenses, request):
         radius_px = max(radius_px, largest_radius_px(seen, float(lens.blur), float(lens.focus)))
@@ -95,15 +100,18 @@ def _render_focus_pull(request: RenderRequest, aperture: Aperture, say: Say) -> 
         model = replace(model, cells=max(model.cells_of(*one) for one in _seen(layers, lenses, request)))
     say(f"disparity: {disparity.min():.4g} to {disparity.max():.4g}, in focus: {focus.start:.4g} to {focus.end:.4g}")
     say(f"layers: {layers.count}, largest blur radius: {radius_px:.1f} px, model: {request.model.model}, images: {count}")
-    images = (render_layers(seen, lens, model, coverage=coverage) for seen, lens in _seen(layers, lenses, request))
+    images = (
+        Result(render_layers(seen, lens, model, coverage=coverage), frame) for seen, lens in _seen(layers, lenses, request)
+    )
     _write(images, numbers, Timing(request.series.fps), request, say)
 
 
-def _check_blur(request: RenderRequest, aperture: Aperture, disparity: Array, focus: Ramp[float], parts: list[float]) -> None:
+def _check_blur(request: RenderRequest, aperture: Aperture, there: Mapped, focus: Ramp[float], parts: list[float]) -> None:
     """Refuse a series whose blur is too large at any of these parts of it."""
+    disparity, frame = there
     work = Work.of(request.model, aperture, disparity.shape[1], disparity.shape[0])
     for t in parts:
-        lens = lens_at(request.lens, aperture, focus, disparity.shape[1], t)
+        lens = lens_at(request.lens, aperture, focus, disparity.shape[1], t, frame)
         check_blur(request.lens, work, float(lens.blur), span_of(disparity, float(lens.focus), request.look))
 
 
@@ -137,7 +145,7 @@ def _render_footage(request: RenderRequest, aperture: Aperture, say: Say) -> Non
     say(f"{found}, model: {request.model.model}")
     timing = output_timing(footage.timing, series.fps, output.output, say)
     images = (
-        _image(scene, lens_at(request.lens, aperture, focus, scene.layers.width, t), request)
+        _image(scene, lens_at(request.lens, aperture, focus, scene.layers.width, t, scene.frame), request)
         for scene, t in _scenes(footage, request, cuts)
     )
     _write(images, footage.numbers, timing, request, say)
@@ -148,17 +156,17 @@ def _scenes(footage: Footage, request: RenderRequest, cuts: tuple[float, ...]) -
     for index, one in enumerate(footage.photos()):
         t = eased(index / max(1, footage.count - 1), request.series.ease)
         scene = read_scene(
-            replace(one, cuts=cuts), request.cache, speaker(quiet=True), lambda _, is_clear: _check_alpha(request, is_clear)
+            replace(one, cuts=cuts), request.cache, speaker(quiet=True), lambda _, is_clear, __: _check_alpha(request, is_clear)
         )
         first = first or (one.photo, scene.disparity.shape)
         _require_size(one.photo, scene.disparity.shape, *first)
         yield scene, t
 
 
-def _image(scene: PhotoScene, lens: ThinLens, request: RenderRequest) -> Tensor:
-    raised = with_highlights(scene.layers, request.model, request.look)
+def _image(scene: PhotoScene, lens: ThinLens, request: RenderRequest) -> Result:
+    raised = with_highlights(scene.layers, request.model, request.look, scene.frame)
     seen = with_near_and_far(raised, float(lens.focus), request.look)
-    return render_layers(seen, lens, request.model.build(), coverage=scene.coverage)
+    return Result(render_layers(seen, lens, request.model.build(), coverage=scene.coverage), scene.frame)
 
 
 def _survey(footage: Footage, request: RenderRequest, aperture: Aperture) -> tuple[Ramp[float], tuple[float, ...]]:
@@ -176,9 +184,10 @@ def _survey(footage: Footage, request: RenderRequest, aperture: Aperture) -> tup
             photos.append(read_photo(one, speaker(quiet=True)))
             first = first or one.photo
             _require_size(one.photo, photos[-1].disparity.shape, first, photos[0].disparity.shape)
-    focus = _focus(request.lens, photos[0].disparity, photos[-1].disparity)
-    for photo in photos:
-        _check_blur(request, aperture, photo.disparity, focus, [0.0, 1.0])
+    maps = [(photo.disparity, photo.frame) for photo in photos]
+    focus = _focus(request.lens, maps[0], maps[-1])
+    for one_map in maps:
+        _check_blur(request, aperture, one_map, focus, [0.0, 1.0])
     return focus, choose_for_all(photos, request.photo)
 
 
@@ -188,13 +197,13 @@ def _require_size(name: object, shape: Sequence[int], first: object, expected: S
         raise ValueError(f"{name} is {sizes[0]} pixels, and must be {sizes[1]} as {first}: a sequence has one size")
 
 
-def _focus(lens: LensRequest, first: Array, last: Array) -> Ramp[float]:
+def _focus(lens: LensRequest, first: Mapped, last: Mapped) -> Ramp[float]:
     """The disparity in focus, in the first image and in the last."""
-    start = focus_of(lens, first)
-    return Ramp(start, focus_of(lens.at_end(), last) if lens.moves_focus else start)
+    start = focus_of(lens, *first)
+    return Ramp(start, focus_of(lens.at_end(), *last) if lens.moves_focus else start)
 
 
-def _write(images: Iterator[Tensor], numbers: Sequence[int], timing: Timing, request: RenderRequest, say: Say) -> None:
+def _write(images: Iterator[Result], numbers: Sequence[int], timing: Timing, request: RenderRequest, say: Say) -> None:
     output = request.output
     done, count = 0, len(numbers)
     try:
@@ -205,7 +214,7 @@ def _write(images: Iterator[Tensor], numbers: Sequence[int], timing: Timing, req
             if progress is not None:
                 progress(0, count)
             for image in images:
-                write(to_image(image))
+                write(image)
                 done += 1
                 if progress is not None:
                     progress(done, count)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.io.exr.file import read_parts
+from taichi_bokeh.io.exr.frame import Frame
 from taichi_bokeh.io.exr.layers import Use, choose, layers_of
 from taichi_bokeh.io.formats.contents import Contents
 
@@ -16,6 +17,7 @@ def decode(content: bytes, use: Use = "image", layer: str | None = None) -> Cont
 
     An image is R, G, B or Y, with A where there is one, straight: where alpha is 0 the colours are as in the file. Disparity
     is Y, depth is Z or else Y; either may be the only channel, of any name, or grey colours. Other channels are left out.
+    Values are those of the whole data window; the frame says what of them is shown.
 
     Args:
         content: of the file.
@@ -23,7 +25,7 @@ def decode(content: bytes, use: Use = "image", layer: str | None = None) -> Cont
         layer: the name of the layer that is meant, see `layers.choose`.
 
     Raises:
-        ValueError: the file is damaged, deep, too large, in colours other than Rec. 709's, has no such channels, or several
+        ValueError: the file is damaged, deep, too large, has no such channels, or several
             layers of them.
     """
     parts = read_parts(content)
@@ -33,7 +35,8 @@ def decode(content: bytes, use: Use = "image", layer: str | None = None) -> Cont
     if use == "image" and len(names) in (2, 4):
         values = _straight(values)
     channels = tuple(name for part in parts for name in part.channels)
-    return Contents(values, "OpenEXR", channels=channels, is_depth=names == ("Z",))
+    frame = Frame.of(parts[chosen.part].header)
+    return Contents(values, "OpenEXR", channels=channels, is_depth=names == ("Z",), frame=frame)
 
 
 def decode_channels(content: bytes) -> Mapping[str, NDArray[Any]]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.io.colours import Coding
+from taichi_bokeh.io.exr.frame import Frame
 
 _FAR = 0.05  # weight of what is farther off
 
@@ -22,6 +23,7 @@ class Contents(NamedTuple):
         format: the name of the format, "PNG".
         profile: the embedded ICC profile, for colours; None where there is none.
         coding: how its colours are coded, by what else the file says; None: as sRGB, or as the profile says.
+        frame: where the values of an OpenEXR file lie, and the primaries of its colours.
         is_cmyk: the four channels are inks, 255 is all of one.
         channels: the names of all channels of an OpenEXR file; elsewhere empty.
         is_depth: the file says that the values are depth.
@@ -34,6 +36,7 @@ class Contents(NamedTuple):
     channels: tuple[str, ...] = ()
     is_depth: bool = False
     coding: Coding | None = None
+    frame: Frame | None = None
 
 
 def upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from PIL import ExifTags, UnidentifiedImageError
 from PIL import Image as PillowImage
 
 from taichi_bokeh.io.arrays import read_bytes
+from taichi_bokeh.io.exr.frame import Frame
 from taichi_bokeh.io.formats import heif
 from taichi_bokeh.io.formats.quiet import quiet
 from taichi_bokeh.io.formats.tiff import is_tiff
@@ -41,9 +42,11 @@ class Metadata:
     Attributes:
         exif: an EXIF block, from "Exif" on, without orientation, thumbnail and the size of the image; its colour space is
             sRGB. Empty where there is nothing to carry.
+        frame: for an OpenEXR file, where the pixels lie, and the primaries of the colours.
     """
 
     exif: bytes = b""
+    frame: Frame | None = None
 
 
 def read_metadata(path: str | os.PathLike[str]) -> Metadata:
@@ -137,6 +140,8 @@ def check_metadata(metadata: Metadata | None, suffix: str) -> None:
         raise ValueError(
             f"metadata cannot be carried to {suffix} files; expected one of {', '.join(METADATA_SUFFIXES)}, or None"
         )
+    if metadata.frame is not None and suffix != ".exr":
+        raise ValueError(f"metadata has a frame, which {suffix} files cannot hold; expected None but for .exr")
     if suffix in (".jpg", ".jpeg") and len(metadata.exif) > _LARGEST_IN_JPEG:
         raise ValueError(f"metadata has {len(metadata.exif)} bytes; expected at most {_LARGEST_IN_JPEG} for a JPEG")
 
