@@ -7,18 +7,20 @@ the surface behind it. So a hole continues its farther side, up to the edge of t
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage, sparse
-from scipy.sparse.linalg import cg
 
 from taichi_bokeh.io.require import require_light, require_plane
 from taichi_bokeh.photo.fill.push_pull import push_pull
+from taichi_bokeh.photo.reach import within
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Reals = NDArray[np.float64]
 
 _FLAT = 0.02  # a hole's two sides count as one surface when they differ by less than this part of the disparity range
 _STEEPEST = 0.01  # … or by what a slope explains; a slope is steeper by a pixel than this part of the range nowhere
 _NEAR_REACH_PX = 6  # how far a nearer object may reach into a hole when the hole's pixels have its colour
 _COLOUR_SCALE = 0.08  # the step between two pixels' colours (square root of linear light) that halves their coupling
+_RESIDUAL, _MOST_STEPS = 1e-5, 400
 
 
 def fill_holes(disparity: Array, rgb: Array) -> Array:
@@ -53,9 +55,9 @@ def fill_holes(disparity: Array, rgb: Array) -> Array:
     one_surface = np.maximum(_FLAT * span, 2 * width_px * _slope(disparity, _STEEPEST * span))
     middle = np.where(nearest - farthest > one_surface, (nearest + farthest) / 2, np.inf).astype(np.float32)
     result = disparity.copy()
-    near = _owned_by_the_nearer_side(disparity, colour, hole, middle)
-    nearer_measured = ~hole & (disparity > ndimage.minimum_filter(middle, size=2 * _NEAR_REACH_PX + 1))
-    result[near] = _nearest_value(disparity, nearer_measured)[near]
+    threshold = ndimage.minimum_filter(middle, size=2 * _NEAR_REACH_PX + 1)
+    near = _owned_by_the_nearer_side(disparity, colour, hole, hole & np.isfinite(middle), threshold)
+    result[near] = _nearest_value(disparity, ~hole & (disparity > threshold), near)
     return _filled(result, colour, hole & ~near, middle, farthest)
 
 
@@ -96,20 +98,23 @@ def _slope(disparity: Array, steepest: float) -> Array:
     return push_pull(np.minimum(slope, steepest), known.astype(np.float32))
 
 
-def _owned_by_the_nearer_side(disparity: Array, colour: Array, hole: Mask, middle: Array) -> Mask:
-    """Hole pixels that look clearly more like the nearer side than like the farther, and are joined to it."""
-    size = 2 * _NEAR_REACH_PX + 1
-    threshold = ndimage.minimum_filter(middle, size=size)
+def _owned_by_the_nearer_side(disparity: Array, colour: Array, hole: Mask, parted: Mask, threshold: Array) -> Mask:
+    """Hole pixels with two sides, ``parted``, that clearly look like the nearer, and are joined to it."""
     near, far = ~hole & (disparity > threshold), ~hole & (disparity <= threshold) & np.isfinite(threshold)
-    distance = [np.linalg.norm(colour - _nearest_colour(colour, side, hole), axis=2) for side in (near, far)]
-    alike = hole & (distance[0] < 0.5 * distance[1]) & np.isfinite(middle)
-    alike &= ndimage.distance_transform_edt(~near) <= _NEAR_REACH_PX
+    in_reach = parted & within(near, _NEAR_REACH_PX)
+    own = colour[in_reach]
+    distance = [np.linalg.norm(own - _nearest_colour(colour, side, hole, in_reach), axis=1) for side in (near, far)]
+    alike = in_reach.copy()
+    alike[in_reach] = distance[0] < 0.5 * distance[1]
     seeds = ndimage.binary_dilation(near) & alike
-    return ndimage.binary_propagation(seeds, mask=alike)
+    labels, count = ndimage.label(alike)
+    joined = np.zeros(count + 1, bool)
+    joined[labels[seeds]] = True
+    return joined[labels]
 
 
-def _nearest_colour(colour: Array, side: Mask, hole: Mask) -> Array:
-    """Colour of the ``side`` pixel nearest to each pixel, averaged over a few of its neighbours of the same side.
+def _nearest_colour(colour: Array, side: Mask, hole: Mask, where: Mask) -> Array:
+    """Colour [n, 3] of the ``side`` pixel nearest to each pixel of ``where``, averaged over its neighbours of the same side.
 
     The pixels that touch a hole are left out where others are in reach: they are mixtures.
     """
@@ -118,15 +123,15 @@ def _nearest_colour(colour: Array, side: Mask, hole: Mask) -> Array:
     weight = ndimage.uniform_filter(side.astype(np.float32), 3)
     mean = np.stack([ndimage.uniform_filter(np.where(side, c, 0), 3) for c in np.moveaxis(colour, 2, 0)], axis=2)
     mean /= np.maximum(weight, 1e-6)[..., None]
-    return _nearest_value(mean, side)
+    return _nearest_value(mean, side, where)
 
 
-def _nearest_value(values: Array, known: Mask) -> Array:
-    """``values`` [H, W(, C)] with every pixel replaced by the nearest known one's."""
+def _nearest_value(values: Array, known: Mask, where: Mask) -> Array:
+    """The nearest known pixel's ``values`` [H, W(, C)] for each of the n pixels of ``where``, [n(, C)]."""
     if not known.any():
-        return np.full_like(values, np.inf)
+        return np.full((int(where.sum()), *values.shape[2:]), np.inf, np.float32)
     rows, columns = ndimage.distance_transform_edt(~known, return_distances=False, return_indices=True)
-    return values[rows, columns]
+    return values[rows[where], columns[where]]
 
 
 def _filled(disparity: Array, colour: Array, hole: Mask, middle: Array, farthest: Array) -> Array:
@@ -142,22 +147,49 @@ def _filled(disparity: Array, colour: Array, hole: Mask, middle: Array, farthest
     couplings = []
     for here, there in _neighbour_slices():
         inside = hole[here]
-        step = np.linalg.norm(colour[here] - colour[there], axis=2)
+        i, j = number[here][inside], number[there][inside]
+        step = np.linalg.norm(colour[here][inside] - colour[there][inside], axis=1)
         weight = np.exp2(-((step / _COLOUR_SCALE) ** 2)) + 1e-3
-        unknown = inside & hole[there]
-        measured = inside & ~hole[there] & (disparity[there] <= middle[here])
-        i = number[here]
-        np.add.at(diagonal, i[unknown | measured], weight[unknown | measured])
-        np.add.at(right, i[measured], weight[measured] * disparity[there][measured])
-        couplings.append((weight[unknown], i[unknown], number[there][unknown]))
+        beside = disparity[there][inside]
+        unknown = j >= 0
+        measured = ~unknown & (beside <= middle[here][inside])
+        coupled = unknown | measured
+        diagonal[i[coupled]] += weight[coupled]  # no pixel has two neighbours on the same side
+        right[i[measured]] += weight[measured] * beside[measured]
+        couplings.append((weight[unknown], i[unknown], j[unknown]))
     values, rows, columns = (np.concatenate(part) for part in zip(*couplings, strict=True))
     matrix = sparse.diags_array(diagonal).tocsr() - sparse.csr_array((values, (rows, columns)), shape=(count, count))
-    start = farthest[hole].astype(np.float64)
-    solution, _ = cg(matrix, right, x0=start, rtol=1e-5, maxiter=400, M=sparse.diags_array(1 / diagonal))
     result = disparity.copy()
     measured_range = float(np.nanmin(disparity)), float(np.nanmax(disparity))
-    result[hole] = np.clip(solution, *measured_range)
+    result[hole] = np.clip(_solved(matrix, right, farthest[hole].astype(np.float64), 1 / diagonal), *measured_range)
     return result
+
+
+def _solved(matrix: sparse.csr_array, right: Reals, start: Reals, preconditioner: Reals) -> Reals:
+    """Solve a positive definite system by conjugate gradients, to a residual of 1e-5 of the right side, in 400 steps at most.
+
+    It does what scipy's does, whose inner products wait for the threads of BLAS: eight times as long as all the rest takes.
+    """
+    x, rest = start, right - matrix @ start
+    least = _RESIDUAL * np.sqrt(_dot(right, right))
+    direction, last = np.zeros_like(rest), np.inf
+    for _ in range(_MOST_STEPS):
+        if np.sqrt(_dot(rest, rest)) < least:
+            break
+        scaled = preconditioner * rest
+        product = _dot(rest, scaled)
+        direction *= product / last
+        direction += scaled
+        image = matrix @ direction
+        length = product / _dot(direction, image)
+        x += length * direction
+        rest -= length * image
+        last = product
+    return x
+
+
+def _dot(a: Reals, b: Reals) -> float:
+    return float(np.einsum("i,i", a, b))
 
 
 def _neighbour_slices() -> list[tuple[tuple[slice, slice], tuple[slice, slice]]]:

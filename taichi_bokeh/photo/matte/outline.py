@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from taichi_bokeh.io.require import require_coverage, require_light, require_mask, require_plane
 from taichi_bokeh.photo.fill.push_pull import push_pull
+from taichi_bokeh.photo.reach import within
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -71,7 +72,7 @@ def _known(sure: Mask, otherwise: Array, thin_weight: float) -> Array:
     """
     if not sure.any():
         return otherwise if otherwise.any() else np.ones_like(otherwise)
-    lost = ndimage.distance_transform_edt(~sure) > _THIN_PX
+    lost = ~within(sure, _THIN_PX)
     return np.where(sure, 1, np.where(lost, thin_weight * otherwise, 0)).astype(np.float32)
 
 
