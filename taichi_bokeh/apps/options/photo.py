@@ -137,7 +137,7 @@ class PhotoRequest:
             raise ValueError(f"--layers 1 leaves no layer behind the foreground of {given}; it must be at least 2")
 
     def _check_estimated(self) -> None:
-        if self.depth_model is None and self.depth:
+        if self.depth_model is None and self.depth and self.photo.suffix.lower() != ".exr":
             raise ValueError("--depth says what a file or a network gives: it needs --disparity or --depth-model")
         if self.resize_depth:
             raise ValueError("--resize-depth is for --disparity: all else has the image's own size")

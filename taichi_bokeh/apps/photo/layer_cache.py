@@ -14,8 +14,10 @@ from taichi_bokeh._version import __version__
 from taichi_bokeh.apps.common import Say
 from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.apps.photo.scene import read_photo, split_photo
-from taichi_bokeh.io.exr import Frame
+from taichi_bokeh.io.arrays import refusal
+from taichi_bokeh.io.exr import Frame, is_deep, read_deep
 from taichi_bokeh.layers import Layers
+from taichi_bokeh.photo.deep import deep_layers
 from taichi_bokeh.storage.fingerprint import folder_digest, value_digest
 from taichi_bokeh.storage.resumable import Checkpoint, check_folder
 
@@ -85,10 +87,42 @@ def read_scene(request: PhotoRequest, cache: Path | None, say: Say, check: Check
 
 
 def _made(request: PhotoRequest, say: Say, check: Check) -> PhotoScene:
+    if request.is_own_depth and is_deep_file(request.photo):
+        return _made_of_deep(request, say, check)
     photo = read_photo(request, say)
     check(photo.disparity, photo.coverage is not None, photo.frame)
     layers, coverage = split_photo(photo, request)
     return PhotoScene(layers, photo.disparity, coverage, photo.frame)
+
+
+def _made_of_deep(request: PhotoRequest, say: Say, check: Check) -> PhotoScene:
+    """Bin the samples of a deep image into layers.
+
+    Raises:
+        ValueError: it cannot be read, or is to be split in another way.
+    """
+    request.check()
+    if request.has_matte or request.opaque:
+        given = "--opaque" if request.opaque else "--alpha" if request.alpha is not None else "--matte-model"
+        raise ValueError(f"{given} is for flat images: {request.photo} is deep, and has coverages of its own")
+    try:
+        deep = read_deep(request.photo.read_bytes())
+    except ValueError as error:
+        raise refusal(request.photo, error) from None
+    (layers, coverage), seen = deep_layers(deep, request.layers)
+    say(f"deep image: {len(deep.pixels)} samples in {layers.count - 1} layers")
+    disparity = np.where(np.isfinite(seen), seen, np.nanmin(seen)).astype(np.float32)
+    frame = None if deep.frame.is_plain else deep.frame
+    opaque = bool((layers.alpha[:, -2] == 1).all())
+    check(disparity, not opaque, frame)
+    if opaque:
+        layers = Layers(layers.rgb[:, :-1], layers.alpha[:, :-1], layers.disparity[:, :-1])
+    return PhotoScene(layers, disparity, None if opaque else coverage, frame)
+
+
+def is_deep_file(path: Path) -> bool:
+    """Tell whether a file is a deep image."""
+    return path.suffix.lower() == ".exr" and path.is_file() and is_deep(path.read_bytes())
 
 
 def _key(request: PhotoRequest) -> str:

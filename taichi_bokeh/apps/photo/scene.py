@@ -17,6 +17,7 @@ from taichi_bokeh.apps.photo.embedded import read_own_depth
 from taichi_bokeh.apps.photo.turn import turned_as_photo
 from taichi_bokeh.apps.photo.two_views import read_views
 from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_metadata, write_atomically
+from taichi_bokeh.io.arrays import read_contents
 from taichi_bokeh.io.disparity import as_disparity
 from taichi_bokeh.io.exr import Frame
 from taichi_bokeh.io.formats.metadata import METADATA_SUFFIXES, Metadata, check_metadata
@@ -118,7 +119,14 @@ def read_photo(request: PhotoRequest, say: Say) -> Photo:
     if coverage is not None:
         coverage = _transparency(coverage, request)
     alpha = None
-    if request.is_own_depth:
+    if request.is_own_depth and request.photo.suffix.lower() == ".exr":
+        if not read_contents(request.photo, "depth", request.depth_layer or request.layer).is_depth:
+            raise ValueError(
+                f"how far things are is not given, and {request.photo} holds no layer of depth: give --disparity FILE"
+            )
+        say("depth from the image's own file")
+        disparity = _read(request.photo, rgb, replace(request, depth=True), frame, say)
+    elif request.is_own_depth:
         with_matte = not (request.has_matte or request.no_own_matte or request.layers == 1)
         rgb, disparity, alpha = read_own_depth(request.photo, rgb, with_matte, say)
     elif request.stereo is not None:

@@ -4,9 +4,22 @@ Colours in the file are premultiplied by alpha ("associated"), as the format ask
 """
 
 from taichi_bokeh.io.exr.decode import decode, decode_channels
+from taichi_bokeh.io.exr.deep import Deep, is_deep, read_deep
 from taichi_bokeh.io.exr.encode import encode, encode_image
 from taichi_bokeh.io.exr.file import is_exr
 from taichi_bokeh.io.exr.frame import Frame, moved
 from taichi_bokeh.io.exr.layers import Use
 
-__all__ = ["Frame", "Use", "decode", "decode_channels", "encode", "encode_image", "is_exr", "moved"]
+__all__ = [
+    "Deep",
+    "Frame",
+    "Use",
+    "decode",
+    "decode_channels",
+    "encode",
+    "encode_image",
+    "is_deep",
+    "is_exr",
+    "moved",
+    "read_deep",
+]

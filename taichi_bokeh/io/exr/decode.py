@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from taichi_bokeh.io.exr.deep import Deep, is_deep, read_deep
 from taichi_bokeh.io.exr.file import read_parts
 from taichi_bokeh.io.exr.frame import Frame
-from taichi_bokeh.io.exr.layers import Use, choose, layers_of
+from taichi_bokeh.io.exr.layers import Use, choose, is_named_depth, layers_of
 from taichi_bokeh.io.formats.contents import Contents
 
 
@@ -25,9 +26,11 @@ def decode(content: bytes, use: Use = "image", layer: str | None = None) -> Cont
         layer: the name of the layer that is meant, see `layers.choose`.
 
     Raises:
-        ValueError: the file is damaged, deep, too large, has no such channels, or several
+        ValueError: the file is damaged, too large, has no such channels, or several
             layers of them.
     """
+    if is_deep(content):
+        return _flattened(read_deep(content), use)
     parts = read_parts(content)
     chosen, names = choose(layers_of(parts), use, layer)
     planes = chosen.planes(parts, names)
@@ -36,7 +39,16 @@ def decode(content: bytes, use: Use = "image", layer: str | None = None) -> Cont
         values = _straight(values)
     channels = tuple(name for part in parts for name in part.channels)
     frame = Frame.of(parts[chosen.part].header)
-    return Contents(values, "OpenEXR", channels=channels, is_depth=names == ("Z",), frame=frame)
+    return Contents(
+        values, "OpenEXR", channels=channels, is_depth=use == "depth" and is_named_depth(chosen, names), frame=frame
+    )
+
+
+def _flattened(deep: Deep, use: Use) -> Contents:
+    """Give a deep image as if it were flat: its composite, or how far in the mean is what is seen."""
+    rgba, depth = deep.composite()
+    values = depth if use == "depth" else _straight(rgba)
+    return Contents(values, "deep OpenEXR", channels=tuple("RGBAZ"), is_depth=use == "depth", frame=deep.frame)
 
 
 def decode_channels(content: bytes) -> Mapping[str, NDArray[Any]]:

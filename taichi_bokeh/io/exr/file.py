@@ -44,7 +44,9 @@ def read_parts(content: bytes) -> list[Part]:
     try:
         with silent():
             headers = [part.header for part in openexr.File(io.BytesIO(content), header_only=True, num_threads=0).parts]
-            _check_headers(headers)
+            check_headers(headers)
+            if any(str(header.get("type")).endswith(("deepscanline", "deeptile")) for header in headers):
+                raise ValueError("some of its parts are deep, with many samples a pixel, and others are flat")
             file = openexr.File(io.BytesIO(content), separate_channels=True, num_threads=0)
             if len(file.parts) != len(headers):  # the package leaves out what it cannot read
                 raise DamagedFileError("damaged or truncated EXR data")
@@ -60,8 +62,8 @@ def _planes(channels: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     return {name: channel.pixels for name, channel in channels.items()}
 
 
-def _check_headers(headers: Sequence[Mapping[str, Any]]) -> None:
-    """Raise ValueError unless all parts together are of a fit size, and each is one that can be read."""
+def check_headers(headers: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ValueError unless all parts together are of a fit size, and each is."""
     values = 0
     for header in headers:
         width, height = _check_header(header)
@@ -71,9 +73,7 @@ def _check_headers(headers: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _check_header(header: Mapping[str, Any]) -> tuple[int, int]:
-    """Check that an image is flat and of a fit size; give width and height."""
-    if str(header.get("type")).endswith(("deepscanline", "deeptile")):
-        raise ValueError("it is a deep image, with many samples a pixel, and must be flat")
+    """Check that an image is of a fit size; give width and height."""
     (left, top), (right, bottom) = (corner.tolist() for corner in header["dataWindow"])
     check_size(right - left + 1, bottom - top + 1)
     return right - left + 1, bottom - top + 1

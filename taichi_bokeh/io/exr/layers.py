@@ -48,10 +48,14 @@ def layers_of(parts: Sequence[Part]) -> list[Layer]:
         for channel in part.channels:
             before, _, last = channel.rpartition(".")
             if not any(one.fullmatch(before) for one in hidden):
-                short = _SHORT.get(last.lower(), last.upper() if last in "rgbayz" else last)
-                found.setdefault((number, before), {}).setdefault(short, channel)
+                found.setdefault((number, before), {}).setdefault(in_short(last), channel)
     often = Counter(before for _, before in found)
     return [Layer(_name(parts, number, before, often), number, channels) for (number, before), channels in found.items()]
+
+
+def in_short(name: str) -> str:
+    """Bring the ways to name a channel to one: red, r and R are R."""
+    return _SHORT.get(name.lower(), name.upper() if name in tuple("rgbayz") else name)
 
 
 def cryptomattes_of(part: Part) -> list[str]:
@@ -96,6 +100,11 @@ def _fit(layers: Sequence[Layer], scope: str, tests: Sequence["_Fit"]) -> list[t
         if found := [(layer, names) for layer in meant if (names := test(layer, len(meant)))]:
             return found
     return []
+
+
+def is_named_depth(layer: Layer, names: tuple[str, ...]) -> bool:
+    """Tell whether a layer and its channels that are meant are called depth."""
+    return names == ("Z",) or bool(_DEPTH.fullmatch(layer.last_name))
 
 
 def _first(found: list[tuple[Layer, tuple[str, ...]]], use: Use) -> tuple[Layer, tuple[str, ...]]:

@@ -133,3 +133,17 @@ def test_windows_that_are_apart_or_huge_are_refused(tmp_path, capsys):
     _write(tmp_path / "b.exr", np.ones((4, 4, 3), np.float32), displayWindow=_window(0, 0, 60000, 60000))
     with pytest.raises(ValueError, match="60000×60000 pixels"):
         read_image(tmp_path / "b.exr")
+
+
+def test_depth_of_the_images_own_file_is_found_without_being_named(tmp_path, capsys):
+    rgb = np.random.default_rng(0).random((_HEIGHT, _WIDTH, 3)).astype(np.float32)
+    _write(tmp_path / "a.exr", rgb)
+    _render(tmp_path, "named.npy")
+    words = ["render", f"{tmp_path}/a.exr", "--focus", "0", "--layers", "1", "--blur", "8", "-o", f"{tmp_path}/found.npy"]
+    assert cli.main(words) == 0
+    assert "depth from the image's own file" in capsys.readouterr().out
+    np.testing.assert_array_equal(np.load(tmp_path / "found.npy"), np.load(tmp_path / "named.npy"))
+    planes = {name: np.ascontiguousarray(rgb[..., 0]) for name in "Y"}
+    OpenEXR.File({"type": OpenEXR.scanlineimage}, planes, num_threads=0).write(str(tmp_path / "a.exr"))
+    assert cli.main([*words, "--overwrite"]) == 2
+    assert "holds no layer of depth" in capsys.readouterr().err
