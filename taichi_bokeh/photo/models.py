@@ -1,13 +1,13 @@
-"""Networks of the user's own for depth, mattes and inpainting: from Python, from TorchScript, or from transformers.
+"""Networks for depth, mattes and inpainting: from Python, from TorchScript, or from transformers and its hub.
 
-None is part of this package and none is downloaded. Whatever its kind, a network sees colours as a file holds them: sRGB in
+None is part of this package. Whatever its kind, a network sees colours as a file holds them: sRGB in
 [0, 1], highlights clipped.
 """
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from importlib import import_module, util
 from pathlib import Path
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from taichi_bokeh._extras import how_to_install
 from taichi_bokeh.io import srgb_decode, srgb_encode
 from taichi_bokeh.io.require import require_light
+from taichi_bokeh.photo.hub_models import is_hub_name, load_transformers
+from taichi_bokeh.photo.known_models import Output
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -30,10 +31,15 @@ Purpose = Literal["depth", "matte", "inpaint"]
 PURPOSES: tuple[Purpose, ...] = ("depth", "matte", "inpaint")
 _TORCHSCRIPT = (".pt", ".ts", ".pth", ".torchscript")
 _MULTIPLE_PX = 32  # TorchScript gets sides that this divides, as most networks halve their input up to five times
-_KINDS = "module:function, file.py:function, a TorchScript file (.pt, .ts) or the folder of a transformers model"
+_KINDS = (
+    "module:function, file.py:function, a TorchScript file (.pt, .ts), the folder of a transformers model, or its name "
+    "OWNER/NAME on the Hugging Face hub"
+)
 
 
-def load_model(spec: str, purpose: Purpose) -> Callable[..., Array]:
+def load_model(
+    spec: str, purpose: Purpose, say: Callable[[str], None] = lambda _: None, trust_code: bool = False
+) -> Callable[..., Array]:
     """Load a network.
 
     Args:
@@ -43,13 +49,17 @@ def load_model(spec: str, purpose: Purpose) -> Callable[..., Array]:
               the hole, bool [H, W]; it returns an array or a tensor.
             - A TorchScript file (.pt, .ts): called with sRGB [1, 3, H, W], and for inpainting also the hole, [1, 1, H, W]
               of 0 and 1; both continued at the right and the lower edge to sides that 32 divides.
-            - The folder of a transformers model, saved with its image processor: depth estimation for depth; for a matte,
-              semantic segmentation with one label, or with a first label "background". Nothing is fetched from the network.
+            - A transformers model: its folder, with its image processor, its name OWNER/NAME on the Hugging Face hub, or "auto"
+              for `known_models.default_of`. Depth estimation for depth; for a matte, semantic segmentation with one label or
+              with a first label "background". Only one that is named and not in the cache of transformers is downloaded.
         purpose: "depth", "matte" or "inpaint".
+        say: is told before something is downloaded, and under which licence it comes.
+        trust_code: run code that a model of the hub brings itself.
 
     Returns:
-        For depth and matte, a callable (rgb [H, W, 3] in linear light) → float32 [H, W]; a matte lies in [0, 1], and depth is
-        what the network calls so: most predict disparity up to scale and shift, some depth in metres. For inpainting, a
+        For depth and matte, a callable (rgb [H, W, 3] in linear light) → float32 [H, W]; a matte lies in [0, 1]. Depth is
+        what the network calls so: disparity up to scale and shift, or depth in metres, as the attribute ``output`` of the
+        callable says where it is known: "relative disparity" or "metres". For inpainting, a
         callable (rgb, known [H, W]) → rgb as `Stages.inpaint` takes it, with the known pixels as they were. Each raises
         ValueError where the network fails or returns what does not fit.
 
@@ -58,21 +68,46 @@ def load_model(spec: str, purpose: Purpose) -> Callable[..., Array]:
     """
     if purpose not in PURPOSES:
         raise ValueError(f"purpose is {purpose!r}; expected one of {', '.join(PURPOSES)}")
-    network, name = _network(spec, purpose), f"the {purpose} model {spec}"
+    network, output = _network(spec, purpose, say, trust_code)
+    name = f"the {purpose} model {spec}"
     if purpose == "inpaint":
         return partial(_inpaint, network, name)
-    return partial(_plane if purpose == "depth" else _matte, network, name)
+    return DepthModel(network, name, output) if purpose == "depth" else partial(_matte, network, name)
 
 
-def _network(spec: str, purpose: Purpose) -> Callable[..., Any]:
-    """A callable of sRGB [H, W, 3] (and the hole [H, W])."""
+@dataclass(frozen=True)
+class DepthModel:
+    """A network for depth, as a callable (rgb [H, W, 3] in linear light) → float32 [H, W].
+
+    Attributes:
+        network: a callable of sRGB.
+        name: for messages.
+        output: what it gives; None where that is not known.
+    """
+
+    network: Callable[..., Any]
+    name: str
+    output: Output | None = None
+
+    def __call__(self, rgb: Array) -> Array:
+        """Estimate; ValueError where the network fails or returns what does not fit."""
+        return _plane(self.network, self.name, rgb)
+
+
+def _network(
+    spec: str, purpose: Purpose, say: Callable[[str], None], trust_code: bool
+) -> tuple[Callable[..., Any], Output | None]:
+    """A callable of sRGB [H, W, 3] (and the hole [H, W]), and what it gives, if that is known."""
     path = Path(spec)
-    if path.is_dir():
-        return _of_transformers(path, purpose)
-    if path.suffix.lower() in _TORCHSCRIPT:
-        return _of_torchscript(path)
+    if path.suffix.lower() in _TORCHSCRIPT and not path.is_dir():
+        return _of_torchscript(path), None
+    if path.is_dir() or is_hub_name(spec):
+        if purpose == "inpaint":
+            kind = "a folder" if path.is_dir() else "a name on the hub"
+            raise ValueError(f"{spec} is {kind}, which can hold a model for depth or a matte; for inpainting expected {_KINDS}")
+        return load_transformers(spec, purpose, say, trust_code)
     if ":" in spec:
-        return _of_python(spec)
+        return _of_python(spec), None
     raise ValueError(f"{spec} is no model; expected {_KINDS}")
 
 
@@ -117,56 +152,6 @@ def _of_torchscript(path: Path) -> Callable[..., Any]:
         return result[..., :height, :width]
 
     return run
-
-
-def _of_transformers(folder: Path, purpose: Purpose) -> Callable[..., Any]:
-    try:
-        import transformers
-    except ModuleNotFoundError:
-        raise ValueError(f"{folder} needs transformers ({how_to_install('transformers')})") from None
-    if purpose == "inpaint":
-        raise ValueError(f"{folder} is a folder, which can hold a model for depth or a matte; for inpainting expected {_KINDS}")
-    depth, segmentation = transformers.AutoModelForDepthEstimation, transformers.AutoModelForSemanticSegmentation
-    processors: Any = transformers.AutoImageProcessor
-    networks: Any = depth if purpose == "depth" else segmentation
-    try:
-        with _silent(transformers):
-            processor, network = (of.from_pretrained(folder, local_files_only=True) for of in (processors, networks))
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
-        raise ValueError(f"{folder} cannot be loaded as a transformers model for {purpose}: {_said(error)}") from error
-    network.eval()
-    if purpose == "matte":
-        labels = network.config.id2label
-        if len(labels) > 1 and str(labels[0]).lower() != "background":
-            raise ValueError(
-                f"{folder} tells {len(labels)} labels apart, of which the first is {labels[0]!r}, not 'background'"
-            )
-
-    def run(rgb: Array) -> Tensor:
-        outputs = network(**processor(images=np.rint(rgb * 255).astype(np.uint8), return_tensors="pt"))
-        if purpose == "depth":
-            result = outputs.predicted_depth[:, None]
-        else:
-            logits = outputs.logits
-            result = logits.sigmoid() if logits.shape[1] == 1 else 1 - logits.softmax(1)[:, :1]
-        return functional.interpolate(result, rgb.shape[:2], mode="bilinear", align_corners=False)
-
-    return run
-
-
-@contextmanager
-def _silent(transformers: Any) -> Iterator[None]:
-    """No progress bars or notes of transformers' own."""
-    logging = transformers.utils.logging
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()
 
 
 def _plane(network: Callable[..., Any], name: str, rgb: Array) -> Array:

@@ -33,8 +33,10 @@ class Network:
     def content(self) -> tuple[str, Path | None]:
         """Return what it depends on: its name, and the file or folder in which it is. What that imports is not looked at."""
         module, colon, _ = self.spec.rpartition(":")
-        if not colon or Path(self.spec).exists():
+        if Path(self.spec).exists():
             return "", Path(self.spec)
+        if not colon:
+            return self.spec, None  # a name on the hub
         if Path(module).is_file():
             return self.spec, Path(module)
         try:
@@ -61,7 +63,8 @@ class PhotoRequest:
 
     GROUP = "scene"
     ABOUT = (
-        "MODEL is module:function, file.py:function, a TorchScript file, or the folder of a transformers model (no download)."
+        "MODEL is module:function, file.py:function, a TorchScript file, the folder of a transformers model, or its name "
+        "OWNER/NAME on the Hugging Face hub (downloaded once, after its licence is said); auto is a small default."
     )
 
     photo: Path = opt(
@@ -89,7 +92,7 @@ class PhotoRequest:
         one_of="distance",
     )
     depth_model: Network | None = opt(
-        "a network of yours that estimates it, scaled to [0, 1]", "MODEL", Network, one_of="distance"
+        "a network that estimates it (scaled to [0, 1] unless it gives metres)", "MODEL", Network, one_of="distance"
     )
     depth: bool = opt("the file or the network gives depth: take 1/depth", default=False)
     depth_unit: Literal["m", "mm"] | None = opt(
@@ -102,7 +105,8 @@ class PhotoRequest:
         "turn the disparity as EXIF turns the photograph, where it lies as the camera stored it", default=False
     )
     resize_depth: bool = opt("bring a disparity of another resolution to the image's", default=False)
-    matte_model: Network | None = opt("a network of yours that makes the matte", "MODEL", Network, one_of="foreground")
+    matte_model: Network | None = opt("a network that makes the matte", "MODEL", Network, one_of="foreground")
+    trust_model_code: bool = opt("run code that a model of the hub brings itself, as BiRefNet does", default=False)
     no_own_matte: bool = opt("leave out the matte of a portrait that PHOTO itself holds", default=False)
     opaque: bool = opt("take a photograph with an alpha channel as if it had none", default=False)
     layers: int | None = opt("layers to split into (as many as depth edges ask for, up to 5)", "N", whole)

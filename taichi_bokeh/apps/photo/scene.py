@@ -135,13 +135,13 @@ def read_photo(request: PhotoRequest, say: Say) -> Photo:
         coverage = None if coverage is None else coverage[:, columns]
     else:
         given = request.disparity
-        disparity = _estimated(rgb, request) if given is None else _read(given, rgb, request, frame, say)
+        disparity = _estimated(rgb, request, say) if given is None else _read(given, rgb, request, frame, say)
     if request.alpha is not None:
         alpha = surrounded(read_alpha(request.alpha), frame)
         if alpha.shape != rgb.shape[:2]:
             raise ValueError(f"{request.alpha} is {_size(alpha)} pixels, and must be {_size(rgb)} as {request.photo}")
     elif request.matte_model is not None:
-        alpha = _model(request.matte_model.spec, "matte")(rgb)
+        alpha = _model(request.matte_model.spec, "matte", say, request.trust_model_code)(rgb)
     holes = float(np.isnan(disparity).mean())
     if holes > 0:
         say(f"filling the disparity's holes ({holes:.1%} of the pixels)")
@@ -219,16 +219,20 @@ def _cuts_in(cuts: tuple[float, ...], disparity: Array, _: int | None) -> list[f
 
 
 @cache
-def _model(spec: str, purpose: Purpose) -> Callable[..., Array]:
+def _model(spec: str, purpose: Purpose, say: Say = lambda _: None, trust_code: bool = False) -> Callable[..., Array]:
     """A network, loaded once for all images of a sequence."""
-    return load_model(spec, purpose)
+    return load_model(spec, purpose, say, trust_code)
 
 
-def _estimated(rgb: Array, request: PhotoRequest) -> Array:
+def _estimated(rgb: Array, request: PhotoRequest, say: Say) -> Array:
     """The disparity that a network gives, [H, W]; NaN at holes. Without a unit of its own it is scaled to [0, 1]."""
     spec = str(request.depth_model)
-    disparity = as_disparity(_model(spec, "depth")(rgb), request.depth, f"what {spec} estimated")
-    if not request.depth:
+    model = _model(spec, "depth", say, request.trust_model_code)
+    is_depth = request.depth or getattr(model, "output", None) == "metres"
+    if is_depth and not request.depth:
+        say(f"{spec} gives metres: disparity is in 1/m")
+    disparity = as_disparity(model(rgb), is_depth, f"what {spec} estimated")
+    if not is_depth:
         low, high = np.nanmin(disparity), np.nanmax(disparity)
         disparity = (disparity - low) / (high - low if high > low else 1)
     return disparity.astype(np.float32)
