@@ -1,13 +1,14 @@
 """Disparity, depth and mattes: one number a pixel, no colour curve."""
 
 import os
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.arrays import read_array, to_unit
-from taichi_bokeh.io.exr import Frame
+from taichi_bokeh.io.arrays import read_array, read_bytes, refusal, to_unit
+from taichi_bokeh.io.exr import Frame, decode_matte, is_exr
 
 Array = NDArray[np.float32]
 DepthUnit = Literal["m", "mm"]
@@ -83,8 +84,13 @@ def _check_use(depth: bool, unit: DepthUnit | None, invert: bool) -> None:
         raise ValueError("invert is True; expected False with depth=True, as larger depth is farther already")
 
 
-def read_alpha(path: str | os.PathLike[str]) -> Array:
+def read_alpha(path: str | os.PathLike[str], *, object: str | None = None, frame: Frame | None = None) -> Array:
     """Read a matte from a file of any format that `read_image` reads: its alpha channel where it has one, else its grey values.
+
+    Args:
+        path: the file.
+        object: the name of an object, or several with commas between them, whose matte a Cryptomatte in an OpenEXR file holds.
+        frame: of the image, if the matte of an OpenEXR file is to reach beyond what is shown, as the image does.
 
     Returns:
         float32 [H, W] in [0, 1].
@@ -94,12 +100,24 @@ def read_alpha(path: str | os.PathLike[str]) -> Array:
         OSError: the system refuses to read it.
         ValueError: it cannot be read, has colours, or a value is outside [0, 1].
     """
-    array = read_array(path)
+    if object is not None:
+        return _read_matte(Path(path), object, frame)
+    array = read_array(path, frame=frame)
     has_alpha = array.ndim == 3 and array.shape[2] in (2, 4)
     alpha = to_unit(array[..., -1] if has_alpha else single_channel(array, path))
     if not (alpha.min() >= 0 and alpha.max() <= 1):
         raise ValueError(f"{path} has values from {alpha.min()} to {alpha.max()}, and a matte must lie in [0, 1]")
     return alpha
+
+
+def _read_matte(path: Path, name: str, frame: Frame | None) -> Array:
+    content = read_bytes(path)
+    try:
+        if not is_exr(content):
+            raise ValueError(f"it is no OpenEXR file, and so has no object {name!r}")
+        return decode_matte(content, name, frame)
+    except ValueError as error:
+        raise refusal(path, error) from None
 
 
 def single_channel(array: NDArray[Any], path: str | os.PathLike[str]) -> NDArray[Any]:

@@ -95,6 +95,7 @@ class PhotoRequest:
         "a network that estimates it (scaled to [0, 1] unless it gives metres)", "MODEL", Network, one_of="distance"
     )
     depth: bool = opt("the file or the network gives depth: take 1/depth", default=False)
+    alpha_object: str | None = opt("the object whose matte a Cryptomatte in the EXR file of --alpha holds", "NAME")
     depth_unit: Literal["m", "mm"] | None = opt(
         "of a depth file of integers (scaled to [0, 1]; see inspect)", choices=("m", "mm")
     )
@@ -136,6 +137,8 @@ class PhotoRequest:
             raise ValueError("--depth-unit is of a depth file: it needs --depth")
         elif self.invert_disparity and self.depth:
             raise ValueError("--invert-disparity is of a disparity file: it does not go with --depth")
+        if self.alpha_object is not None and self.alpha is None:
+            raise ValueError("--alpha-object says which matte of an EXR file is meant: it needs --alpha FILE")
         if self.has_matte and self.layers == 1:
             given = "--alpha" if self.alpha is not None else "--matte-model"
             raise ValueError(f"--layers 1 leaves no layer behind the foreground of {given}; it must be at least 2")

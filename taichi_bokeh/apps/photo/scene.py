@@ -137,7 +137,7 @@ def read_photo(request: PhotoRequest, say: Say) -> Photo:
         given = request.disparity
         disparity = _estimated(rgb, request, say) if given is None else _read(given, rgb, request, frame, say)
     if request.alpha is not None:
-        alpha = surrounded(read_alpha(request.alpha), frame)
+        alpha = surrounded(read_alpha(request.alpha, object=request.alpha_object, frame=frame), frame)
         if alpha.shape != rgb.shape[:2]:
             raise ValueError(f"{request.alpha} is {_size(alpha)} pixels, and must be {_size(rgb)} as {request.photo}")
     elif request.matte_model is not None:

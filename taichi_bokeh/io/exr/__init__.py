@@ -3,6 +3,7 @@
 Colours in the file are premultiplied by alpha ("associated"), as the format asks; in memory they are straight.
 """
 
+from taichi_bokeh.io.exr.cryptomatte import decode_matte
 from taichi_bokeh.io.exr.decode import decode, decode_channels
 from taichi_bokeh.io.exr.deep import Deep, is_deep, read_deep
 from taichi_bokeh.io.exr.encode import encode, encode_image
@@ -16,6 +17,7 @@ __all__ = [
     "Use",
     "decode",
     "decode_channels",
+    "decode_matte",
     "encode",
     "encode_image",
     "is_deep",
