@@ -253,19 +253,15 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
             if head[KIND] == EDGES:
                 for i in ti.static(range(_SPAN)):  # a step up on the left is one down on the right
                     right[i] = -right[i]
-                if to_above:
-                    add_span(edge_sums, above, ends[0] - TAPS + 1, left)
-                    add_span(edge_sums, above, ends[1], right)
-                if to_below:
-                    add_span(edge_sums, below, ends[0] - TAPS + 1, left)
-                    add_span(edge_sums, below, ends[1], right)
-            else:
-                if to_above:
-                    add_span(dense_sums, above, ends[0] - TAPS + 1, left)
-                    add_span(dense_sums, above, ends[1], right)
-                if to_below:
-                    add_span(dense_sums, below, ends[0] - TAPS + 1, left)
-                    add_span(dense_sums, below, ends[1], right)
+            for side in range(2):  # not unrolled, which would take twice as long to compile
+                if to_above if side == 0 else to_below:
+                    row = ti.select(side == 0, above, below)
+                    if head[KIND] == EDGES:
+                        add_span(edge_sums, row, ends[0] - TAPS + 1, left)
+                        add_span(edge_sums, row, ends[1], right)
+                    else:
+                        add_span(dense_sums, row, ends[0] - TAPS + 1, left)
+                        add_span(dense_sums, row, ends[1], right)
 
     @ti.func
     def gather(
@@ -295,9 +291,9 @@ def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends
             left = [vec(0.0) for _ in ti.static(range(_SPAN))]
             right = [vec(0.0) for _ in ti.static(range(_SPAN))]
             share = share_of_first(head[KIND], block)
-            for side in ti.static(range(2)):
-                row = above if ti.static(side == 0) else below
-                if from_above if ti.static(side == 0) else from_below:
+            for side in range(2):
+                if from_above if side == 0 else from_below:
+                    row = ti.select(side == 0, above, below)
                     if head[KIND] == EDGES:
                         for i in ti.static(range(_SPAN)):
                             left[i] += d_edge_sums[row, ends[0] - TAPS + 1 + i]

@@ -198,10 +198,10 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
             elif likeness == DIFFERENT:
                 for one in range(k, ti.min(k + FOUR, end)):
                     x, at, source = edge + one - pad, node_coordinate[y, one], sources[y, one]
-                    if to_above:
-                        add(edge_sums, dense_sums, lists, entries, above, x, dy, at, source, 0, width, scratch, slot)
-                    if to_below:
-                        add(edge_sums, dense_sums, lists, entries, below, x, dy, at, source, 0, width, scratch, slot)
+                    for side in range(2):  # not written twice: it would take twice as long to compile
+                        if to_above if side == 0 else to_below:
+                            row = ti.select(side == 0, above, below)
+                            add(edge_sums, dense_sums, lists, entries, row, x, dy, at, source, 0, width, scratch, slot)
 
     @ti.kernel
     def splat_tall(
