@@ -28,6 +28,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return count
 
 
+#: Files of tests that mostly compile kernels. A process keeps what it has compiled from the others until it ends.
+_COMPILING = tuple(
+    f"tests/{name}"
+    for name in ("doors/", "kernels/", "models/", "ops/", "preview/", "runtime/", "test_nn.py", "test_render.py")
+)
 _LEFT_OUT = pytest.StashKey[int]()
 
 
@@ -37,6 +42,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put those that compile first, so that one of two processes runs them; leave out the slow ones."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_COMPILING))
     if config.option.slow:
         return
     slow = [item for item in items if item.get_closest_marker("slow")]

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 
-QUICK = ("refocus", "render")
+QUICK = ("render",)
 RUN = [pytest.param(path, id=path.stem, marks=[] if path.stem in QUICK else pytest.mark.slow) for path in EXAMPLES]
 
 

@@ -99,7 +99,7 @@ def test_an_in_focus_plateau_ends_where_its_picture_does():
 @pytest.mark.parametrize("scene", ["step", "ridge", "dots", "rough"])
 @pytest.mark.parametrize("focus", [0.0, 0.5])
 def test_no_ray_slips_through_thin_or_steep_parts(scene, focus):
-    noise = random_layers(count=1, height=16, width=18)
+    noise = random_layers(count=1, height=10, width=12)
     disparity = torch.zeros_like(noise.disparity)
     if scene == "step":
         disparity[..., 9:] = 1
@@ -110,8 +110,8 @@ def test_no_ray_slips_through_thin_or_steep_parts(scene, focus):
     else:
         disparity = noise.disparity
     ones = torch.ones_like(disparity)
-    points = tb.Aperture().samples(12)
-    ours = tb.trace(tb.Layers(noise.rgb, ones, disparity), tb.ThinLens(6.0, focus), rays=12)
+    points = tb.Aperture().samples(8)
+    ours = tb.trace(tb.Layers(noise.rgb, ones, disparity), tb.ThinLens(6.0, focus), rays=8)
     blur, focused = (torch.tensor([value], dtype=torch.float64) for value in (6.0, focus))
     assert psnr(ours, reference.trace(noise.rgb, ones, disparity, blur, focused, *points)) > 60
 

@@ -43,7 +43,7 @@ def stop_after(units: int):
     return progress
 
 
-@pytest.mark.parametrize("units", [0, 1, 3])
+@pytest.mark.parametrize("units", [0, 3])
 def test_a_run_that_was_stopped_goes_on_and_computes_nothing_twice(whole, tmp_path, units):
     with pytest.raises(KeyboardInterrupt):
         run(BENCHMARK, tmp_path, progress=stop_after(units))

@@ -83,6 +83,7 @@ def test_a_folder_that_cannot_be_made_or_is_a_file(tmp_path):
     assert (tmp_path / "file").read_text() == "precious"
 
 
+@pytest.mark.slow
 def test_a_folder_of_ones_own_is_used_whatever_it_is_called(tmp_path):
     folder = tmp_path / "ein Ördner"
     launched(tmp_path, {"HOME": os.devnull, "TI_OFFLINE_CACHE_FILE_PATH": str(folder)})
@@ -159,6 +160,7 @@ def test_a_lock_that_a_killed_process_left_is_taken_away_and_a_new_one_is_not(go
     assert not (folder / "ticache.tcb").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_that_goes_while_it_works_is_nothing_to_speak_of(tmp_path):
     folder = tmp_path / "above" / "folder"
     ending = f"import shutil; shutil.rmtree({str(folder.parent)!r}); open({str(folder.parent)!r}, 'w')"

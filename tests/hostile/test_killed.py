@@ -207,7 +207,9 @@ def _worker_at_work(folder: Path, process: subprocess.Popen[bytes]) -> int:
                 return int(found[1])
 
 
-@pytest.mark.parametrize("command", OTHERS)
+@pytest.mark.parametrize(
+    "command", [*(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS if name != "cache"), "cache"]
+)
 def test_another_command_that_is_killed_goes_on(runs, command):
     words, same = OTHERS[command]
     chance = random.Random(command)

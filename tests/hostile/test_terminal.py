@@ -95,6 +95,7 @@ def test_closed_streams_spoil_no_result(folder):
     assert (done.stdout, done.stderr) == (b"", b"")
 
 
+@pytest.mark.slow
 def test_a_full_stdout_spoils_only_what_was_to_be_printed(folder):
     commands = [*RENDER, "-o", "out.npy"], ["inspect", "photo.png"], ["--help"], ["benchmark", "--list-methods"]
     codes, done = run(folder, *commands, shell='exec "$@" >/dev/full')
@@ -137,7 +138,10 @@ for columns, terminal in (("", "xterm"), ("0", "xterm"), ("1", "xterm"), ("20", 
 """
 
 
-@pytest.mark.parametrize(("columns", "environment"), [(0, {}), (20, {"NO_COLOR": "1", "PYTHONIOENCODING": "ascii:strict"})])
+@pytest.mark.parametrize(
+    ("columns", "environment"),
+    [pytest.param(0, {}, marks=pytest.mark.slow), (20, {"NO_COLOR": "1", "PYTHONIOENCODING": "ascii:strict"})],
+)
 def test_dumb_and_narrow_terminals_break_nothing(columns, environment):
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))

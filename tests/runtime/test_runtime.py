@@ -105,6 +105,7 @@ os.waitpid(pid, 0)
 """
 
 
+@pytest.mark.slow
 def test_a_forked_child_is_told_so_where_the_user_started_taichi():
     assert "persistent_workers=True" in script("import taichi as ti; ti.init(ti.cpu, log_level=ti.ERROR)" + RENDER + FORKED)
 

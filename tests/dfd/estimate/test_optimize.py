@@ -41,6 +41,7 @@ def error_px(found: torch.Tensor, truth: torch.Tensor) -> float:
     return float(BLUR * (found - truth).abs().mean())
 
 
+@pytest.mark.slow
 def test_is_better_than_where_it_starts_and_beside_an_edge_with_two_layers_better_still():
     seen, truth = observe()
     near = (truth > FAR).to(truth)

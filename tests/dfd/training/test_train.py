@@ -74,7 +74,7 @@ def test_a_network_learns_from_depth():
     assert sum(losses[-5:]) < 0.9 * sum(losses[:5])
 
 
-@pytest.mark.parametrize("count", [1, 2], ids=["pair", "stack"])
+@pytest.mark.parametrize("count", [pytest.param(1, id="pair"), pytest.param(2, id="stack", marks=pytest.mark.slow)])
 def test_a_network_learns_by_blurring_again(count):
     data = Pairs(4, count=count, has_depth=False)
     torch.manual_seed(0)
@@ -204,7 +204,8 @@ def plain() -> torch.nn.Module:
     return DepthUNet(planes=4, channels=(4, 8))
 
 
-@pytest.mark.parametrize("layer", [pytest.param(None, id="supervised", marks=pytest.mark.slow), "planes"])
+@pytest.mark.slow
+@pytest.mark.parametrize("layer", [pytest.param(None, id="supervised"), "planes"])
 def test_two_processes_train_as_one_does(tmp_path, layer):
     script, folder = tmp_path / "script.py", tmp_path / "run"
     script.write_text(_TWO_PROCESSES)
