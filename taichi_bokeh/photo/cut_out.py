@@ -11,6 +11,7 @@ is transparent hides like the rest.
 """
 
 from dataclasses import replace
+from functools import partial, update_wrapper
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -175,7 +176,8 @@ class _Found:
 
     def recorded(self) -> Stages:
         """The stages, whose results are kept."""
-        return replace(self._stages, clean=self._clean, split=self._split, matte=self._matte)
+        matte = update_wrapper(partial(self._matte), self._stages.matte)  # `to_layers` asks which it is
+        return replace(self._stages, clean=self._clean, split=self._split, matte=matte)
 
     def replayed(self) -> Stages:
         """Stages that return what was kept."""

@@ -1,5 +1,7 @@
 """From one image with its disparity to the layers that the renderer takes."""
 
+import inspect
+import math
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -11,6 +13,8 @@ from taichi_bokeh._checks import require_integer
 from taichi_bokeh.io.require import require_coverage, require_light, require_plane
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.photo.fill.push_pull import push_pull
+from taichi_bokeh.photo.matte.outline import outline_matte
+from taichi_bokeh.photo.matte.refine import refine_matte
 from taichi_bokeh.photo.matte.settle import Settle, settle
 from taichi_bokeh.photo.split import JUMP, cut_at, disparity_span
 from taichi_bokeh.photo.stages import Stages, checked
@@ -20,6 +24,7 @@ Mask = NDArray[np.bool_]
 
 _DEFAULT = Stages()
 _MOSTLY_HIDDEN = 0.9  # coverage from which on what lies behind is invented, and not read from the image
+_EDGE_PX = 2.5  # so far from an outline the mattes of the house ask how far it is
 
 
 class _Flat(NamedTuple):
@@ -117,7 +122,8 @@ def _take_front(
 ) -> tuple[_Flat, Array, Array]:
     """Lift off what is nearer than ``level``: the layer, and the colour and disparity of the plate behind it."""
     fade_px = max(8, round(min(disparity.shape) / 30))
-    cut = cut_at(disparity, level, span, reach_px=2 * fade_px)
+    ours = inspect.unwrap(stages.matte) in (outline_matte, refine_matte)
+    cut = cut_at(disparity, level, span, reach_px=2 * fade_px, edge_reach_px=_EDGE_PX if ours else math.inf)
     kept = np.isfinite(cut.crossing_px)
     alpha = checked("matte", stages.matte(rgb, cut.near, cut.edge_px), disparity.shape, at_least=0, at_most=1)
     alpha, front, plate = _separate(rgb, alpha, kept, stages, make_exact)

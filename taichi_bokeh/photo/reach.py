@@ -2,7 +2,9 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
+Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 
@@ -26,4 +28,17 @@ def within(mask: Mask, reach_px: float) -> Mask:
         elif rows < height:
             result[rows:] |= beside[:-rows]
             result[:-rows] |= beside[rows:]
+    return result
+
+
+def distance_within(mask: Mask, reach_px: float) -> Array:
+    """Distance in px of each pixel to the nearest of ``mask``, [H, W]; inf where it is more than ``reach_px``."""
+    result = np.full(mask.shape, np.inf, np.float32)
+    if not mask.any():
+        return result
+    if np.isinf(reach_px):
+        return ndimage.distance_transform_edt(~mask).astype(np.float32)
+    sides = range(int(reach_px) + 1)
+    for squared in sorted({a * a + b * b for a in sides for b in sides if a * a + b * b <= reach_px**2}, reverse=True):
+        result[within(mask, np.sqrt(squared))] = np.sqrt(squared)
     return result

@@ -5,14 +5,15 @@ disparity jumps: there the front layer ends at an object's edge. Where it has to
 (the floor), the front layer instead fades in over some pixels, and the layer behind goes on under the fade.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from taichi_bokeh.io.require import require_plane
 from taichi_bokeh.photo.fill.holes import _neighbour_slices
+from taichi_bokeh.photo.reach import distance_within, within
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -32,7 +33,8 @@ class Cut:
 
     Attributes:
         near: the pixels in front of the cut.
-        edge_px: distance to the outline where the disparity jumps across the cut, px; inf where there is none.
+        edge_px: distance to the outline where the disparity jumps across the cut, px; inf where there is none, or none
+            so near as was asked for.
         crossing_px: of a pixel in front of the cut, its distance to the far side along one surface that goes on across
             the cut; inf where there is no such way within reach.
     """
@@ -118,8 +120,11 @@ def _best_stabs(weight: NDArray[np.float64], cost: NDArray[np.float64], count: i
     return chosen
 
 
-def cut_at(disparity: Array, level: float, span: float, reach_px: int) -> Cut:
-    """Describe the cut of a (sharpened) disparity map at ``level``; surfaces are followed for ``reach_px``."""
+def cut_at(disparity: Array, level: float, span: float, reach_px: int, edge_reach_px: float = math.inf) -> Cut:
+    """Describe the cut of a (sharpened) disparity map at ``level``.
+
+    Surfaces are followed for ``reach_px``. Distances to the outline are found up to ``edge_reach_px``, at least 2.5.
+    """
     near = disparity > level
     outline = np.zeros(near.shape, bool)
     joined: list[Mask] = []
@@ -130,28 +135,25 @@ def cut_at(disparity: Array, level: float, span: float, reach_px: int) -> Cut:
         joined.append(same_surface)
     followed = near & (disparity < level + _CROSSING_DEPTH * span)
     # The outline's own pixels lie half a pixel from it.
-    edge = _distance(outline) + 0.5
+    edge = distance_within(outline, edge_reach_px - 0.5) + np.float32(0.5)
     return Cut(near, edge, _walk(near, followed & (edge > 2), joined, reach_px))
 
 
 def _walk(near: Mask, allowed: Mask, joined: list[Mask], reach_px: int) -> Array:
     """Steps from the far side to each ``allowed`` pixel, over pairs of one surface only, up to ``reach_px``."""
-    steps = np.where(near, np.inf, 0).astype(np.float32)
-    reached = ~near
+    steps = np.full(near.shape, np.inf, np.float32)
+    waiting = (near & allowed).ravel()
+    links = []  # from each pixel to that on one of its sides: how far on it lies, and whether both are of one surface
+    for (_, there), same, by in zip(_neighbour_slices(), joined, (-1, 1, -near.shape[1], near.shape[1]), strict=True):
+        link = np.zeros(near.shape, bool)
+        link[there] = same
+        links.append((by, link.ravel()))
+    last = np.flatnonzero(~near & within(near, 1))
     for step in range(1, reach_px + 1):
-        grown = np.zeros_like(reached)
-        for (here, there), same in zip(_neighbour_slices(), joined, strict=True):
-            grown[here] |= reached[there] & same
-        grown &= allowed & ~reached
-        if not grown.any():
+        grown = np.concatenate([last[link[last]] + by for by, link in links])
+        last = np.unique(grown[waiting[grown]])
+        if not last.size:
             break
-        steps[grown] = step
-        reached |= grown
-    return np.where(near, steps, np.inf).astype(np.float32)
-
-
-def _distance(mask: Mask) -> Array:
-    """Distance in px of each pixel to the nearest of ``mask``; inf when it is empty."""
-    if not mask.any():
-        return np.full(mask.shape, np.inf, np.float32)
-    return ndimage.distance_transform_edt(~mask).astype(np.float32)
+        steps.ravel()[last] = step
+        waiting[last] = False
+    return steps
