@@ -57,7 +57,13 @@ def inspect_files(request: InspectRequest) -> None:
     from taichi_bokeh.io.phones import find_parts
 
     for i, path in enumerate(request.files):
-        text = "\n".join([*_lines(path, describe_depth(path)), *_part_lines(find_parts(path))])
+        layers = _layer_lines(path)
+        try:
+            text = "\n".join([*_lines(path, describe_depth(path)), *layers, *_part_lines(find_parts(path))])
+        except ValueError as error:
+            if not layers:
+                raise
+            text = "\n".join([*layers, f"by default: {error}"])  # one of the layers has to be chosen
         print_result("\n" * (i > 0) + text + "\n")
 
 
@@ -75,6 +81,18 @@ def _lines(path: Path, found: "DepthDescription") -> list[str]:
         f"by default: {_default(found)}",
         *_hints(found),
     ]
+
+
+def _layer_lines(path: Path) -> list[str]:
+    """The layers of an OpenEXR file, and what is not usual of it."""
+    from taichi_bokeh.io.arrays import read_bytes, refusal
+    from taichi_bokeh.io.exr import is_exr, summary
+
+    content = read_bytes(path)
+    try:
+        return summary(content) if is_exr(content) else []
+    except ValueError as error:
+        raise refusal(path, error) from None
 
 
 def _part_lines(parts: "Parts") -> list[str]:

@@ -10,6 +10,7 @@ from taichi_bokeh.io.exr.encode import encode, encode_image
 from taichi_bokeh.io.exr.file import is_exr
 from taichi_bokeh.io.exr.frame import Frame, moved
 from taichi_bokeh.io.exr.layers import Use
+from taichi_bokeh.io.exr.summary import summary
 
 __all__ = [
     "Deep",
@@ -24,4 +25,5 @@ __all__ = [
     "is_exr",
     "moved",
     "read_deep",
+    "summary",
 ]

@@ -6,6 +6,7 @@ import numpy as np
 import OpenEXR
 import pytest
 
+from taichi_bokeh.apps import cli
 from taichi_bokeh.io import describe_depth, read_disparity, read_image
 
 _HEADER = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
@@ -123,3 +124,12 @@ def test_every_compression_and_tiling_is_read(tmp_path, compression, dtype, kind
         header["tiles"].xSize = header["tiles"].ySize = 16
     OpenEXR.File(header, dict.fromkeys("RGB", ramp), num_threads=0).write(str(tmp_path / "a.exr"))
     np.testing.assert_allclose(read_image(tmp_path / "a.exr").rgb[..., 1], ramp, atol=2e-2 if "DWA" in compression else 0)
+
+
+def test_inspect_lists_layers_though_none_is_chosen(tmp_path, capsys):
+    fore, back = _colours("Fore.Combined.", 0.5), _colours("Back.Combined.", 0.25)
+    _write(tmp_path / "a.exr", **fore, **back, **{"Fore.Depth.Z": 2.0, "Back.Depth.Z": 8.0})
+    assert cli.main(["inspect", f"{tmp_path}/a.exr"]) == 0
+    said = capsys.readouterr().out
+    assert "layers: Back.Combined (A, B, G, R); Back.Depth (Z); Fore.Combined (A, B, G, R); Fore.Depth (Z)" in said
+    assert "several of its layers may be the depth" in said
