@@ -29,8 +29,6 @@ def _frame_lines(part: Part) -> list[str]:
     lines = []
     if frame.data != frame.display:
         sizes = [f"{one.shape[1]}×{one.shape[0]} at {one.left}, {one.top}" for one in (frame.data, frame.display)]
-            f"{window.shape[1]}×{window.shape[0]} at {window.left}, {window.top}" for window in (frame.data, frame.display)
-        ]
         lines.append(f"pixels: {sizes[0]}; shown: {sizes[1]}")
     if frame.pixel_aspect != 1:
         lines.append(f"its pixels are {frame.pixel_aspect:g} times as wide as high; discs are round on the display")
