@@ -21,6 +21,7 @@ from taichi_bokeh.apps.photo.rendering import (
     with_near_and_far,
 )
 from taichi_bokeh.apps.photo.scene import Result, check_before_work, require_room_for_alpha, write_result
+from taichi_bokeh.apps.photo.unit import warn_of_unit
 from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.apps.sequence.series import is_series, render_series
 from taichi_bokeh.io.exr import Frame
@@ -74,6 +75,7 @@ def checked_aperture(request: RenderRequest) -> Aperture:
 
 
 def _render_one(request: RenderRequest, aperture: Aperture, say: Say) -> None:
+    warn_of_unit(request.photo, request.lens, say)
     scene, lens, image = rendered(request, aperture, say)
     write_result(scene.layers, scene.coverage, Result(image, scene.frame), request.photo.photo, request.output, say)
     if request.show_focus is not None:

@@ -224,10 +224,19 @@ def _model(spec: str, purpose: Purpose, say: Say = lambda _: None, trust_code: b
     return load_model(spec, purpose, say, trust_code)
 
 
+def depth_network(request: PhotoRequest, say: Say) -> Callable[..., Array]:
+    """The network for depth, loaded once.
+
+    Raises:
+        ValueError: it cannot be had, in one line.
+    """
+    return _model(str(request.depth_model), "depth", say, request.trust_model_code)
+
+
 def _estimated(rgb: Array, request: PhotoRequest, say: Say) -> Array:
     """The disparity that a network gives, [H, W]; NaN at holes. Without a unit of its own it is scaled to [0, 1]."""
     spec = str(request.depth_model)
-    model = _model(spec, "depth", say, request.trust_model_code)
+    model = depth_network(request, say)
     is_depth = request.depth or getattr(model, "output", None) == "metres"
     if is_depth and not request.depth:
         say(f"{spec} gives metres: disparity is in 1/m")

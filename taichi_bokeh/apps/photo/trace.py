@@ -11,6 +11,7 @@ from taichi_bokeh.apps.common import Say, largest_radius_px, speaker
 from taichi_bokeh.apps.options.trace import TraceRequest
 from taichi_bokeh.apps.photo.lens import aperture_of, focus_of, lens_of
 from taichi_bokeh.apps.photo.scene import Result, check_before_work, read_photo, split_photo, write_result
+from taichi_bokeh.apps.photo.unit import warn_of_unit
 from taichi_bokeh.apps.progress import progress_bar
 from taichi_bokeh.io.exr import Frame
 from taichi_bokeh.layers import Layers
@@ -32,6 +33,7 @@ def trace_photo(request: TraceRequest) -> None:
     check_checkpoint(request.saving, request.output.output)
     check_before_work(request.photo, request.output)
     aperture = aperture_of(request.aperture)
+    warn_of_unit(request.photo, request.lens, say)
     photo = read_photo(request.photo, say)
     if photo.coverage is not None:
         raise ValueError(

@@ -26,6 +26,8 @@ def parse(packet: bytes) -> list[Facts]:
         ValueError: it is no XML, or declares entities, which XMP has no use for.
     """
     packet = packet.strip(b"\0 \r\n\t\xef\xbb\xbf")
+    if b"\0" in packet:
+        raise ValueError("its XMP is not in UTF-8, as that of a photograph is")
     if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
         raise ValueError("its XMP declares entities; expected none")
     try:
