@@ -28,10 +28,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     return count
 
 
-#: Files of tests that mostly compile kernels. A process keeps what it has compiled from the others until it ends.
-_COMPILING = tuple(
-    f"tests/{name}"
-    for name in ("doors/", "kernels/", "models/", "ops/", "preview/", "runtime/", "test_nn.py", "test_render.py")
+#: Files of tests that mostly compile: kernels, or pymatting. A process keeps kernels from the others until it ends.
+_COMPILING = (
+    *("tests/apps/test_models.py", "tests/io/test_arrays_given.py", "tests/photo/"),
+    *("tests/doors/", "tests/kernels/", "tests/models/", "tests/ops/", "tests/preview/", "tests/runtime/"),
+    *("tests/test_nn.py", "tests/test_render.py"),
 )
 _LEFT_OUT = pytest.StashKey[int]()
 
