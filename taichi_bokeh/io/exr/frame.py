@@ -58,9 +58,12 @@ class Frame(NamedTuple):
         check_size(display.right - display.left, display.bottom - display.top)
         if min(_overlap(data, display)) <= 0:
             raise ValueError("nothing of it lies in the image that it shows (data and display windows are apart)")
-        aspect = float(header.get("pixelAspectRatio", 1.0))
         points = header.get("chromaticities")
-        primaries = REC709 if points is None else tuple(float(value) for value in np.ravel(points))
+        try:
+            aspect = float(header.get("pixelAspectRatio", 1.0))
+            primaries = REC709 if points is None else tuple(float(value) for value in np.ravel(points))
+        except (TypeError, ValueError):
+            raise ValueError("its header says pixelAspectRatio or chromaticities in no numbers: it is damaged") from None
         usable = np.isfinite(aspect) and _NARROWEST <= aspect <= 1 / _NARROWEST
         return cls(data, display, aspect if usable else 1.0, REC709 if len(primaries) != 8 else primaries)
 

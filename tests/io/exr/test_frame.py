@@ -147,3 +147,12 @@ def test_depth_of_the_images_own_file_is_found_without_being_named(tmp_path, cap
     OpenEXR.File({"type": OpenEXR.scanlineimage}, planes, num_threads=0).write(str(tmp_path / "a.exr"))
     assert cli.main([*words, "--overwrite"]) == 2
     assert "holds no layer of depth" in capsys.readouterr().err
+
+
+def test_an_attribute_that_is_no_number_is_refused(tmp_path):
+    _write(tmp_path / "a.exr", np.ones((_HEIGHT, _WIDTH, 3), np.float32), chromaticities=_ACESCG)
+    kind = b"chromaticities\0"
+    content = (tmp_path / "a.exr").read_bytes()
+    (tmp_path / "a.exr").write_bytes(content.replace(2 * kind, kind + b"chromaticitiez\0"))
+    with pytest.raises(ValueError, match=r"a\.exr cannot be read"):
+        read_image(tmp_path / "a.exr")
