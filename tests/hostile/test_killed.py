@@ -25,6 +25,8 @@ COUNT = 6
 KILLS = int(os.environ.get("TAICHI_BOKEH_KILLS", "6"))
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 BATCH = "render-batch in --blur 6 --focus 0.5 --cells 4 --out {out}"
+pytestmark = pytest.mark.slow
+
 #: Other commands that may be stopped and go on, and which of their files are the same in every run.
 OTHERS = {
     "generate": ("dfd generate --scenes 6 --size 32 --rays 64 --per-file 1 --quiet --out {out}", "*"),
@@ -50,7 +52,6 @@ from taichi_bokeh.apps.batch import run
 from taichi_bokeh.apps.photo import trace
 from taichi_bokeh.dfd.data import generate
 
-pytestmark = pytest.mark.slow
 for line in sys.stdin:
     if not line.strip():
         print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
@@ -169,7 +170,6 @@ def test_two_batches_at_once_share_a_folder_and_say_so(runs, whole):
     assert made == COUNT, "a picture was made twice"
 
 
-@pytest.mark.slow
 def test_a_batch_whose_parent_or_worker_is_killed(runs, whole):
     pictures, _ = whole
     words = [sys.executable, "-m", "taichi_bokeh", *BATCH.format(out="workers").split(), "--workers", "2", "--quiet"]
@@ -207,9 +207,7 @@ def _worker_at_work(folder: Path, process: subprocess.Popen[bytes]) -> int:
                 return int(found[1])
 
 
-@pytest.mark.parametrize(
-    "command", [*(pytest.param(name, marks=pytest.mark.slow) for name in OTHERS if name != "cache"), "cache"]
-)
+@pytest.mark.parametrize("command", OTHERS)
 def test_another_command_that_is_killed_goes_on(runs, command):
     words, same = OTHERS[command]
     chance = random.Random(command)

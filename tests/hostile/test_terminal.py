@@ -119,7 +119,6 @@ from taichi_bokeh.apps.benchmark import _print_summary
 from taichi_bokeh.apps.cli import _parser
 from taichi_bokeh.apps.terminal import any_terminal
 
-pytestmark = pytest.mark.slow
 progress._FIRST_LINE_AFTER_S = 0.01
 for columns, terminal in (("", "xterm"), ("0", "xterm"), ("1", "xterm"), ("20", "xterm"), ("", "dumb"), ("", "")):
     for name, value in (("COLUMNS", columns), ("TERM", terminal)):
