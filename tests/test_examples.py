@@ -4,8 +4,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.py"))
 
 
