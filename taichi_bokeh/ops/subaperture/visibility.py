@@ -74,12 +74,13 @@ class Visibility(NamedTuple):
         )
 
 
-def visible(alpha: Tensor, radius: Tensor, view: Window, extent: float, of_alpha: bool) -> Visibility:
+def visible(alpha: Tensor, radius: Tensor, largest_px: float, view: Window, extent: float, of_alpha: bool) -> Visibility:
     """Find the tiles of a view that see each layer, of coverages and signed radii [L, H, W].
 
     Args:
         alpha: coverage.
         radius: in px.
+        largest_px: of their sizes, known on the host.
         view: part of the image.
         extent: of the aperture.
         of_alpha: count as seen what the gradient of the coverages wants.
@@ -87,9 +88,9 @@ def visible(alpha: Tensor, radius: Tensor, view: Window, extent: float, of_alpha
     sources = _source_tiles(plain(alpha), plain(radius), extent)
     rows, columns = (-(-(last - first) // TILE) for first, last in (view[:2], view[2:]))
     tiles = torch.empty(len(sources), rows, columns, dtype=torch.int32, device=radius.device)
-    height, width = radius.shape[1:]
-    farthest = max(height, width) if on_gpu(tiles) else min(max(height, width), int(sources[..., 2].max()) + 1)
-    _runtime.launch(visibility(dtype_name(sources)), sources, tiles, view.top, view.left, farthest, 2 if of_alpha else 1)
+    farthest = min(max(radius.shape[1:]), int(_reach_px(radius.new_tensor([largest_px]).cpu(), extent)) + 1)
+    kernel = visibility(dtype_name(sources))
+    _runtime.launch(kernel, sources, tiles, view.top, view.left, farthest, 2 if of_alpha else 1)
     return Visibility(view, tiles, None if on_gpu(tiles) else tiles.numpy())
 
 
@@ -97,11 +98,15 @@ def _source_tiles(alpha: Tensor, radius: Tensor, extent: float) -> Tensor:
     """List least and largest coverage and the reach in px in tiles of sources, [L, h, w, 3]."""
     largest, negative = (tile_maxima(plane) for plane in (alpha, -alpha))
     size = torch.maximum(tile_maxima(radius), tile_maxima(-radius))
-    node_px = node_radius_px(node_coordinate(size)[0].floor() + 1)
+    return torch.stack([-negative, largest, _reach_px(size, extent)], -1).contiguous()
+
+
+def _reach_px(size_px: Tensor, extent: float) -> Tensor:
+    """Bound how far, in px, sources of these radii are seen."""
+    node_px = node_radius_px(node_coordinate(size_px)[0].floor() + 1)
     cell_px = torch.where(node_px < FINE_PX, 1.0, 2 ** ((node_px / FINE_PX).log2().floor() + 1))
     # A pixel is interpolated from the grid cells round it, and these have their sources as means over their squares.
-    reach = node_px * extent + 2.5 * cell_px + 1
-    return torch.stack([-negative, largest, reach], -1).contiguous()
+    return node_px * extent + 2.5 * cell_px + 1
 
 
 def _ends(numbers: NDArray[Any]) -> tuple[int, int]:
