@@ -155,7 +155,8 @@ def _with_own_code(network: Any) -> Callable[[Array], Tensor]:
     """Run networks such as BiRefNet: a square picture in, logits of the foreground out, the finest of several last."""
 
     def run(rgb: Array) -> Tensor:
-        picture = (torch.from_numpy(rgb) - torch.tensor(_MEAN)) / torch.tensor(_STD)
+        picture = torch.from_numpy(rgb)
+        picture = (picture - picture.new_tensor(_MEAN)) / picture.new_tensor(_STD)
         square = functional.interpolate(picture.permute(2, 0, 1)[None].float(), (_CODE_PX, _CODE_PX), mode="bilinear")
         result = network(square)
         result = result[-1] if isinstance(result, list | tuple) else result

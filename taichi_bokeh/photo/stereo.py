@@ -110,7 +110,7 @@ def _matched(left: Tensor, right: Tensor, labels: range) -> Tensor:
     costs = _costs(_census(left), _census(right), labels)
     of_left = _decided(costs, left) + labels[0]
     of_right = _decided(_seen_from_right(costs, labels), right) + labels[0]
-    columns = torch.arange(left.shape[1]) - of_left.round().long()
+    columns = torch.arange(left.shape[1], device=of_left.device) - of_left.round().long()
     is_inside = (columns >= 0) & (columns < left.shape[1])
     there = of_right.gather(1, columns.clamp(0, left.shape[1] - 1))
     agrees = is_inside & ((there - of_left).abs() <= _AGREE_PX)
@@ -141,7 +141,7 @@ def _census(view: Tensor) -> Tensor:
 def _costs(left: Tensor, right: Tensor, labels: range) -> Tensor:
     """Costs [h, w, labels]; beyond the border what is half wrong."""
     _, height, width = left.shape
-    costs = torch.full((height, width, len(labels)), 0.5)
+    costs = torch.full((height, width, len(labels)), 0.5, dtype=torch.float32, device="cpu")
     for i, d in enumerate(labels):
         here, there = slice(max(0, d), width + min(0, d)), slice(max(0, -d), width + min(0, -d))
         costs[:, here, i] = (left[:, :, here] != right[:, :, there]).float().mean(0)

@@ -92,7 +92,7 @@ def test_an_inpainting_network_invents_what_is_hidden(folder):
     np.testing.assert_allclose(behind[2, 2], 0.05, atol=5e-3)
 
 
-@pytest.mark.parametrize("options", [("--inpaint", "patchmatch"), ("--matte", "refine")])
+@pytest.mark.parametrize("options", [pytest.param(("--inpaint", "patchmatch"), marks=pytest.mark.slow), ("--matte", "refine")])
 def test_what_packages_do_can_be_chosen(folder, options, capfd):
     for package in ("patchmatch", "pymatting"):
         pytest.importorskip(package)
