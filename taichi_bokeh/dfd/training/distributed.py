@@ -73,11 +73,14 @@ def processes(device: torch.device) -> Iterator[Processes]:
     Raises:
         ValueError: the process sees several GPUs, or the variables of ``torchrun`` are incomplete.
         OSError: the port for meeting the others is taken, or they cannot be reached.
+        ChildProcessError: another process has ended before all had met.
     """
     joined = _join(device)
     try:
         if distributed.is_available() and distributed.is_initialized():
-            yield Processes(distributed.get_rank(), distributed.get_world_size())
+            among = Processes(distributed.get_rank(), distributed.get_world_size())
+            among.wait()  # a process that ended before the others had met it would break their meeting
+            yield among
         else:
             yield Processes()
     finally:
@@ -129,7 +132,7 @@ def _join(device: torch.device) -> bool:
     where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
     try:
         distributed.init_process_group("nccl" if is_cuda else "gloo", timeout=_TIMEOUT)
-    except (distributed.DistNetworkError, distributed.DistStoreError) as error:
+    except RuntimeError as error:  # the port is taken, the store is not there, or another process ended meanwhile
         reason = str(error).splitlines()[0]
         raise OSError(
             f"the processes cannot meet at {where} ({reason}); if the port is taken, choose another, or torchrun --standalone"
