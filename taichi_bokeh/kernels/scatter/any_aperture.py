@@ -25,7 +25,7 @@ from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.gather import NEGLIGIBLE_FOCUS
 from taichi_bokeh.kernels.scatter.occlusion import occlusion_weight
 from taichi_bokeh.kernels.scatter.rows.layout import BLOCK_THREADS, CHANNELS, LANES, part_of_row
-from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, FIRST, LENGTH
+from taichi_bokeh.kernels.scatter.rows.list_heads import BEGIN, FIRST, LENGTH
 
 WHOLE_PX = 2.0  # radius up to which the rim cuts nothing
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, EDGES, WEIGHTS
+from taichi_bokeh.kernels.scatter.rows.list_heads import BEGIN, EDGES, WEIGHTS
 from taichi_bokeh.kernels.scatter.rows.row_table import LEAST_EDGES_RADIUS_PX
 from taichi_bokeh.ops.scatter.bands import Table
 from taichi_bokeh.optics.aperture import Aperture

@@ -13,7 +13,8 @@ from taichi_bokeh.kernels.scatter.disc_table import GAUSS, SAMPLES_PER_PX, disc_
 from taichi_bokeh.kernels.scatter.occlusion import OcclusionStep
 from taichi_bokeh.kernels.scatter.profile import profile as profile_of
 from taichi_bokeh.kernels.scatter.rows.layout import LANES, OCCLUDED_LANES, OPAQUE_LANES, band_layout
-from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, LENGTH, entry_size
+from taichi_bokeh.kernels.scatter.rows.list_heads import BEGIN, LENGTH
+from taichi_bokeh.kernels.scatter.rows.row_lists import entry_size
 from taichi_bokeh.kernels.scatter.rows.row_sums import COLUMNS
 from taichi_bokeh.kernels.scatter.rows.row_table import row_table
 from taichi_bokeh.ops._common import border_index, dtype_name, on_gpu, parts_of_row

@@ -8,16 +8,23 @@ from torch import Tensor
 from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.scatter.rows.gpu_tiles import row_tiles
 from taichi_bokeh.kernels.scatter.rows.layout import CHANNELS, GROUP, LANES, OCCLUDED_LANES, band_layout
+from taichi_bokeh.kernels.scatter.rows.list_heads import TAPS
 from taichi_bokeh.kernels.scatter.rows.occluded_sources import occluded_sources
-from taichi_bokeh.kernels.scatter.rows.row_lists import FOUR, TAPS
+from taichi_bokeh.kernels.scatter.rows.row_fours import FOUR
 from taichi_bokeh.kernels.scatter.rows.row_sums import BLOCK, SEGMENT, rows, stride_of
+from taichi_bokeh.kernels.scatter.rows.row_sums_in_fours import wide_rows
 from taichi_bokeh.kernels.scatter.rows.separable_occlusion import separable_occlusion
 from taichi_bokeh.ops._common import dtype_name, on_gpu, parts_of_row
-from taichi_bokeh.ops.scatter.bands import Band, Buffers, RowPlan, backward_bands, forward_bands, pack, pack_adjoint
+from taichi_bokeh.ops.scatter.bands import Band, Buffers, RowPlan, Table, backward_bands, forward_bands, pack, pack_adjoint
 from taichi_bokeh.ops.scatter.plan import ScatterSources
 
 SAVED = 2 * CHANNELS  # numbers a pixel that are saved for the adjoint
 _LEAST_TALL, _MOST_TALL = 16, 512  # rows of a band that are one task, where it is several; the result does not depend on it
+
+
+def _is_wide(table: Table, lanes: int, like: Tensor) -> bool:
+    """Whether neighbours are added four at once: the others' code would take long to compile, and a GPU's thread has one."""
+    return not (table.shaped or lanes == OCCLUDED_LANES or on_gpu(like))
 
 
 def _splat(band: Band, plan: RowPlan, wanted: Tensor, buffers: Buffers, result: Tensor | None = None) -> Tensor:
@@ -30,18 +37,18 @@ def _splat(band: Band, plan: RowPlan, wanted: Tensor, buffers: Buffers, result: 
         arguments = (*band[:3], table.heads, table.entries, wanted, dense_sums, image_sums, height, width, band.top, plan.pad)
         _runtime.launch(row_tiles(table.shaped, lanes, name), *arguments)
         return dense_sums
-    kernels = rows(table.shaped, lanes, name, on_gpu=False)
-    edge = 0 if kernels.splat_tall is None else 2 * plan.pad + TAPS
+    wide = _is_wide(table, lanes, band.values)
+    edge = 2 * plan.pad + TAPS if wide else 0
     edge_sums, dense_sums = (buffers.get(which, height, width + 2 * edge, lanes) for which in ("edge_sums", "dense_sums"))
     arrays = (*band[:4], table.heads, table.entries)
-    scratch = buffers.get("scratch", height, FOUR, TAPS)
-    outputs = edge_sums, dense_sums, image_sums, scratch
-    if kernels.splat_tall is None:
-        _runtime.launch(kernels.splat_rows, *arrays, wanted, *outputs, band.top, plan.pad, stride_of(-(-height // BLOCK)))
-    else:
+    outputs = edge_sums, dense_sums, image_sums, buffers.get("scratch", height, FOUR, TAPS)
+    if wide:
         task = min(_MOST_TALL, max(_LEAST_TALL, -(-height // (2 * _runtime.threads()))))
-        sizes = task, band.top, plan.pad, edge
-        _runtime.launch(kernels.splat_tall, *arrays, *outputs, *sizes, stride_of(-(-height // task)))
+        sizes = task, band.top, plan.pad, edge, stride_of(-(-height // task))
+        _runtime.launch(wide_rows(lanes, name).splat, *arrays, *outputs, *sizes)
+    else:
+        kernel = rows(table.shaped, lanes, name, on_gpu=False).splat
+        _runtime.launch(kernel, *arrays, wanted, *outputs, band.top, plan.pad, stride_of(-(-height // BLOCK)))
     return dense_sums
 
 
@@ -195,7 +202,8 @@ def _band_adjoint(
         d_values = buffers.get(f"d_values, {lanes}", *own.values.shape)
         d_node_coordinate = buffers.get(f"d_node_coordinate, {lanes}", *own.node_coordinate.shape)
         arguments = (*own[:4], table.heads, table.entries, d_dense_sums, d_edge_sums, before, d_values, d_node_coordinate)
-        kernel = rows(table.shaped, lanes, name, on_gpu(d_sums)).splat_rows_adjoint
+        wide = _is_wide(table, lanes, d_sums)
+        kernel = wide_rows(lanes, name).adjoint if wide else rows(table.shaped, lanes, name, on_gpu(d_sums)).adjoint
         parts = parts_of_row(d_sums, own.node_coordinate.shape[1])
         _runtime.launch(kernel, *arguments, own.top - first, pad, edge, stride_of(own.node_coordinate.shape[0]), parts)
         return d_values, d_node_coordinate

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, EDGES, FIRST, KIND, LENGTH, TAPS, sides
+from taichi_bokeh.kernels.scatter.rows.list_heads import BEGIN, EDGES, FIRST, KIND, LENGTH, TAPS
+from taichi_bokeh.kernels.scatter.rows.row_lists import sides
 
 
 class ListBlocks(NamedTuple):

@@ -16,7 +16,7 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.rows.gpu_lists import list_blocks
 from taichi_bokeh.kernels.scatter.rows.layout import CHANNELS, OCCLUDED_LANES, OPAQUE_LANES, channel_of
-from taichi_bokeh.kernels.scatter.rows.row_lists import EDGES, KIND, LENGTH, TAPS
+from taichi_bokeh.kernels.scatter.rows.list_heads import EDGES, KIND, LENGTH, TAPS
 from taichi_bokeh.kernels.scatter.rows.row_sums import SEGMENT
 
 ROWS = 32  # of a tile, and threads of a block

@@ -8,12 +8,8 @@ At the radius (in nodes of the table) interval + t the entry w_i is its interval
     shaped:    two lists for each dy and interval, of steps E(dx) − E(dx − 1) or weights E(dx), for a far source, whose
                highlight shows the aperture as it is; a near one's is the point mirror       (ops/scatter/aperture_lists.py)
 
-Steps before the first column of a run are added to it, steps behind its last one to nothing.
-
-Neighbours on a row mostly have lists of one length that begin at one offset. FOUR of them then are added in registers before
-they are added to a row: TAPS + FOUR − 1 additions in memory on either side instead of FOUR·TAPS. There, what is added to is
-read before the first of it is written, as a compiler computes addresses anew after every store; and the weights are stored on
-the way, as it makes vectors of what is stored side by side, and of little else.
+Steps before the first column of a run are added to it, steps behind its last one to nothing. row_fours.py
+adds four neighbours at once, to the same sums.
 """
 
 from functools import cache
@@ -21,13 +17,8 @@ from typing import Any, NamedTuple
 
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
-
-BEGIN, FIRST, LENGTH, KIND = 0, 1, 2, 3  # where they stand in the head of a list
-WEIGHTS, EDGES = 0, 1  # kinds of lists
-TAPS = 4  # entries of a block of a mirrored list
-FOUR = 4  # neighbours that are added together
-NOTHING, ALIKE, DIFFERENT = 0, 1, 2  # what their lists hold for a row
-_SPAN = TAPS + FOUR - 1  # columns that a block of all of them touches on one side
+from taichi_bokeh.kernels.scatter.rows.list_heads import BEGIN, EDGES, FIRST, KIND, LENGTH, TAPS
+from taichi_bokeh.kernels.scatter.rows.row_fours import fours
 
 
 class RowLists(NamedTuple):
@@ -37,14 +28,6 @@ class RowLists(NamedTuple):
     gather: Any  # func: what a row gives back, and its derivative in nodes of the radius
     at_itself: Any  # func: (E, ∂E/∂r in nodes of the radius) of a source whose lists are weights, at its own pixel
     fours: Any  # Fours; None for shaped lists
-
-
-class Fours(NamedTuple):
-    """Of sources that are neighbours, for rows that hold all that they reach."""
-
-    likeness: Any  # func: whether FOUR have lists of one kind, length and first offset, others, or NOTHING
-    add: Any  # func: adds them to two rows, as far above them as below, or to one of them
-    gather: Any  # func: what a row gives back to all of them, and its derivatives
 
 
 def _polynomials() -> tuple[Any, Any]:
@@ -179,139 +162,7 @@ def _mirrored(lanes: int, dtype: str) -> RowLists:
         block, t = lists[0, interval, 0][BEGIN], at - interval
         return vec2(values(entries, block, t)[0], slopes(entries, block, t)[0])
 
-    return RowLists(reaches, add, extent, gather, at_itself, _fours(lanes, dtype, values, slopes, reach_of, ends_of))
-
-
-def _fours(lanes: int, dtype: str, values: Any, slopes: Any, reach_of: Any, ends_of: Any) -> Fours:
-    real = REAL[dtype]
-    vec = ti.types.vector(lanes, real)
-
-    @ti.func
-    def share_of_first(kind, block):
-        """Of the first entry of a block on the right: the weight of the source's own column counts once, on the left."""
-        return ti.select(kind == WEIGHTS and block == 0, real(0.0), real(1.0))
-
-    @ti.func
-    def likeness(lists: ti.template(), node_coordinate: ti.template(), y, k, dy):
-        """Of sources k … k + FOUR − 1 of row y."""
-        at = [ti.cast(node_coordinate[y, k + m], ti.i32) for m in ti.static(range(FOUR))]
-        result = NOTHING
-        heads = [lists[ti.abs(dy), at[m], 0] for m in ti.static(range(FOUR))]
-        if ((at[0] ^ at[1]) | (at[0] ^ at[2]) | (at[0] ^ at[3])) == 0:
-            result = ti.select(heads[0][LENGTH] > 0, ALIKE, NOTHING)
-        elif ti.max(heads[0][LENGTH], heads[1][LENGTH], heads[2][LENGTH], heads[3][LENGTH]) > 0:
-            same = True
-            for m in ti.static(range(1, FOUR)):
-                for c in ti.static(range(1, 4)):
-                    same = same and heads[m][c] == heads[0][c]
-            result = ti.select(same, ALIKE, DIFFERENT)
-        return result
-
-    @ti.func
-    def add_span(target: ti.template(), row, column, parts):
-        before = [target[row, column + i] for i in ti.static(range(_SPAN))]
-        for i in ti.static(range(_SPAN)):
-            target[row, column + i] = before[i] + parts[i]
-
-    @ti.func
-    def add(
-        edge_sums: ti.template(),
-        dense_sums: ti.template(),
-        lists: ti.template(),
-        entries: ti.template(),
-        sources: ti.template(),
-        node_coordinate: ti.template(),
-        y,
-        k,
-        x,
-        dy,
-        above,
-        below,
-        to_above,
-        to_below,
-        scratch: ti.template(),
-        slot,
-    ):
-        at = [node_coordinate[y, k + m] for m in ti.static(range(FOUR))]
-        intervals = [ti.cast(at[m], ti.i32) for m in ti.static(range(FOUR))]
-        begins = [lists[dy, intervals[m], 0][BEGIN] for m in ti.static(range(FOUR))]
-        source = [sources[y, k + m] for m in ti.static(range(FOUR))]
-        head = lists[dy, intervals[0], 0]
-        for block in range(head[LENGTH]):
-            ends = ends_of(x, head, block)
-            left = [vec(0.0) for _ in ti.static(range(_SPAN))]
-            right = [vec(0.0) for _ in ti.static(range(_SPAN))]
-            share = share_of_first(head[KIND], block)
-            for m in ti.static(range(FOUR)):
-                scratch[slot, m] = values(entries, begins[m] + block, at[m] - intervals[m])
-            for m in ti.static(range(FOUR)):
-                weights = scratch[slot, m]
-                for j in ti.static(range(TAPS)):
-                    part = weights[j] * source[m]
-                    left[m + TAPS - 1 - j] += part
-                    right[m + j] += part if ti.static(j > 0) else share * part
-            if head[KIND] == EDGES:
-                for i in ti.static(range(_SPAN)):  # a step up on the left is one down on the right
-                    right[i] = -right[i]
-            for side in range(2):  # not unrolled, which would take twice as long to compile
-                if to_above if side == 0 else to_below:
-                    row = ti.select(side == 0, above, below)
-                    if head[KIND] == EDGES:
-                        add_span(edge_sums, row, ends[0] - TAPS + 1, left)
-                        add_span(edge_sums, row, ends[1], right)
-                    else:
-                        add_span(dense_sums, row, ends[0] - TAPS + 1, left)
-                        add_span(dense_sums, row, ends[1], right)
-
-    @ti.func
-    def gather(
-        d_edge_sums: ti.template(),
-        d_dense_sums: ti.template(),
-        lists: ti.template(),
-        entries: ti.template(),
-        node_coordinate: ti.template(),
-        y,
-        k,
-        x,
-        dy,
-        above,
-        below,
-        from_above,
-        from_below,
-    ):
-        """Totals of all, then their slopes: of both rows, which have the same weights."""
-        at = [node_coordinate[y, k + m] for m in ti.static(range(FOUR))]
-        intervals = [ti.cast(at[m], ti.i32) for m in ti.static(range(FOUR))]
-        begins = [lists[dy, intervals[m], 0][BEGIN] for m in ti.static(range(FOUR))]
-        head = lists[dy, intervals[0], 0]
-        total = [vec(0.0) for _ in ti.static(range(FOUR))]
-        total_slope = [vec(0.0) for _ in ti.static(range(FOUR))]
-        for block in range(head[LENGTH]):
-            ends = ends_of(x, head, block)
-            left = [vec(0.0) for _ in ti.static(range(_SPAN))]
-            right = [vec(0.0) for _ in ti.static(range(_SPAN))]
-            share = share_of_first(head[KIND], block)
-            for side in range(2):
-                if from_above if side == 0 else from_below:
-                    row = ti.select(side == 0, above, below)
-                    if head[KIND] == EDGES:
-                        for i in ti.static(range(_SPAN)):
-                            left[i] += d_edge_sums[row, ends[0] - TAPS + 1 + i]
-                            right[i] -= d_edge_sums[row, ends[1] + i]
-                    else:
-                        for i in ti.static(range(_SPAN)):
-                            left[i] += d_dense_sums[row, ends[0] - TAPS + 1 + i]
-                            right[i] += d_dense_sums[row, ends[1] + i]
-            for m in ti.static(range(FOUR)):
-                weights = values(entries, begins[m] + block, at[m] - intervals[m])
-                by_radius = slopes(entries, begins[m] + block, at[m] - intervals[m])
-                for j in ti.static(range(TAPS)):
-                    both = left[m + TAPS - 1 - j] + (right[m + j] if ti.static(j > 0) else share * right[m + j])
-                    total[m] += weights[j] * both
-                    total_slope[m] += by_radius[j] * both
-        return total[0], total[1], total[2], total[3], total_slope[0], total_slope[1], total_slope[2], total_slope[3]
-
-    return Fours(likeness, add, gather)
+    return RowLists(reaches, add, extent, gather, at_itself, fours(lanes, dtype, values, slopes, reach_of, ends_of))
 
 
 def sides() -> tuple[Any, Any, Any]:

@@ -16,7 +16,8 @@ The channels are P itself or, of OCCLUDED_LANES, P·τ_k for the nodes k of sepa
 One thread owns a row of results (`splat_rows`: of the image; `splat_rows_adjoint`: of the sources), so nothing is atomic and
 the result does not depend on the number of threads. A row is cut into runs of columns that are rendered on their own, those
 with `wanted` segments only. Sources are padded by `pad` px on every side. Other apertures than the disc have lists of their own
-(row_lists.py). On a GPU gpu_tiles.py takes the place of `splat_rows`, and in `splat_rows_adjoint` a thread owns a source.
+(row_lists.py). Discs on a processor are summed by row_sums_in_fours.py, to the same sums. On a GPU gpu_tiles.py takes the place
+of `splat_rows`, and in `splat_rows_adjoint` a thread owns a source.
 """
 
 import math
@@ -26,12 +27,12 @@ from typing import Any, NamedTuple
 from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.rows.layout import BLOCK_THREADS, CHANNELS, OCCLUDED_LANES, OPAQUE_LANES, channel_of
-from taichi_bokeh.kernels.scatter.rows.row_lists import ALIKE, DIFFERENT, FOUR, TAPS, entry_size, row_lists
+from taichi_bokeh.kernels.scatter.rows.list_heads import TAPS
+from taichi_bokeh.kernels.scatter.rows.row_lists import entry_size, row_lists
 
 SEGMENT = 64  # px: the unit in which columns of a row are wanted or not
 TALL_ROW_PARTS = 512  # as ROW_PARTS, for as few tasks as there are threads
 COLUMNS = 32  # sources of a row whose farthest reach is known
-CHUNK = 4  # how many times COLUMNS are added to all their rows before the next
 BLOCK = 8  # rows that are near one another in memory and in time
 
 
@@ -40,28 +41,37 @@ def stride_of(count: int) -> int:
     return next(step for step in range(max(1, round(0.618 * count)), 2 * count) if math.gcd(step, count) == 1)
 
 
-class Rows(NamedTuple):
-    splat_rows: Any  # kernel: sums of one band of rows, on a processor
-    splat_tall: Any  # kernel: the same for whole rows of discs, many rows a task; None for other apertures and OCCLUDED_LANES
-    splat_rows_adjoint: Any  # kernel: its adjoint, for one band of source rows
+class RowArrays(NamedTuple):
+    """Types of arrays that the kernels take."""
+
+    pixels: Any  # [rows, columns] × lanes: of sources or sums
+    coordinates: Any
+    weights: Any  # [tasks, FOUR] × TAPS, of no use afterwards
+    numbers: Any
+    planar: Any
+    flags: Any
+    list_heads: Any
+    polynomials: Any
+
+
+def row_arrays(shaped: bool, lanes: int, dtype: str) -> RowArrays:
+    """Make them for the lists of a `shaped` aperture, or of a disc."""
+    real, array = REAL[dtype], ti.types.ndarray
+    return RowArrays(
+        array(dtype=ti.types.vector(lanes, real), ndim=2),
+        array(dtype=real, ndim=2),
+        array(dtype=ti.types.vector(TAPS, real), ndim=2),
+        array(dtype=real, ndim=1),
+        array(dtype=real, ndim=3),
+        array(dtype=ti.i32, ndim=2),
+        array(dtype=ti.types.vector(4, ti.i32), ndim=3),
+        array(dtype=ti.types.vector(entry_size(shaped), real), ndim=1),
+    )
 
 
 @cache
-def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
-    """Make kernels for discs or `shaped` apertures, of OPAQUE_LANES (not the adjoint), LANES or OCCLUDED_LANES."""
-    real = REAL[dtype]
-    occluded, opaque = lanes == OCCLUDED_LANES, lanes == OPAQUE_LANES
-    vec = ti.types.vector(lanes, real)
-    reaches, add, extent, gather, _, fours = row_lists(shaped, lanes, dtype)
-    in_fours = not (shaped or occluded or on_gpu)  # the others' code would take long to compile, and a GPU's thread has one
-    pixels = ti.types.ndarray(dtype=vec, ndim=2)  # [rows, columns] of sources or sums
-    coordinates = ti.types.ndarray(dtype=real, ndim=2)
-    weights = ti.types.ndarray(dtype=ti.types.vector(TAPS, real), ndim=2)  # [tasks, FOUR], of no use afterwards
-    numbers = ti.types.ndarray(dtype=real, ndim=1)
-    planar = ti.types.ndarray(dtype=real, ndim=3)
-    flags = ti.types.ndarray(dtype=ti.i32, ndim=2)
-    list_heads = ti.types.ndarray(dtype=ti.types.vector(4, ti.i32), ndim=3)
-    polynomials = ti.types.ndarray(dtype=ti.types.vector(entry_size(shaped), real), ndim=1)
+def scattering() -> Any:
+    """Make the function that mixes the rows of an image."""
 
     @ti.func
     def scattered(turn, count, stride):
@@ -70,6 +80,78 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
         Make the result the index of a loop: a variable of that value would be computed anew wherever it is used.
         """
         return turn * stride % count  # both are less than 2¹⁵
+
+    return scattered
+
+
+class OneAdjoint(NamedTuple):
+    """What a source takes back from a row."""
+
+    give_back: Any  # func: adds to its gradients
+    counts: Any  # func: whether anything is there to be taken
+    splat: Any  # func: does both for one source
+
+
+@cache
+def one_adjoint(shaped: bool, lanes: int, dtype: str) -> OneAdjoint:
+    """Make the functions."""
+    _, _, extent, gather, _, _ = row_lists(shaped, lanes, dtype)
+
+    @ti.func
+    def give_back(sources: ti.template(), total, total_slope, d_sources: ti.template(), d_node_coordinate: ti.template(), y, k):
+        """Adds what one row, or two, give to a source."""
+        d_sources[y, k] = d_sources[y, k] + total
+        d_node_coordinate[y, k] = d_node_coordinate[y, k] + total_slope.dot(sources[y, k])
+
+    @ti.func
+    def counts(before: ti.template(), row, first, last, width):
+        """Whether any g of the columns first … last − 1 is not 0."""
+        return before[row, ti.math.clamp(last, 0, width)] > before[row, ti.math.clamp(first, 0, width)]
+
+    @ti.func
+    def splat_one_adjoint(
+        sources: ti.template(),
+        node_coordinate: ti.template(),
+        lists: ti.template(),
+        entries: ti.template(),
+        d_edge_sums: ti.template(),
+        d_dense_sums: ti.template(),
+        before: ti.template(),
+        d_sources: ti.template(),
+        d_node_coordinate: ti.template(),
+        y,
+        k,
+        row,
+        x,
+        dy,
+        edge,
+    ):
+        """What source k of row y, at column x, takes back from one row."""
+        width = before.shape[1] - 1
+        ends = extent(lists, dy, node_coordinate[y, k])
+        if ends[1] >= ends[0] and counts(before, row, x + ends[0], x + ends[1] + 1, width):
+            total, total_slope = gather(d_edge_sums, d_dense_sums, lists, entries, row, edge + x, dy, node_coordinate[y, k])
+            give_back(sources, total, total_slope, d_sources, d_node_coordinate, y, k)
+
+    return OneAdjoint(give_back, counts, splat_one_adjoint)
+
+
+class Rows(NamedTuple):
+    """Kernels of one band."""
+
+    splat: Any  # its sums, on a processor
+    adjoint: Any  # the gradients of its sources
+
+
+@cache
+def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
+    """Make kernels for discs or `shaped` apertures, of OPAQUE_LANES (not the adjoint), LANES or OCCLUDED_LANES."""
+    real = REAL[dtype]
+    occluded, opaque = lanes == OCCLUDED_LANES, lanes == OPAQUE_LANES
+    vec = ti.types.vector(lanes, real)
+    reaches, add, *_ = row_lists(shaped, lanes, dtype)
+    splat_one_adjoint, scattered = one_adjoint(shaped, lanes, dtype).splat, scattering()
+    pixels, coordinates, weights, numbers, planar, flags, list_heads, polynomials = row_arrays(shaped, lanes, dtype)
 
     @ti.func
     def splat_row(
@@ -164,232 +246,6 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                         scratch,
                     )
 
-    @ti.func
-    def add_columns(
-        sources: ti.template(),
-        node_coordinate: ti.template(),
-        lists: ti.template(),
-        entries: ti.template(),
-        edge_sums: ti.template(),
-        dense_sums: ti.template(),
-        y,
-        dy,
-        begin,
-        end,
-        to_above,
-        to_below,
-        pad,
-        edge,
-        scratch: ti.template(),
-        slot,
-    ):
-        """Sources begin … end − 1 of row y to the rows `dy` above and below it, or one of them."""
-        above, below, width = y - pad - dy, y - pad + dy, dense_sums.shape[1]
-        for four in range((end - begin + FOUR - 1) // FOUR):
-            k = begin + FOUR * four
-            likeness = DIFFERENT
-            if k + FOUR <= end:
-                likeness = fours.likeness(lists, node_coordinate, y, k, dy)
-            if likeness == ALIKE:
-                fours.add(
-                    edge_sums, dense_sums, lists, entries, sources, node_coordinate, y, k, edge + k - pad, dy, above, below,
-                    to_above, to_below, scratch, slot,
-                )  # fmt: skip
-            elif likeness == DIFFERENT:
-                for one in range(k, ti.min(k + FOUR, end)):
-                    x, at, source = edge + one - pad, node_coordinate[y, one], sources[y, one]
-                    for side in range(2):  # not written twice: it would take twice as long to compile
-                        if to_above if side == 0 else to_below:
-                            row = ti.select(side == 0, above, below)
-                            add(edge_sums, dense_sums, lists, entries, row, x, dy, at, source, 0, width, scratch, slot)
-
-    @ti.kernel
-    def splat_tall(
-        sources: pixels,  # [rows + 2·pad, W + 2·pad] × lanes: P, or P·τ_k, of a band of padded rows
-        node_coordinate: coordinates,  # [rows + 2·pad, W + 2·pad]: radius in nodes of the table
-        widest: numbers,  # [rows + 2·pad]: how far, in px, any of a row of sources counts
-        reach: coordinates,  # [rows + 2·pad, blocks]: the same of every COLUMNS of it
-        lists: list_heads,  # [dy, intervals, parts]: begin, first offset, length, kind (row_lists.py)
-        entries: polynomials,  # [total]: powers of t of the entries
-        edge_sums: pixels,  # [rows, W + 2·edge] × lanes: all columns that sources reach, so that none are cut off; scratch
-        dense_sums: pixels,  # [rows, W + 2·edge] × lanes, scratch
-        sums: planar,  # [5, H, W]: s, written
-        scratch: weights,  # [tasks, FOUR]
-        height: ti.i32,  # rows of a task
-        top: ti.i32,
-        pad: ti.i32,
-        edge: ti.i32,
-        stride: ti.i32,
-    ):
-        """Write the sums of whole rows, `height` of which are one task: it weighs a source once for two rows."""
-        ti.loop_config(block_dim=1)
-        tasks = (dense_sums.shape[0] + height - 1) // height
-        for turn, row_part in ti.ndrange(tasks, TALL_ROW_PARTS):
-            if row_part == 0:
-                own_turn = scattered(turn, tasks, stride)
-                for task in range(own_turn, own_turn + 1):
-                    first, last = task * height, ti.min((task + 1) * height, dense_sums.shape[0])
-                    for row in range(first, last):
-                        for x in range(dense_sums.shape[1]):
-                            edge_sums[row, x], dense_sums[row, x] = vec(0.0), vec(0.0)
-                    for y in range(first, last + 2 * pad):
-                        for chunk in range((reach.shape[1] + CHUNK - 1) // CHUNK):
-                            begin, end = CHUNK * chunk, ti.min(CHUNK * (chunk + 1), reach.shape[1])
-                            far = real(0.0)
-                            for block in range(begin, end):
-                                far = ti.max(far, reach[y, block])
-                            for dy in range(ti.cast(far, ti.i32) + 1):
-                                above, below = y - pad - dy, y - pad + dy
-                                to_above = first <= above and above < last
-                                to_below = first <= below and below < last and dy > 0
-                                if to_above or to_below:
-                                    for block in range(begin, end):
-                                        if ti.cast(dy, real) < reach[y, block]:
-                                            stop = ti.min(COLUMNS * (block + 1), sources.shape[1])
-                                            add_columns(
-                                                sources, node_coordinate, lists, entries, edge_sums, dense_sums, y, dy,
-                                                COLUMNS * block, stop, to_above, to_below, pad, edge, scratch, task,
-                                            )  # fmt: skip
-                    for row in range(first, last):
-                        total = vec(0.0)
-                        for before_first in range(edge):
-                            total += edge_sums[row, before_first]
-                        for x in range(sums.shape[2]):
-                            total += edge_sums[row, edge + x]
-                            for c in ti.static(range(CHANNELS)):
-                                k = ti.static(channel_of(opaque, c))
-                                sums[c, top + row, x] = dense_sums[row, edge + x][k] + total[k]
-
-    @ti.func
-    def give_back(sources: ti.template(), total, total_slope, d_sources: ti.template(), d_node_coordinate: ti.template(), y, k):
-        """Adds what one row, or two, give to a source."""
-        d_sources[y, k] = d_sources[y, k] + total
-        d_node_coordinate[y, k] = d_node_coordinate[y, k] + total_slope.dot(sources[y, k])
-
-    @ti.func
-    def counts(before: ti.template(), row, first, last, width):
-        """Whether any g of the columns first … last − 1 is not 0."""
-        return before[row, ti.math.clamp(last, 0, width)] > before[row, ti.math.clamp(first, 0, width)]
-
-    @ti.func
-    def splat_one_adjoint(
-        sources: ti.template(),
-        node_coordinate: ti.template(),
-        lists: ti.template(),
-        entries: ti.template(),
-        d_edge_sums: ti.template(),
-        d_dense_sums: ti.template(),
-        before: ti.template(),
-        d_sources: ti.template(),
-        d_node_coordinate: ti.template(),
-        y,
-        k,
-        row,
-        x,
-        dy,
-        edge,
-    ):
-        """What source k of row y, at column x, takes back from one row."""
-        width = before.shape[1] - 1
-        ends = extent(lists, dy, node_coordinate[y, k])
-        if ends[1] >= ends[0] and counts(before, row, x + ends[0], x + ends[1] + 1, width):
-            total, total_slope = gather(d_edge_sums, d_dense_sums, lists, entries, row, edge + x, dy, node_coordinate[y, k])
-            give_back(sources, total, total_slope, d_sources, d_node_coordinate, y, k)
-
-    @ti.func
-    def splat_four_adjoint(
-        sources: ti.template(),
-        node_coordinate: ti.template(),
-        lists: ti.template(),
-        entries: ti.template(),
-        d_edge_sums: ti.template(),
-        d_dense_sums: ti.template(),
-        before: ti.template(),
-        d_sources: ti.template(),
-        d_node_coordinate: ti.template(),
-        y,
-        k,
-        x,
-        dy,
-        above,
-        below,
-        from_above,
-        from_below,
-        edge,
-    ):
-        """What sources k … k + FOUR − 1 take back from both rows."""
-        width = before.shape[1] - 1
-        ends = extent(lists, dy, node_coordinate[y, k])
-        first, last = x + ends[0], x + FOUR + ends[1]
-        seen = False
-        if from_above:
-            seen = counts(before, above, first, last, width)
-        if from_below and not seen:
-            seen = counts(before, below, first, last, width)
-        if seen:
-            a, b, c, d, a_slope, b_slope, c_slope, d_slope = fours.gather(
-                d_edge_sums,
-                d_dense_sums,
-                lists,
-                entries,
-                node_coordinate,
-                y,
-                k,
-                edge + x,
-                dy,
-                above,
-                below,
-                from_above,
-                from_below,
-            )
-            give_back(sources, a, a_slope, d_sources, d_node_coordinate, y, k)
-            give_back(sources, b, b_slope, d_sources, d_node_coordinate, y, k + 1)
-            give_back(sources, c, c_slope, d_sources, d_node_coordinate, y, k + 2)
-            give_back(sources, d, d_slope, d_sources, d_node_coordinate, y, k + 3)
-
-    @ti.func
-    def add_columns_adjoint(
-        sources: ti.template(),
-        node_coordinate: ti.template(),
-        lists: ti.template(),
-        entries: ti.template(),
-        d_edge_sums: ti.template(),
-        d_dense_sums: ti.template(),
-        before: ti.template(),
-        d_sources: ti.template(),
-        d_node_coordinate: ti.template(),
-        y,
-        dy,
-        begin,
-        end,
-        above,
-        below,
-        from_above,
-        from_below,
-        pad,
-        edge,
-    ):
-        """What sources begin … end − 1 of row y take back from the rows `dy` above and below it."""
-        for four in range((end - begin + FOUR - 1) // FOUR):
-            k = begin + FOUR * four
-            likeness = DIFFERENT
-            if k + FOUR <= end:
-                likeness = fours.likeness(lists, node_coordinate, y, k, dy)
-            if likeness == ALIKE:
-                splat_four_adjoint(
-                    sources, node_coordinate, lists, entries, d_edge_sums, d_dense_sums, before, d_sources, d_node_coordinate,
-                    y, k, k - pad, dy, above, below, from_above, from_below, edge,
-                )  # fmt: skip
-            elif likeness == DIFFERENT:
-                for one in range(k, ti.min(k + FOUR, end)):
-                    for side in range(2):
-                        if from_above if side == 0 else from_below:
-                            row = ti.select(side == 0, above, below)
-                            splat_one_adjoint(
-                                sources, node_coordinate, lists, entries, d_edge_sums, d_dense_sums, before, d_sources,
-                                d_node_coordinate, y, one, row, one - pad, dy, edge,
-                            )  # fmt: skip
-
     @ti.kernel
     def splat_rows_adjoint(
         sources: pixels,  # [rows, W + 2·pad] × lanes: P, or P·τ_k, of a band of padded rows
@@ -419,33 +275,14 @@ def rows(shaped: bool, lanes: int, dtype: str, on_gpu: bool) -> Rows:
                 for k in range(begin, end):
                     d_sources[y, k], d_node_coordinate[y, k] = vec(0.0), 0.0
                 far, own = ti.cast(widest[y], ti.i32), y + top - pad
-                if ti.static(not in_fours):
-                    for row in range(ti.max(0, own - far), ti.min(height, own + far + 1)):
-                        if before[row, width] > 0:
-                            for block in range(begin // COLUMNS, (end + COLUMNS - 1) // COLUMNS):
-                                if ti.cast(ti.abs(row - own), real) < reach[y, block]:
-                                    for k in range(ti.max(begin, COLUMNS * block), ti.min(end, COLUMNS * (block + 1))):
-                                        splat_one_adjoint(
-                                            sources, node_coordinate, lists, entries, d_edge_sums, d_dense_sums, before,
-                                            d_sources, d_node_coordinate, y, k, row, k - pad, row - own, edge,
-                                        )  # fmt: skip
-                else:
-                    for dy in range(far + 1):
-                        above, below = own - dy, own + dy
-                        from_above = above >= 0 and above < height
-                        from_below = dy > 0 and below >= 0 and below < height
-                        if from_above:
-                            from_above = before[above, width] > 0
-                        if from_below:
-                            from_below = before[below, width] > 0
-                        if from_above or from_below:
-                            for block in range(begin // COLUMNS, (end + COLUMNS - 1) // COLUMNS):
-                                if ti.cast(dy, real) < reach[y, block]:
-                                    start, stop = ti.max(begin, COLUMNS * block), ti.min(end, COLUMNS * (block + 1))
-                                    add_columns_adjoint(
+                for row in range(ti.max(0, own - far), ti.min(height, own + far + 1)):
+                    if before[row, width] > 0:
+                        for block in range(begin // COLUMNS, (end + COLUMNS - 1) // COLUMNS):
+                            if ti.cast(ti.abs(row - own), real) < reach[y, block]:
+                                for k in range(ti.max(begin, COLUMNS * block), ti.min(end, COLUMNS * (block + 1))):
+                                    splat_one_adjoint(
                                         sources, node_coordinate, lists, entries, d_edge_sums, d_dense_sums, before,
-                                        d_sources, d_node_coordinate, y, dy, start, stop, above, below, from_above, from_below,
-                                        pad, edge,
+                                        d_sources, d_node_coordinate, y, k, row, k - pad, row - own, edge,
                                     )  # fmt: skip
 
-    return Rows(splat_rows, splat_tall if in_fours else None, splat_rows_adjoint)
+    return Rows(splat_rows, splat_rows_adjoint)

@@ -22,7 +22,7 @@ from taichi_bokeh._runtime import ti
 from taichi_bokeh.kernels.arithmetic import REAL
 from taichi_bokeh.kernels.scatter.disc_table import SAMPLES_PER_PX
 from taichi_bokeh.kernels.scatter.profile import profile
-from taichi_bokeh.kernels.scatter.rows.row_lists import BEGIN, EDGES, FIRST, KIND, LENGTH, TAPS, WEIGHTS
+from taichi_bokeh.kernels.scatter.rows.list_heads import BEGIN, EDGES, FIRST, KIND, LENGTH, TAPS, WEIGHTS
 
 #: Below this radius (px) a list holds weights, from it on steps. Above the radius of whatever counts as in focus.
 LEAST_EDGES_RADIUS_PX = 5.0
