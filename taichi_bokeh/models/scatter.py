@@ -103,6 +103,12 @@ class ScatterModel(Model):
     def _strategies(self, layers: Layers, blur: Tensor, focus: Tensor, aperture: Aperture) -> list[tuple[str, str]]:
         return strategies(layers, blur, focus, self._settings(aperture))
 
+    def _hidden(self, layers: Layers, radius: Tensor, aperture: Aperture) -> list[float]:
+        seen = None if self.algorithm == "reference" else _seen(layers, radius, self._settings(aperture))
+        if seen is None:
+            return super()._hidden(layers, radius, aperture)
+        return [1 - share for share in seen.double().mean((1, 2)).tolist()]
+
 
 @dataclass(frozen=True)
 class Scatter(ScatterModel):
@@ -273,7 +279,7 @@ def _sources(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings) ->
 def _render(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, levels: Sequence[int]) -> Tensor:
     batch, count, height, width = layers.shape
     colours, sources = _sources(layers, blur, focus, settings)
-    plan = _plan(layers, blur, focus, settings)
+    plan = _plan(layers, blur, focus, settings)._replace(seen=_seen(layers, colours.radius, settings))
     sums = _draft_sums(sources, plan, levels) if any(levels) else ops.scatter(sources, plan)
     if settings.profile == "official":
         coverage = ops.square_mean(colours.alpha, colours.radius, int(settings.max_radius or 1 << 20))
@@ -281,6 +287,15 @@ def _render(layers: Layers, blur: Tensor, focus: Tensor, settings: Settings, lev
     else:
         colour, coverage = ops.resolve(sums, *colours, settings.profile)
     return _composite(colour.reshape(batch, count, 3, height, width), coverage.reshape(batch, count, height, width))
+
+
+def _seen(layers: Layers, radius: Tensor, settings: Settings) -> Tensor | None:
+    """Mark the tiles in which something of each layer may be seen, [B·L, h, w]; None for all."""
+    if layers.count == 1 or settings.profile == "official" or settings.quality == "draft":
+        return None
+    differentiable = torch.is_grad_enabled() and layers.alpha.requires_grad
+    alpha, signed = layers.alpha[:, :, 0], radius.unflatten(0, layers.shape[:2])
+    return ops.seen_tiles(alpha, signed, settings.profile, settings.aperture, 2 if differentiable else 1)
 
 
 def _draft_sums(sources: ScatterSources, plan: ScatterPlan, levels: Sequence[int]) -> Tensor:

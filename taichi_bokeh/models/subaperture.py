@@ -83,9 +83,9 @@ class SubAperture(Model):
     def _hidden(self, layers: Layers, radius: Tensor, aperture: Aperture) -> list[float]:
         if self.algorithm == "reference":
             return super()._hidden(layers, radius, aperture)
-        view, largest_px = Window(0, layers.height, 0, layers.width), read_back(radius.abs().max())
+        view = Window(0, layers.height, 0, layers.width)
         scenes = zip(layers.alpha[:, :, 0], radius.unflatten(0, layers.shape[:2]), strict=True)
-        found = (visible(alpha, r, largest_px, view, aperture.extent, of_alpha=False) for alpha, r in scenes)
+        found = (visible(alpha, r, view, aperture.extent, of_alpha=False) for alpha, r in scenes)
         return [1 - share for scene in found for share in scene.tiles.double().mean((1, 2)).tolist()]
 
 

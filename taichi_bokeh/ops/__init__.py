@@ -4,6 +4,7 @@ from taichi_bokeh.ops.scatter.operator import scatter, scatter_sums
 from taichi_bokeh.ops.scatter.pointwise import circle_of_confusion, composite, resolve, resolve_official, sources
 from taichi_bokeh.ops.scatter.pyramid import expand, reduce
 from taichi_bokeh.ops.scatter.square_mean import square_mean
+from taichi_bokeh.ops.scatter.visibility import seen_tiles
 from taichi_bokeh.ops.subaperture.operator import subaperture
 from taichi_bokeh.ops.trace.operator import trace
 
@@ -16,6 +17,7 @@ __all__ = [
     "resolve_official",
     "scatter",
     "scatter_sums",
+    "seen_tiles",
     "sources",
     "square_mean",
     "subaperture",

@@ -71,22 +71,91 @@ def test_bright_light_behind_an_opaque_layer_does_not_shine_through():
     assert relative_error(render(single, "auto"), render(layers, "reference")) < 1e-6
 
 
-def gradients(algorithm: str, subset: tuple[str, ...]) -> list[Tensor]:
+SCATTERS = {
+    "fast": tb.Scatter(algorithm="fast"),
+    "exact": tb.Scatter(algorithm="exact"),
+    "auto": tb.Scatter(),
+    "soft": tb.Scatter(profile="soft"),
+    "without occlusion": tb.Scatter(occlusion=False),
+}
+
+
+def all_seen(layers: tb.Layers) -> tb.Layers:
+    """Open every layer by so little that it hides nothing for certain, and cover by as little that it is seen everywhere."""
+    return tb.Layers(layers.rgb, layers.alpha.clamp(1e-13, 1 - 1e-13), layers.disparity)
+
+
+@pytest.mark.parametrize(
+    ("model", "aperture"), [*((name, {}) for name in SCATTERS), ("fast", {"blades": 5}), ("exact", {"cat_eye": 0.4})], ids=str
+)
+def test_scatter_sums_what_is_seen_only(model, aperture):
+    layers, lens = scene(batch=2), tb.ThinLens(25.0, 0.5, tb.Aperture(**aperture))
+    model = SCATTERS[model]
+    hidden = [plan.hidden for plan in tb.explain(layers, lens, model).layers]
+    assert hidden[0] > 0.3  # the strip ends at column 30
+    assert hidden[2] > 0.1
+    assert not any(plan.hidden for plan in tb.explain(all_seen(layers), lens, model).layers)
+    assert (tb.render(layers, lens, model) - tb.render(all_seen(layers), lens, model)).abs().max() < 1e-11
+
+
+def test_scatter_leaves_out_no_layer_of_the_official_model_or_of_a_draft_or_without_another():
+    layers, lens = scene(), tb.ThinLens(25.0, 0.5)
+    for model in (tb.OfficialScatter(), tb.Scatter(quality="draft"), tb.Scatter(algorithm="reference")):
+        assert not any(plan.hidden for plan in tb.explain(layers, lens, model).layers)
+    alone = tb.Layers(layers.rgb[:, :1], layers.alpha[:, :1], layers.disparity[:, :1])
+    assert not any(plan.hidden for plan in tb.explain(alone, lens, tb.Scatter()).layers)
+
+
+def test_points_that_are_exactly_in_focus_are_seen_and_hide():
     layers = scene()
+    flat = tb.Layers(layers.rgb, layers.alpha, torch.full_like(layers.disparity, 0.5))
+    assert [plan.hidden > 0 for plan in tb.explain(flat, tb.ThinLens(25.0, 0.5), tb.Scatter()).layers] == [
+        True,
+        True,
+        True,
+        True,
+    ]
+    image = tb.render(flat, tb.ThinLens(25.0, 0.5), tb.Scatter())
+    through = torch.cumprod(torch.cat([torch.ones_like(flat.alpha[:, :1]), 1 - flat.alpha], 1), 1)[:, :-1]
+    assert (image - (through * flat.alpha * flat.rgb).sum(1)).abs().max() < 1e-12
+
+
+def gradients(layers: tb.Layers, model: tb.SubAperture | tb.Scatter, subset: tuple[str, ...]) -> list[Tensor]:
     values = {"rgb": layers.rgb, "alpha": layers.alpha, "disparity": layers.disparity}
     values |= {"blur": torch.tensor([5.0], dtype=torch.float64), "focus": torch.tensor([0.5], dtype=torch.float64)}
     values = {name: value.clone().requires_grad_(name in subset) for name, value in values.items()}
-    image = render(tb.Layers(values["rgb"], values["alpha"], values["disparity"]), algorithm, values["blur"], values["focus"])
+    lens = tb.ThinLens(values["blur"], values["focus"])
+    image = tb.render(tb.Layers(values["rgb"], values["alpha"], values["disparity"]), lens, model)
     weights = torch.rand(image.shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     return list(torch.autograd.grad((image * weights).sum(), [values[name] for name in subset]))
 
 
 @pytest.fixture(scope="module")
 def every_gradient() -> dict[str, Tensor]:
-    return dict(zip(INPUTS, gradients("reference", INPUTS), strict=True))
+    found = gradients(scene(), tb.SubAperture(cells=4, algorithm="reference"), INPUTS)
+    return dict(zip(INPUTS, found, strict=True))
 
 
 @pytest.mark.parametrize("subset", SUBSETS, ids="+".join)
 def test_each_gradient_is_that_of_all_layers_everywhere_whatever_else_has_one(subset, every_gradient):
-    for name, ours in zip(subset, gradients("exact", subset), strict=True):
+    found = gradients(scene(), tb.SubAperture(cells=4, algorithm="exact"), subset)
+    for name, ours in zip(subset, found, strict=True):
         assert relative_error(ours, every_gradient[name]) < 1e-9, name
+
+
+@pytest.fixture(scope="module")
+def every_gradient_of_scatter() -> dict[str, Tensor]:
+    return dict(zip(INPUTS, gradients(all_seen(scene()), SCATTERS["fast"], INPUTS), strict=True))
+
+
+@pytest.mark.parametrize("subset", SUBSETS, ids="+".join)
+def test_each_gradient_of_scatter_is_that_of_all_layers_everywhere(subset, every_gradient_of_scatter):
+    for name, ours in zip(subset, gradients(scene(), SCATTERS["fast"], subset), strict=True):
+        assert relative_error(ours, every_gradient_of_scatter[name]) < 1e-9, name
+
+
+@pytest.mark.parametrize("subset", [INPUTS, ("rgb", "disparity", "blur", "focus")], ids="+".join)
+def test_gradients_of_scatter_weight_by_weight_are_those_of_all_layers_everywhere(subset):
+    truth = gradients(all_seen(scene()), SCATTERS["exact"], subset)
+    for name, ours, expected in zip(subset, gradients(scene(), SCATTERS["exact"], subset), truth, strict=True):
+        assert relative_error(ours, expected) < 1e-9, name

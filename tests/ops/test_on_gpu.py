@@ -37,9 +37,11 @@ def scatter(algorithm: str, profile: str, aperture: tb.Aperture, opaque: bool) -
     spread = radius if profile == "shape" else radius.abs().clamp(min=0.5)
     gradient = torch.randn(planes.shape, generator=GENERATOR)
     gradient[:, :, 20:30, 50:200] = 0
+    tiles = torch.ones(1, 3, 19, dtype=torch.int32)
+    tiles[:, 1:, 3:9] = 0
     compared = torch.ones(1), torch.zeros(1)  # occlusion compares radii, in px, whose blur is 1 and whose focus 0
     plan = (*compared, profile, 0.0, "replicate", algorithm, list(PX_STEP), aperture.image)
-    return "scatter_sums", (planes, spread, radius, in_focus, *plan, shape_of(aperture), True), gradient
+    return "scatter_sums", (planes, spread, radius, in_focus, *plan, shape_of(aperture), tiles, True), gradient
 
 
 def scene() -> tuple[torch.Tensor, torch.Tensor]:

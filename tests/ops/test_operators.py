@@ -8,6 +8,7 @@ from taichi_bokeh import ops
 from taichi_bokeh.kernels.scatter.occlusion import PAPER
 from taichi_bokeh.ops._common import BORDERS, border_index, pad_planes, pad_planes_adjoint
 from taichi_bokeh.ops.scatter.plan import ScatterPlan, ScatterSources
+from taichi_bokeh.ops.scatter.visibility import tiles_seen
 from taichi_bokeh.optics.aperture import shape_of
 
 
@@ -36,7 +37,10 @@ def close(least_px: float) -> tuple[torch.Tensor, ...]:
 
 def cases() -> list:
     n, h, w = 2, 3, 4
+    tiles = torch.tensor([1, 0], dtype=torch.int32).reshape(n, 1, 1)  # the second is not seen
+    covers = torch.tensor([1.0, 1.0, 0.5], dtype=torch.float64)[:, None, None].expand(1, 3, 40, 50)
     made = [
+        pytest.param(tiles_seen, (covers, rand(1, 3, 40, 50, low=-9).detach(), "disc", None, DISC, 1), id="tiles_seen"),
         pytest.param(ops.circle_of_confusion, (rand(n, h, w), rand(n, high=9), rand(n)), id="circle_of_confusion"),
         pytest.param(ops.composite, (rand(n, 3, 3, h, w), rand(n, 3, h, w)), id="composite"),
         pytest.param(ops.resolve_official, (rand(n, 5, h, w, low=0.1), rand(n, h, w)), id="resolve_official"),
@@ -54,16 +58,16 @@ def cases() -> list:
         made.append(
             pytest.param(
                 ops.scatter_sums,
-                (*sums, *PLAN, profile, 0.0, border, "exact", PAPER, None, DISC, False),
+                (*sums, *PLAN, profile, 0.0, border, "exact", PAPER, None, DISC, tiles, False),
                 id=f"scatter-{profile}",
             )
         )
         if profile != "official":
             for saves in (True, False):
-                settings = (*PLAN_OF_ONE, profile, 0.0, border, "fast", PAPER, None, DISC, saves)
+                settings = (*PLAN_OF_ONE, profile, 0.0, border, "fast", PAPER, None, DISC, None, saves)
                 made.append(pytest.param(ops.scatter_sums, (*close(0.1), *settings), id=f"rows-{profile}{'-saved' * saves}"))
     for name, algorithm, shape in (("hexagon", "fast", HEXAGON), ("hexagon", "exact", HEXAGON), ("lemon", "exact", LEMON)):
-        settings = (*PLAN_OF_ONE, "shape", 0.0, "replicate", algorithm, PAPER, None, shape, algorithm == "fast")
+        settings = (*PLAN_OF_ONE, "shape", 0.0, "replicate", algorithm, PAPER, None, shape, None, algorithm == "fast")
         made.append(pytest.param(ops.scatter_sums, (*close(-2.5), *settings), id=f"{name}-{algorithm}"))
     for profile in ("disc", "soft"):
         small = rand(n, h, w, low=-0.05, high=0.05, seed=5)
@@ -77,7 +81,7 @@ def test_operator_passes_opcheck(operator, inputs):
     torch.library.opcheck(operator, inputs)
 
 
-@pytest.mark.parametrize(("operator", "inputs"), cases())
+@pytest.mark.parametrize(("operator", "inputs"), [case for case in cases() if case.id != "tiles_seen"])
 def test_gradient_is_the_derivative_of_the_kernel(operator, inputs):
     tensors = tuple(value for value in inputs if isinstance(value, torch.Tensor) and value.requires_grad)
     settings = inputs[len(tensors) :]

@@ -22,6 +22,7 @@ def visibility(dtype: str) -> Any:
     real = REAL[dtype]
     tiles_of_sources = ti.types.ndarray(dtype=ti.types.vector(3, real), ndim=3)
     tiles_of_image = ti.types.ndarray(dtype=ti.i32, ndim=3)
+    numbers = ti.types.ndarray(dtype=real, ndim=1)
 
     @ti.func
     def gap(first_a, first_b):
@@ -35,11 +36,11 @@ def visibility(dtype: str) -> Any:
         seen: tiles_of_image,  # [L, h', w'], written: 1 or 0
         top: ti.i32,  # the image's first row among the sources'
         left: ti.i32,
-        farthest_px: ti.i32,  # the largest reach of all
+        farthest: numbers,  # [1]: the largest reach of all in px, finite
         hidden_behind: ti.i32,  # this many layers whose coverage is 1
     ):
         for row, column in ti.ndrange(seen.shape[1], seen.shape[2]):
-            y, x = top + row * TILE, left + column * TILE
+            y, x, farthest_px = top + row * TILE, left + column * TILE, ti.cast(ti.ceil(farthest[0]), ti.i32)
             first_row, last_row = (
                 ti.max(0, y - farthest_px) // TILE,
                 ti.min(sources.shape[1] - 1, (y + TILE + farthest_px) // TILE),

@@ -21,6 +21,7 @@ from taichi_bokeh.ops.scatter import rows as _rows
 from taichi_bokeh.ops.scatter.aperture_lists import shape_table
 from taichi_bokeh.ops.scatter.plan import ScatterPlan, ScatterSources, refuse_too_large
 from taichi_bokeh.ops.scatter.strategy import FACTS, Facts, Strategy, facts_of, read_facts, strategy_of
+from taichi_bokeh.ops.scatter.visibility import leave_out, pixels_seen, without_hidden_focus, without_hidden_sources
 from taichi_bokeh.ops.subaperture.taps import Target, correlate, make_taps
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.psf import divide
@@ -61,6 +62,8 @@ def _prepare(sources: ScatterSources, plan: ScatterPlan, largest_px: float) -> _
     spans = torch.empty(*focus.shape[0:3:2], 2, dtype=torch.int32, device=focus.device)
     _runtime.launch(scatter_kernels(name, dtype).focus_rows, focus, spans)
     table, reach = _table(name, farthest, channels), _reach(source, pad, limit, name)
+    if plan.seen is not None:
+        reach[..., 0].masked_fill_(plan.seen[..., None] == 0, -1)
     return _Prepared(source, focus, table, reach, spans, pad, limit, plan.occlusion)
 
 
@@ -96,6 +99,7 @@ def scatter_sums(
     occlusion: list[float],
     image: Tensor | None,
     shape: list[float],
+    seen: Tensor | None,
     saves: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Scatter sums [N, 5, H, W]; and for the gradient [N, SAVED, H, W] or, unless `saves`, [0, …], and facts [N, FACTS].
@@ -104,8 +108,8 @@ def scatter_sums(
     are taken by rows; the facts (strategy.py) are on the CPU, so that the adjoint reads nothing from the device.
     """
     sources = ScatterSources(channels, radius_px, disparity, in_focus).plain()
-    plan = ScatterPlan.of(blur, focus, profile, max_radius, border, algorithm, occlusion, image, shape)
-    table = read_facts(sources, plan)
+    plan = ScatterPlan.of(blur, focus, profile, max_radius, border, algorithm, occlusion, image, shape, seen)
+    table, sources = read_facts(sources, plan), without_hidden_focus(sources, seen)
     result, saved, _ = _outputs(sources.channels, saves)
     facts = facts_of(table)
     strategies = [strategy_of(one, sources.pixels, plan) for one in facts]
@@ -114,16 +118,18 @@ def scatter_sums(
         with _runtime.nested_progress(k, len(parts)):
             first, strategy, some = part.start, strategies[part.start], sources.of(part)
             if strategy.name == "correlation":
-                result[part] = _flat_sums(some, facts[first], plan)
+                result[part] = _flat_sums(some, facts[first], plan.of_part(part))
                 _runtime.report(1, 1)
             elif strategy.name == "gather":
-                result[part] = _sums(_prepare(some, plan, _largest(facts[part])), profile)
+                result[part] = _sums(_prepare(some, plan.of_part(part), _largest(facts[part])), profile)
             elif strategy.name == "rows":
                 own = saved[first] if saves else None
                 _rows.sums(some.of(0), _row_plan(some.of(0), strategy, facts, first, plan), result[first], own)
             else:
                 rows = _row_plan(some.of(0), strategy, facts, first, plan)
                 _any_aperture.sums(some.of(0), rows, plan.aperture.cat_eye, result[first])
+    if seen is not None:
+        leave_out(result, seen)
     return result, saved, table
 
 
@@ -155,11 +161,13 @@ def _row_plan(sources: ScatterSources, strategy: Strategy, facts: list[Facts], w
     own = facts[which]
     refuse_too_large(sources, own.largest_px, math.ceil(own.largest_px))
     nodes = tuple(own.focus + node for node in strategy.nodes) or None
+    seen = None if plan.seen is None else plan.seen[which]
     if plan.profile == "shape":
         table = shape_table(plan.aperture, _largest(facts), sources.radius_px, weights_only=strategy.name == "direct")
     else:
         table = _bands.row_lists(plan.profile, own.largest_px, sources.radius_px)
-    return _bands.plan_rows(table, sources, own.largest_px, nodes, plan.occlusion, own.opaque)
+    rows = _bands.plan_rows(table, sources, own.largest_px, nodes, plan.occlusion, own.opaque)
+    return without_hidden_sources(rows, seen)
 
 
 def _sums(p: _Prepared, profile: str) -> Tensor:
@@ -180,17 +188,23 @@ def _flat_sums(sources: ScatterSources, facts: Facts, plan: ScatterPlan) -> Tens
         point = channels.new_zeros(1, CHANNELS, size, size)
         point[..., reach, reach] = 1
         alike = ScatterSources(point, *(value[:, :1, :1].expand(-1, size, size) for value in others))
-        weights = _sums(_prepare(alike, plan, facts.largest_px), plan.profile)[:, 0].double().cpu()
+        weights = _sums(_prepare(alike, plan._replace(seen=None), facts.largest_px), plan.profile)[:, 0].double().cpu()
     taps = make_taps(weights, "auto", 1.0 if channels.dtype == torch.float64 else 0.5)
     height, width = channels.shape[-2:]
     blocks, pad = -(-width // PIXELS), reach + 1
     source = pad_planes(channels[0, :4], pad, plan.border)
     source = torch.nn.functional.pad(source, (0, blocks * PIXELS - width + PIXELS - 1)).permute(1, 2, 0)
     result = channels.new_empty(1, height, blocks, 4 * PIXELS)
-    seen = torch.ones(height, blocks, dtype=torch.int32, device=channels.device)
-    correlate(taps, source, None, Target(result, seen), pad)
+    correlate(taps, source, None, Target(result, _blocks_seen(plan, height, blocks, channels.device)), pad)
     density = channels[:, 4:] * weights.sum()
     return torch.cat([result.view(1, height, -1, 4)[:, :, :width].permute(0, 3, 1, 2), density.to(channels)], 1)
+
+
+def _blocks_seen(plan: ScatterPlan, height: int, blocks: int, device: torch.device) -> Tensor:
+    """Mark with 1 the blocks of PIXELS in the rows of a layer of which anything is seen, [H, blocks] int32."""
+    if plan.seen is None:
+        return torch.ones(height, blocks, dtype=torch.int32, device=device)
+    return pixels_seen(plan.seen[0], height, blocks * PIXELS)[:, ::PIXELS].to(torch.int32).contiguous()
 
 
 def _shape_weights(aperture: Aperture, radius_px: float, in_focus: float, occlusion: OcclusionStep) -> Tensor:
@@ -225,19 +239,22 @@ def _scatter_sums_backward(
     occlusion: list[float],
     image: Tensor | None,
     shape: list[float],
+    seen: Tensor | None,
     channels_only: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of ScatterSources; `channels_only`: those of disparity and in_focus may be left unfinished."""
-    sources = ScatterSources(channels, radius_px, disparity, in_focus).plain()
+    sources = without_hidden_focus(ScatterSources(channels, radius_px, disparity, in_focus).plain(), seen)
     gradients = sources.zeros()
-    plan = ScatterPlan.of(blur, focus, profile, max_radius, border, algorithm, occlusion, image, shape)
+    plan = ScatterPlan.of(blur, focus, profile, max_radius, border, algorithm, occlusion, image, shape, seen)
+    if seen is not None:
+        grad = grad * pixels_seen(seen, *grad.shape[-2:])[:, None]
     known = facts_of(facts)
     strategies = [strategy_of(one, sources.pixels, plan, adjoint=True) for one in known]
     for part in _parts(strategies, sources.pixels):
         first, strategy, some = part.start, strategies[part.start], sources.of(part)
         d_sums, own = plain(grad[part]), gradients.of(part)
         if strategy.name == "gather":
-            for total, value in zip(own, _gather_adjoint(d_sums, some, plan, _largest(known[part])), strict=True):
+            for total, value in zip(own, _gather_adjoint(d_sums, some, plan.of_part(part), _largest(known[part])), strict=True):
                 total[:] = value
             continue
         rows = _row_plan(some.of(0), strategy, known, first, plan)
@@ -262,16 +279,16 @@ def _gather_adjoint(d_sums: Tensor, sources: ScatterSources, plan: ScatterPlan, 
 
 
 def _save(ctx: Any, inputs: Any, output: Any) -> None:
-    ctx.save_for_backward(*output[1:], *inputs[:6], inputs[11])
+    ctx.save_for_backward(*output[1:], *inputs[:6], inputs[11], inputs[13])
     ctx.settings = (*inputs[6:11], inputs[12])
     ctx.mark_non_differentiable(*output[1:])
 
 
 def _differentiate(ctx: Any, grad: Tensor, *_: Tensor | None) -> Any:
-    *tensors, image = ctx.saved_tensors
+    *tensors, image, seen = ctx.saved_tensors
     *settings, shape = ctx.settings
     channels_only = not (ctx.needs_input_grad[2] or ctx.needs_input_grad[3])
-    return *_scatter_sums_backward(grad, *tensors, *settings, image, shape, channels_only), *[None] * 10
+    return *_scatter_sums_backward(grad, *tensors, *settings, image, shape, seen, channels_only), *[None] * 11
 
 
 def _fake_backward(grad: Tensor, saved: Tensor, facts: Tensor, *inputs: Any) -> tuple[Tensor, ...]:

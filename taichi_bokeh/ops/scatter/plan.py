@@ -51,6 +51,8 @@ class ScatterPlan(NamedTuple):
         algorithm: "auto", "exact", "fast", or "rows": "auto" for small radii too.
         occlusion: the step of τ (kernels/scatter/occlusion.py), in the units of blur and focus.
         aperture: counts for the profile "shape".
+        seen: tiles, as of `seen_tiles` (visibility.py): where those of a layer are 0 its sums are those of a layer without
+            coverage, and are not taken. None: all are taken.
     """
 
     blur: Tensor
@@ -61,6 +63,7 @@ class ScatterPlan(NamedTuple):
     algorithm: str
     occlusion: OcclusionStep
     aperture: Aperture = Aperture()
+    seen: Tensor | None = None
 
     @classmethod
     def of(
@@ -72,20 +75,26 @@ class ScatterPlan(NamedTuple):
         border: str,
         algorithm: str,
         occlusion: list[float],
-        *aperture: Any,
+        *rest: Any,
     ) -> "ScatterPlan":
-        """Make a plan of the operator's arguments; the last are the image and the shape of the aperture."""
-        image, shape = aperture
-        return cls(blur, focus, profile, max_radius, border, algorithm, OcclusionStep(*occlusion), aperture_of(shape, image))
+        """Make a plan of the operator's arguments; the last are the image and the shape of the aperture, and the tiles."""
+        image, shape, seen = rest
+        step, aperture = OcclusionStep(*occlusion), aperture_of(shape, image)
+        return cls(blur, focus, profile, max_radius, border, algorithm, step, aperture, seen)
 
     def of_layer(self, which: int, count: int = 1) -> "ScatterPlan":
-        """Make the plan of `count` layers that are alike one of these."""
-        return self._replace(blur=self.blur[which : which + 1].expand(count), focus=self.focus[which : which + 1].expand(count))
+        """Make the plan of `count` layers that are alike one of these, of which all is seen."""
+        blur, focus = (value[which : which + 1].expand(count) for value in (self.blur, self.focus))
+        return self._replace(blur=blur, focus=focus, seen=None)
+
+    def of_part(self, part: slice) -> "ScatterPlan":
+        """Make the plan of some of the layers."""
+        return self._replace(blur=self.blur[part], focus=self.focus[part], seen=None if self.seen is None else self.seen[part])
 
     @property
     def arguments(self) -> tuple[Any, ...]:
         """Itself as the operator takes it."""
-        return *self[:7], self.aperture.image, shape_of(self.aperture)
+        return *self[:7], self.aperture.image, shape_of(self.aperture), self.seen
 
     @property
     def dtype(self) -> str:

@@ -12,7 +12,7 @@ from taichi_bokeh import _runtime
 from taichi_bokeh.kernels.subaperture.composite import composite
 from taichi_bokeh.ops._common import dtype_name, refuse_double_backward
 from taichi_bokeh.ops._registration import operator
-from taichi_bokeh.ops.subaperture.slices import Adjoint, facts_of, facts_shape, largest_of, layers_of
+from taichi_bokeh.ops.subaperture.slices import Adjoint, facts_of, facts_shape, layers_of
 from taichi_bokeh.ops.subaperture.sums import Gradients, Sums, add_sums_adjoint, sums_of_layers
 from taichi_bokeh.ops.subaperture.taps import Summation
 from taichi_bokeh.ops.subaperture.visibility import visible
@@ -78,7 +78,7 @@ def subaperture(
     facts = facts_of(radius)
     for b in range(batch):
         layers = layers_of(textures[b], radius[b], facts[b], parts, _summation(summation))
-        visibility = visible(textures[b, :, 3], radius[b], largest_of(facts[b]), whole, parts.extent, of_alpha=False)
+        visibility = visible(textures[b, :, 3], radius[b], whole, parts.extent, of_alpha=False)
         for k, window in enumerate(every):
             sums = sums_of_layers(layers, parts, window, visibility)
             part = _composite(sums, visibility.of(window), parts).image
@@ -131,7 +131,7 @@ def _subaperture_backward(
     wanted: Adjoint = "both" if of_radius else "textures"
     for b in range(batch):
         layers = layers_of(textures[b], radius[b], facts[b], parts, _summation(summation), wanted)
-        visibility = visible(textures[b, :, 3], radius[b], largest_of(facts[b]), whole, parts.extent, of_alpha)
+        visibility = visible(textures[b, :, 3], radius[b], whole, parts.extent, of_alpha)
         gradients = [Gradients(d_textures[b, k], d_radius[b, k]) for k in range(count)]
         for window in every:
             sums, seen = sums_of_layers(layers, parts, window, visibility), visibility.of(window)

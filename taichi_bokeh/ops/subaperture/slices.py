@@ -116,11 +116,6 @@ def facts_of(radius: Tensor) -> Tensor:
     return torch.cat([ends, marks], 1).unflatten(0, radius.shape[:2])
 
 
-def largest_of(facts: Tensor) -> float:
-    """Give the largest size in px of the radii that `facts_of` [..., L, 2 + 2·_INTERVALS] tells of."""
-    return float(facts[..., :2].abs().max())
-
-
 def facts_shape(radius: Tensor) -> tuple[int, ...]:
     """Give the shape of `facts_of`."""
     return (*radius.shape[:2], 2 + 2 * _INTERVALS)

@@ -74,31 +74,37 @@ class Visibility(NamedTuple):
         )
 
 
-def visible(alpha: Tensor, radius: Tensor, largest_px: float, view: Window, extent: float, of_alpha: bool) -> Visibility:
+def visible(alpha: Tensor, radius: Tensor, view: Window, extent: float, of_alpha: bool) -> Visibility:
     """Find the tiles of a view that see each layer, of coverages and signed radii [L, H, W].
 
     Args:
         alpha: coverage.
         radius: in px.
-        largest_px: of their sizes, known on the host.
         view: part of the image.
         extent: of the aperture.
         of_alpha: count as seen what the gradient of the coverages wants.
     """
-    sources = _source_tiles(plain(alpha), plain(radius), extent)
     rows, columns = (-(-(last - first) // TILE) for first, last in (view[:2], view[2:]))
-    tiles = torch.empty(len(sources), rows, columns, dtype=torch.int32, device=radius.device)
-    farthest = min(max(radius.shape[1:]), int(_reach_px(radius.new_tensor([largest_px]).cpu(), extent)) + 1)
-    kernel = visibility(dtype_name(sources))
-    _runtime.launch(kernel, sources, tiles, view.top, view.left, farthest, 2 if of_alpha else 1)
+    tiles = torch.empty(len(radius), rows, columns, dtype=torch.int32, device=radius.device)
+    size = torch.maximum(tile_maxima(plain(radius)), tile_maxima(-plain(radius)))
+    mark_seen(tiles, plain(alpha), _reach_px(size, extent), (view.top, view.left), 2 if of_alpha else 1)
     return Visibility(view, tiles, None if on_gpu(tiles) else tiles.numpy())
 
 
-def _source_tiles(alpha: Tensor, radius: Tensor, extent: float) -> Tensor:
-    """List least and largest coverage and the reach in px in tiles of sources, [L, h, w, 3]."""
+def mark_seen(tiles: Tensor, alpha: Tensor, reach_px: Tensor, begin: tuple[int, int], hidden_behind: int) -> None:
+    """Write 1 where something of a layer may be seen, else 0, to tiles [L, rows, columns] of the image.
+
+    Args:
+        tiles: int32, contiguous.
+        alpha: coverage of all sources, [L, H, W].
+        reach_px: how far sources are seen at most, of tiles, [L, h, w].
+        begin: row and column of the image's first pixel among the sources.
+        hidden_behind: nothing is seen behind so many layers whose coverage is 1.
+    """
     largest, negative = (tile_maxima(plane) for plane in (alpha, -alpha))
-    size = torch.maximum(tile_maxima(radius), tile_maxima(-radius))
-    return torch.stack([-negative, largest, _reach_px(size, extent)], -1).contiguous()
+    sources = torch.stack([-negative, largest, reach_px], -1).contiguous()
+    farthest = reach_px.amax().nan_to_num().clamp(max=max(alpha.shape[1:])).reshape(1)
+    _runtime.launch(visibility(dtype_name(sources)), sources, tiles, *begin, farthest, hidden_behind)
 
 
 def _reach_px(size_px: Tensor, extent: float) -> Tensor:
