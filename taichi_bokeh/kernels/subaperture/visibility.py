@@ -1,4 +1,4 @@
-"""Which layers are seen at all, tile by tile of the image.
+"""Which layers are seen at all, tile by tile of the image: for the sub-aperture and the scatter models.
 
 A pixel sees of a layer what its sources in reach cover. Where the coverage of all of them is 0, nothing; where that of all of
 them is 1, nothing of the layers behind. Both are told for tiles: of a tile of sources the least and the largest coverage and
