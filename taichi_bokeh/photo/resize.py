@@ -9,6 +9,9 @@ from taichi_bokeh.photo.split import JUMP
 
 Array = NDArray[np.float32]
 
+_BLOCKS = (64, 32, 16, 14, 8)  # in px: networks take images in whole ones
+_MOST_STRETCHED = 0.05  # of the aspect ratio
+
 
 def resize_disparity(disparity: Array, rgb: Array) -> Array:
     """Resample a disparity map of another resolution.
@@ -68,6 +71,22 @@ def stretch_disparity(disparity: Array, rgb: Array) -> Array:
 def same_aspect(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
     """Whether two images [H, W, ...] have one aspect ratio, to within a pixel of the smaller."""
     return abs(a[0] * b[1] - a[1] * b[0]) <= max(*a[:2], *b[:2])
+
+
+def rounded_to(small: tuple[int, ...], image: tuple[int, ...]) -> int | None:
+    """Find to whose multiples a network has rounded the sides of a map [h, w] of a whole image [H, W, ...], in pixels.
+
+    None: it has not the image's shape even so, or has it exactly.
+
+    >>> rounded_to((280, 504), (900, 1600))
+    14
+    """
+    height, width = (a / b for a, b in zip(small[:2], image[:2], strict=True))
+    if same_aspect(small, image) or abs(height / width - 1) > _MOST_STRETCHED:
+        return None
+    by_a_pixel = 1 / image[0] + 1 / image[1]
+    whole = [side for side in _BLOCKS if small[0] % side == small[1] % side == 0]
+    return next((side for side in whole if abs(height - width) <= side * by_a_pixel), None)
 
 
 def _positions(length: int, small: int) -> NDArray[np.float64]:
