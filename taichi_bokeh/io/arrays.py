@@ -1,6 +1,7 @@
 """Read the numbers of a file, with one clear error for whatever is wrong with it."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,45 +9,29 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.io import exr
-from taichi_bokeh.io.formats import heif, numpy_files, pfm, raster, tiff
-from taichi_bokeh.io.formats.contents import Contents, DamagedFileError
-
-_EXPECTED = {
-    ".npy": "a whole .npy file",
-    ".npz": "a whole .npz file with the entry 'data'",
-    ".tif": "a whole TIFF file",
-    ".tiff": "a whole TIFF file",
-    ".png": "a whole PNG file",
-    ".jpg": "a whole JPEG file",
-    ".jpeg": "a whole JPEG file",
-    ".exr": "a whole OpenEXR file",
-    ".pfm": "a whole PFM file",
-    ".avif": "a whole AVIF file",
-    **dict.fromkeys(heif.SUFFIXES, "a whole HEIC file"),
-}
-
-_DECODERS = (
-    (pfm.is_pfm, pfm.decode),
-    (tiff.is_tiff, tiff.decode),
-    (numpy_files.is_npy, numpy_files.decode_npy),
-    (numpy_files.is_npz, numpy_files.decode_npz),
-    (heif.is_heif, heif.decode),
-)
+from taichi_bokeh.io.formats import heif, numpy_files
+from taichi_bokeh.io.formats.contents import Contents, DamagedFileError, Use, Wanted
+from taichi_bokeh.io.registry import expected_of, format_of
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".exr", ".pfm", ".avif", *heif.SUFFIXES)
 
 
 def read_array(
-    path: str | os.PathLike[str], use: exr.Use = "image", layer: str | None = None, frame: exr.Frame | None = None
+    path: str | os.PathLike[str],
+    use: Use = "image",
+    layer: str | None = None,
+    frame: exr.Frame | None = None,
+    index: int | None = None,
 ) -> NDArray[Any]:
-    """Read the array of a PNG, JPEG, TIFF, OpenEXR, PFM, npy or npz (entry ``data``) file, in the file's own type.
+    """Read the array of a file of any format in `registry.FORMATS`, in the file's own type.
 
     Args:
         path: the file.
-        use: what for: it decides which channels of an OpenEXR file are meant.
-        layer: the name of their layer; None: the only one that is fit.
+        use: what for: it decides which channels of an OpenEXR file, or which array of an npz file, are meant.
+        layer: the name of the layer, or array; None: the only one that is fit.
         frame: of the image that an OpenEXR file is for; None: what is shown is given. Where it holds nothing, maps of floats
             are NaN, all else is 0.
+        index: which frame of a stack, from 0; None: there is only one.
 
     Returns:
         [H, W] or [H, W, C]; no colour profile is obeyed.
@@ -56,7 +41,7 @@ def read_array(
         OSError: the system refuses to read it.
         ValueError: it cannot be read as one of these formats, or holds no image.
     """
-    contents = read_contents(path, use, layer)
+    contents = read_contents(path, use, layer, index)
     if contents.is_cmyk:
         raise ValueError(f"{path} holds inks (CMYK), and must be grey or RGB")
     if contents.frame is None:
@@ -66,13 +51,16 @@ def read_array(
     return exr.moved(contents.values, contents.frame.data, here, np.nan if is_map else 0)
 
 
-def read_contents(path: str | os.PathLike[str], use: exr.Use = "image", layer: str | None = None) -> Contents:
+def read_contents(
+    path: str | os.PathLike[str], use: Use = "image", layer: str | None = None, index: int | None = None
+) -> Contents:
     """Read what a file holds; its format follows from its content.
 
     Args:
         path: the file.
         use: as of `read_array`.
         layer: likewise.
+        index: likewise.
 
     Raises:
         FileNotFoundError, OSError, ValueError: as `read_array`.
@@ -80,7 +68,7 @@ def read_contents(path: str | os.PathLike[str], use: exr.Use = "image", layer: s
     path = Path(path)
     content = read_bytes(path)
     try:
-        contents = _decode(content, use, layer)
+        contents = _decode(content, Wanted(use, layer, index))
     except ValueError as error:
         raise refusal(path, error) from None
     values = contents.values
@@ -89,6 +77,23 @@ def read_contents(path: str | os.PathLike[str], use: exr.Use = "image", layer: s
     if values.ndim not in (2, 3) or values.size == 0:
         raise ValueError(f"{path} has shape {values.shape}, and must be [H, W] or [H, W, C] and not empty")
     return contents._replace(values=values.astype(values.dtype.newbyteorder("="), copy=False))  # some are big-endian
+
+
+def read_stack(path: str | os.PathLike[str], use: Use = "image", layer: str | None = None) -> Iterator[NDArray[Any]]:
+    """Read all frames of a file that may hold several, one after the other.
+
+    Raises:
+        FileNotFoundError, OSError, ValueError: as `read_array`.
+    """
+    content = read_bytes(Path(path))
+    if numpy_files.is_npy(content) or numpy_files.is_npz(content):
+        try:
+            yield from numpy_files.decode_stack(content, Wanted(use, layer))
+        except ValueError as error:
+            raise refusal(path, error) from None
+        return
+    for index in range(read_contents(path, use, layer, 0).frames):
+        yield read_contents(path, use, layer, index).values
 
 
 def read_bytes(path: Path) -> bytes:
@@ -110,7 +115,7 @@ def refusal(path: str | os.PathLike[str], error: ValueError) -> ValueError:
     """Make the error that says what is wrong with a file, with its name."""
     expected = ""
     if isinstance(error, DamagedFileError):
-        expected = "; expected " + _EXPECTED.get(Path(path).suffix.lower(), "PNG, JPEG, HEIC, TIFF, OpenEXR, PFM, npy or npz")
+        expected = f"; expected {expected_of(Path(path).suffix.lower())}"
     return ValueError(f"{path} cannot be read: {error}{expected}")
 
 
@@ -118,14 +123,16 @@ def to_unit(array: NDArray[Any]) -> NDArray[np.float32]:
     """Divide 8- and 16-bit integers by the largest of their type, everything else as it is; float32."""
     if array.dtype in (np.uint8, np.uint16):
         return (array / np.float32(np.iinfo(array.dtype).max)).astype(np.float32)
-    return array.astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 does not hold is infinite
+        return array.astype(np.float32)
 
 
-def _decode(content: bytes, use: exr.Use, layer: str | None) -> Contents:
+def _decode(content: bytes, wanted: Wanted) -> Contents:
     if not content:
         raise ValueError("it is empty")
-    if exr.is_exr(content):
-        return exr.decode(content, use, layer)
-    if layer is not None:
-        raise ValueError(f"it is no OpenEXR file, and so has no layer {layer!r}")
-    return next((decode for begins, decode in _DECODERS if begins(content)), raster.decode)(content)
+    found = format_of(content)
+    if wanted.layer is not None and not found.has_layers:
+        raise ValueError(f"it is no OpenEXR or npz file, and so has no layer {wanted.layer!r}")
+    if wanted.number and not found.has_frames:
+        raise ValueError(f"it is no stack, and so has no frame {wanted.number}")
+    return found.decode(content, wanted)

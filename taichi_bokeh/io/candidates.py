@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-from taichi_bokeh.io import exr
-from taichi_bokeh.io.arrays import IMAGE_SUFFIXES
-from taichi_bokeh.io.formats import heif, numpy_files, pfm, raster, tiff
+from taichi_bokeh.io.registry import FORMATS
 
-_KNOWN = (*IMAGE_SUFFIXES, ".npz")
+_KNOWN = tuple(suffix for one in FORMATS for suffix in one.suffixes)
 _HEAD_BYTES = 1 << 16  # in which Pillow tells what it knows
 
 
@@ -26,5 +24,4 @@ def _begins_as_image(path: Path) -> bool:
             head = file.read(_HEAD_BYTES)
     except OSError:
         return False
-    known = (exr.is_exr, pfm.is_pfm, tiff.is_tiff, numpy_files.is_npy, heif.is_heif, raster.is_raster)
-    return any(begins(head) for begins in known)
+    return any(one.begins(head) for one in FORMATS if one.name != "npz")  # which begins as all archives do

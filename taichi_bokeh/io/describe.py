@@ -2,14 +2,18 @@
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.io.arrays import read_contents, refusal
-from taichi_bokeh.io.disparity import DepthUnit, is_one_channel, single_channel
+from taichi_bokeh.io.depth.code import looks_relative
+from taichi_bokeh.io.depth.holes import Hole, holes_of
+from taichi_bokeh.io.depth.readings import Reading, readings_of
+from taichi_bokeh.io.disparity import is_one_channel, single_channel
 from taichi_bokeh.io.formats.colour_profile import profile_name
 from taichi_bokeh.io.formats.contents import Contents
 
@@ -43,10 +47,14 @@ class DepthDescription:
         slope: of a map, by how much of the range its lower third is above its upper third in the median: as the ground below is
             nearer in most photographs, a negative one hints at numbers that grow with distance. Of an image 0.
         kind: what it is, or is most likely.
-        is_certain: the file says so itself; else the numbers suggest it.
+        is_certain: it is an image, as its colours tell; of a map all is a guess.
         depth: what to give `read_disparity`, if it is a map.
         unit: likewise.
         finding: why, in words.
+        is_named_depth: the file calls it depth.
+        readings: what it would mean, read in one way or another; of an image none.
+        count: how many frames the file has; this is the first.
+        array: name of the array of an npz file, else empty.
     """
 
     format: str
@@ -67,8 +75,12 @@ class DepthDescription:
     kind: Kind
     is_certain: bool
     depth: bool
-    unit: DepthUnit | None
+    unit: str | None
     finding: str
+    is_named_depth: bool = False
+    readings: tuple[Reading, ...] = ()
+    count: int = 1
+    array: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,21 +91,21 @@ class _Guess:
     finding: str
     is_certain: bool = False
     depth: bool = False
-    unit: DepthUnit | None = None
+    unit: str | None = None
 
 
 def describe_depth(path: str | os.PathLike[str]) -> DepthDescription:
     """Describe a file of any format that `read_image` or `read_disparity` reads.
 
-    Only the channel Z of OpenEXR says that it is depth. What else is said of depth is a guess from the numbers, for a person to
-    judge; whether near is bright or dark, its slope may hint at.
+    What is said of depth is a guess from the numbers, for a person to judge, as even the channel Z of OpenEXR may hold one over
+    it; whether near is bright or dark, its slope may hint at.
 
     Raises:
         FileNotFoundError: there is no such file.
         OSError: the system refuses to read it.
         ValueError: it cannot be read.
     """
-    contents = read_contents(path, "depth")
+    contents = read_contents(path, "depth", index=0)
     try:
         profile = contents.coding and contents.coding.name
         profile = profile if contents.profile is None else profile_name(contents.profile)
@@ -104,7 +116,9 @@ def describe_depth(path: str | os.PathLike[str]) -> DepthDescription:
     colours = planes[..., :-1] if planes.shape[2] in (2, 4) and not contents.is_cmyk else planes
     numbers = colours[np.isfinite(colours)].astype(np.float64)
     some = numbers if numbers.size else np.array([np.nan])
-    guess = _guess(contents, path, numbers)
+    is_map = not contents.is_cmyk and is_one_channel(values) and numbers.size > 0
+    plane = single_channel(values, path) if is_map else None
+    guess = _guess(contents, plane)
     counts, edges = _histogram(numbers, whole=not np.issubdtype(values.dtype, np.floating))
     return DepthDescription(
         format=contents.format,
@@ -122,6 +136,10 @@ def describe_depth(path: str | os.PathLike[str]) -> DepthDescription:
         counts=counts,
         edges=edges,
         slope=0.0 if guess.kind == "image" else _slope(planes[..., 0]),
+        is_named_depth=contents.is_depth,
+        readings=() if plane is None else readings_of(plane, contents.is_depth, Path(path)),
+        count=contents.frames,
+        array=contents.name,
         **vars(guess),
     )
 
@@ -140,7 +158,7 @@ def _histogram(numbers: NDArray[np.float64], whole: bool) -> tuple[tuple[int, ..
     return tuple(counts.tolist()), tuple(edges.tolist())
 
 
-def _guess(contents: Contents, path: str | os.PathLike[str], numbers: NDArray[np.float64]) -> _Guess:
+def _guess(contents: Contents, plane: NDArray[Any] | None) -> _Guess:
     values = contents.values
     if contents.is_cmyk:
         return _Guess("image", "inks (CMYK): an image", is_certain=True)
@@ -148,46 +166,50 @@ def _guess(contents: Contents, path: str | os.PathLike[str], numbers: NDArray[np
         return _Guess("unclear", f"{values.shape[2]} channels: neither an image nor a map")
     if not is_one_channel(values):
         return _Guess("image", "its colour channels differ: an image", is_certain=True)
-    if numbers.size == 0:
+    if plane is None:
         return _Guess("unclear", "no finite number in it: every pixel is a hole")
     if contents.is_depth:
-        return _Guess("depth", "its channel is Z: depth", is_certain=True, depth=True)
-    plane = single_channel(values, path)
-    if np.issubdtype(plane.dtype, np.floating):
-        return _guess_floats(plane, numbers)
-    return _guess_integers(plane, numbers)
+        return _Guess("depth", "the file calls it depth (Z), which may also be one over it", depth=True)
+    lone = holes_of(plane, is_depth=True) or holes_of(plane, is_depth=False)
+    known = plane[np.isfinite(plane) & ~np.isin(plane, [hole.value for hole in lone])]
+    guess = _guess_floats(known) if np.issubdtype(plane.dtype, np.floating) else _guess_integers(known)
+    return replace(guess, finding=guess.finding + "".join(map(_as_hole, lone)))
 
 
-def _guess_integers(plane: NDArray[Any], numbers: NDArray[np.float64]) -> _Guess:
-    bits = 1 if plane.dtype == np.bool_ else 8 * plane.dtype.itemsize
-    low, high, zeros = numbers.min(), numbers.max(), float((numbers == 0).mean())
+def _as_hole(hole: Hole) -> str:
+    return f"; {hole.value:g} ({hole.share:.1%} of the pixels) is most likely a hole: {hole.reason}"
+
+
+def _guess_integers(numbers: NDArray[Any]) -> _Guess:
+    bits = 1 if numbers.dtype == np.bool_ else 8 * numbers.dtype.itemsize
+    low, high, zeros = float(numbers.min()), float(numbers.max()), float((numbers == 0).mean())
     if bits <= 8:
         return _Guess(
-            "unclear", f"{bits}-bit integers {low:.0f}…{high:.0f}: a grey image, a matte, or disparity scaled to them"
+            "unclear", f"{bits}-bit integers {low:.0f}…{high:.0f}: a grey image, a matte, or disparity or depth scaled to them"
         )
     positive = numbers[numbers > 0]
     is_apart = low == 0 and positive.size > 0  # zeros are told beside the range of the others
     found = f"{bits}-bit integers {positive.min() if is_apart else low:.0f}…{high:.0f}"
     found += f", zeros {zeros:.1%}" if is_apart else ""
     if low >= 0 and bits == 16 and high >= _FULL * 65535:
-        return _Guess("disparity", f"{found}: their whole range, so scaled to it, as disparity is")
+        return _Guess("unclear", f"{found}: their whole range, so disparity or relative depth scaled to it")
     if low >= 0 and positive.size and positive.min() >= _NEAREST_MM:
         return _Guess("depth", f"{found}: looks like depth in millimetres", depth=True, unit="mm")
     return _Guess("unclear", f"{found}: may be disparity in part of their range, or depth in some unit")
 
 
-def _guess_floats(plane: NDArray[Any], numbers: NDArray[np.float64]) -> _Guess:
-    low, high, zeros = numbers.min(), numbers.max(), float((numbers == 0).mean())
-    positive = numbers[numbers > 0]
+def _guess_floats(numbers: NDArray[Any]) -> _Guess:
+    low, high, zeros = float(numbers.min()), float(numbers.max()), float((numbers == 0).mean())
+    positive = numbers[numbers > 0].astype(np.float64)
     is_apart = low == 0 and positive.size > 0
-    found = f"{8 * plane.dtype.itemsize}-bit floats {positive.min() if is_apart else low:.4g}…{high:.4g}"
+    found = f"{8 * numbers.dtype.itemsize}-bit floats {positive.min() if is_apart else low:.4g}…{high:.4g}"
     found += f", zeros {zeros:.1%}" if is_apart else ""
     if low < 0:
         return _Guess("disparity", f"{found}: depth is not negative, so looks like disparity")
-    if low == 0 and high == 1:
-        return _Guess("disparity", f"{found}: scaled to [0, 1], as disparity is")
+    if looks_relative(numbers):
+        return _Guess("unclear", f"{found}: fill [0, 1], as relative disparity does, and relative depth")
     if is_apart and positive.min() > 0.1 * np.median(positive):
-        unit: DepthUnit = "m" if np.median(positive) <= _LONGEST_M else "mm"
+        unit = "m" if np.median(positive) <= _LONGEST_M else "mm"
         name = {"m": "metres", "mm": "millimetres"}[unit]
         return _Guess("depth", f"{found} and nothing near 0: looks like depth in {name}", depth=True, unit=unit)
     return _Guess("unclear", f"{found}: may be disparity or depth, which numbers do not tell apart")

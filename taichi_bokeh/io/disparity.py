@@ -2,44 +2,63 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.io.arrays import read_array, read_bytes, refusal, to_unit
+from taichi_bokeh.io.depth.code import MapCode, Say
 from taichi_bokeh.io.exr import Frame, decode_matte, is_exr
+from taichi_bokeh.io.formats.contents import Use
 
 Array = NDArray[np.float32]
-DepthUnit = Literal["m", "mm"]
 
-_PER_METRE = {"m": 1.0, "mm": 1000.0}
-_SCALED = (np.bool_, np.uint8, np.uint16)
+
+class MapPlace(NamedTuple):
+    """Which map of a file is meant.
+
+    Attributes:
+        layer: the name of a layer of an OpenEXR file, or of one beside which it lies, or of an array of an npz file; None: the
+            only one that is fit.
+        number: the frame of a stack, from 0; None: there is only one.
+        frame: that of the image, if the map of an OpenEXR file is to reach beyond what is shown, as the image does.
+    """
+
+    layer: str | None = None
+    number: int | None = None
+    frame: Frame | None = None
 
 
 def read_disparity(
     path: str | os.PathLike[str],
     depth: bool = False,
-    unit: DepthUnit | None = None,
+    unit: str | None = None,
     invert: bool = False,
     *,
     layer: str | None = None,
     frame: Frame | None = None,
+    index: int | None = None,
+    code: MapCode | None = None,
 ) -> Array:
-    """Read a disparity map, larger is nearer, from npy, npz (entry ``data``), OpenEXR, PFM, TIFF or PNG.
+    """Read a disparity map, larger is nearer, from npy, npz, OpenEXR, PFM, TIFF or PNG.
 
-    8- and 16-bit integers are divided by 255 and 65535, unless `unit` says what they are; other numbers are kept. NaN and
-    infinite values are holes.
+    8- and 16-bit integers are divided by 255 and 65535, unless something says what they are; other numbers are kept. NaN and
+    infinite values are holes. Of depth, 0 and less are holes, and what is infinite or from 1e9 up is infinitely far,
+    disparity 0. Depth without a unit that begins at 0 and ends at 1 is relative, and becomes 1 − depth. What else stands for
+    nothing measured, `depth.holes` says.
 
     Args:
         path: the file.
-        depth: it holds depth: the disparity is one over it. There, 0 and less are holes too.
-        unit: of the depth, "m" or "mm", integers as well as floats: the disparity is then in 1/m. By default any, so that
-            integers are scaled to [0, 1].
+        depth: it holds depth: the disparity is one over it.
+        unit: of the depth, "m", "cm", "mm", "5000/m" or "0.25mm", integers as well as floats: the disparity is then in 1/m. By
+            default any, so that integers are scaled to [0, 1].
         invert: larger is farther, though it is no depth: the disparity is 1 − value for 8- and 16-bit integers and truth
             values, and −value for other numbers.
-        layer: of an OpenEXR file: the name of the layer, or of one beside which it lies; None: the only one that is fit.
-        frame: that of the image, if the map of an OpenEXR file is to reach beyond what is shown, as the image does.
+        layer: as of `MapPlace`.
+        frame: likewise.
+        index: likewise.
+        code: all that can be said of the numbers, instead of depth, unit and invert.
 
     Returns:
         float32 [H, W]; NaN at the holes.
@@ -47,41 +66,20 @@ def read_disparity(
     Raises:
         FileNotFoundError: there is no such file.
         OSError: the system refuses to read it.
+        TypeError: ``path`` is no path.
         ValueError: it cannot be read, has more than one (distinct) channel, or not one valid pixel; ``unit`` is unknown or
             given without ``depth``, or ``invert`` with it.
     """
-    _check_use(depth, unit, invert)
-    raw = single_channel(read_array(path, "depth" if depth else "disparity", layer, frame), path)
-    values = to_unit(raw) if unit is None else (raw / _PER_METRE[unit]).astype(np.float32)
-    if invert:
-        values = (1 if raw.dtype in _SCALED else 0) - values
-    return as_disparity(values, depth, os.fspath(path))
+    if code is not None and (depth or unit is not None or invert):
+        raise ValueError("code is given with depth, unit or invert, which it says itself; expected one or the other")
+    return read_map(path, code or MapCode(depth, unit, invert), MapPlace(layer, index, frame))
 
 
-def as_disparity(values: Array, depth: bool, source: str) -> Array:
-    """Make disparity of values [H, W], NaN at the holes; with `depth` they are depth, whose zeros and less are holes, too.
-
-    Raises:
-        ValueError: every pixel is a hole; the message names the source.
-    """
-    hole = ~np.isfinite(values)
-    if depth:
-        hole |= values <= 0
-        with np.errstate(divide="ignore", over="ignore"):
-            values = np.float32(1) / values
-        hole |= ~np.isfinite(values)
-    if hole.all():
-        raise ValueError(f"{source} holds no valid {'depth' if depth else 'disparity'}: every pixel is a hole")
-    return np.where(hole, np.float32(np.nan), values)
-
-
-def _check_use(depth: bool, unit: DepthUnit | None, invert: bool) -> None:
-    if unit is not None and unit not in _PER_METRE:
-        raise ValueError(f"unit is {unit!r}; expected 'm', 'mm' or None")
-    if unit is not None and not depth:
-        raise ValueError(f"unit is {unit!r}, which is one of depth; expected None without depth=True")
-    if invert and depth:
-        raise ValueError("invert is True; expected False with depth=True, as larger depth is farther already")
+def read_map(path: str | os.PathLike[str], code: MapCode, place: MapPlace, say: Say = lambda _: None) -> Array:
+    """Read a disparity map as `read_disparity`; `say` is called with what was guessed, in words."""
+    use: Use = "depth" if code.depth or code.is_inverse else "disparity"
+    raw = single_channel(read_array(path, use, place.layer, place.frame, place.number), path)
+    return code.disparity(raw, os.fspath(path), say, place.frame)
 
 
 def read_alpha(path: str | os.PathLike[str], *, object: str | None = None, frame: Frame | None = None) -> Array:

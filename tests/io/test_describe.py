@@ -40,7 +40,8 @@ def test_integers_like_millimetres_are_taken_for_depth(tmp_path, near_below):
 def test_integers_over_their_whole_range_are_taken_for_disparity(tmp_path, near_below):
     disparity = np.round(65535 * 0.5 / near_below).astype(np.uint16)
     found = describe_depth(_png(tmp_path / "a.png", disparity))
-    assert (found.kind, found.depth) == ("disparity", False)
+    assert (found.kind, found.is_certain, found.depth) == ("unclear", False, False)
+    assert "their whole range, so disparity or relative depth scaled to it" in found.finding
     assert found.slope > 0.1
     upside_down = describe_depth(_png(tmp_path / "b.png", 65535 - disparity))
     assert upside_down.slope == pytest.approx(-found.slope, abs=1e-3)
@@ -55,7 +56,7 @@ def test_integers_over_their_whole_range_are_taken_for_disparity(tmp_path, near_
         (np.array([[0, 128], [255, 3]], np.uint8), "unclear", False, None, "8-bit integers 0…255: a grey image, a matte"),
         (np.array([[True, False]]), "unclear", False, None, "1-bit integers 0…1"),
         (np.array([[-2.5, 1], [0, 3]]), "disparity", False, None, "64-bit floats -2.5…3: depth is not negative"),
-        (np.array([[0, 1], [0.5, 0.25]], np.float32), "disparity", False, None, "scaled to"),
+        (np.array([[0, 1], [0.5, 0.25]], np.float32), "unclear", False, None, "fill [0, 1], as relative disparity does"),
         (np.array([[0, 1.5], [2, 6]], np.float32), "depth", True, "m", "looks like depth in metres"),
         (np.array([[0, 1500], [2000, 6000]], np.float32), "depth", True, "mm", "looks like depth in millimetres"),
         (np.array([[0.2, 1.5], [2, 6]], np.float16), "unclear", False, None, "16-bit floats 0.2…6: may be disparity or depth"),
@@ -71,10 +72,11 @@ def test_what_numbers_look_like(tmp_path, values, kind, depth, unit, finding):
     assert finding in found.finding
 
 
-def test_exr_says_itself_what_is_depth(tmp_path, near_below):
+def test_exr_calls_depth_what_may_be_one_over_it(tmp_path, near_below):
     write_map(tmp_path / "z.exr", near_below, channel="Z")
     found = describe_depth(tmp_path / "z.exr")
-    assert (found.kind, found.is_certain, found.depth, found.unit, found.channel_names) == ("depth", True, True, None, ("Z",))
+    assert (found.kind, found.is_certain, found.depth, found.unit, found.channel_names) == ("depth", False, True, None, ("Z",))
+    assert found.is_named_depth
     write_map(tmp_path / "y.exr", near_below, channel="Y")
     assert describe_depth(tmp_path / "y.exr").kind == "unclear"
 
@@ -130,10 +132,9 @@ def test_holes_are_counted_and_left_out(tmp_path):
     assert sum(found.counts) == 4
 
 
-def test_what_cannot_be_read_is_refused(tmp_path):
+def test_what_cannot_be_read_is_refused_and_of_several_the_first_described(tmp_path):
     (tmp_path / "a.tif").write_bytes(b"II*\0 nothing")
     with pytest.raises(ValueError, match=r"a\.tif cannot be read"):
         describe_depth(tmp_path / "a.tif")
     tifffile.imwrite(tmp_path / "b.tif", np.zeros((3, 8, 8), np.uint8), photometric="minisblack")
-    with pytest.raises(ValueError, match="3 pages"):
-        describe_depth(tmp_path / "b.tif")
+    assert describe_depth(tmp_path / "b.tif").count == 3

@@ -21,9 +21,9 @@ def test_integers_of_a_unit_are_not_scaled(tmp_path):
 
 
 def test_0_is_a_hole_of_depth_and_far_away_in_disparity(tmp_path):
-    PillowImage.fromarray(np.array([[0, 65535]], np.uint16)).save(tmp_path / "a.png")
-    np.testing.assert_array_equal(read_disparity(tmp_path / "a.png"), [[0, 1]])
-    np.testing.assert_array_equal(read_disparity(tmp_path / "a.png", depth=True), [[np.nan, 1]])
+    PillowImage.fromarray(np.array([[0, 13107]], np.uint16)).save(tmp_path / "a.png")
+    np.testing.assert_allclose(read_disparity(tmp_path / "a.png"), [[0, 0.2]], rtol=1e-6)
+    np.testing.assert_allclose(read_disparity(tmp_path / "a.png", depth=True), [[np.nan, 5]], rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.bool_])
@@ -42,7 +42,7 @@ def test_other_numbers_are_turned_round_by_their_sign(tmp_path, dtype):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"depth": True, "unit": "cm"}, "unit is 'cm'; expected 'm', 'mm' or None"),
+        ({"depth": True, "unit": "inch"}, "unit is 'inch'; expected 'm', 'cm', 'mm', steps a metre as '5000/m', or the length"),
         ({"unit": "mm"}, "unit is 'mm', which is one of depth; expected None without depth=True"),
         ({"depth": True, "invert": True}, "invert is True; expected False with depth=True"),
     ],

@@ -249,7 +249,7 @@ def test_small_files_do_not_unpack_to_much(tmp_path, monkeypatch, capfd):
     np.savez_compressed(tmp_path / "a.npz", data=np.zeros((100, 100), np.float32))
     assert read_image(tmp_path / "a.npz").rgb.shape == (100, 100, 3)
     monkeypatch.setattr(numpy_files, "_LARGEST_ENTRY", 40_000)
-    with pytest.raises(ValueError, match=r"its entry 'data' has 40128 bytes, more than 40000"):
+    with pytest.raises(ValueError, match=r"its array 'data' has 40128 bytes, more than 40000"):
         read_image(tmp_path / "a.npz")
     content = png.encode(np.zeros((2, 2, 3), np.uint16))
     start, end = content.index(b"IDAT") - 4, content.index(b"IEND") - 4

@@ -4,7 +4,7 @@ import argparse
 import math
 import re
 from fractions import Fraction
-from typing import Literal
+from typing import Any, Literal
 
 BLUR_HELP = "strength of the blur: the radius of the blur disc in pixels, per unit of disparity"
 _LARGEST = 3.4e38  # of what float32 holds
@@ -37,6 +37,39 @@ def positive(text: str) -> float:
     value = finite(text)
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not above 0")
+    return value
+
+
+def hole(text: str) -> float | None:
+    """A number that may stand for nothing, also an infinite one; None for the word none."""
+    if text == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number, nor 'none'") from None
+
+
+class SpanAction(argparse.Action):
+    """Two numbers, the second larger: MIN MAX or MIN:MAX."""
+
+    def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: str | None = None) -> None:
+        """Keep both."""
+        try:
+            low, high = (finite(text) for word in values for text in word.split(":"))
+        except (ValueError, argparse.ArgumentTypeError):
+            given = " ".join(values)
+            raise argparse.ArgumentError(self, f"{given!r} is not a range: give MIN MAX or MIN:MAX, as 0.15:3.2") from None
+        if not low < high:
+            raise argparse.ArgumentError(self, f"{low:g} to {high:g} is not a range: the second number must be larger")
+        setattr(namespace, self.dest, (low, high))
+
+
+def field_of_view(text: str) -> float:
+    """An angle above 0 and below 180 degrees."""
+    value = positive(text)
+    if value >= 180:
+        raise argparse.ArgumentTypeError(f"{text} is not below 180 degrees")
     return value
 
 

@@ -74,6 +74,7 @@ class PreviewRequest:
         for name in given_options(scene):
             if arguments.photo is None and name != "photo":
                 raise ValueError(f"{option(name)} belongs to a photograph: give PHOTO as well, or nothing for the demo's")
+        scene = scene.seen_by(arguments.focal_length, arguments.sensor_width)
         arguments.scene = None if arguments.photo is None else scene
         return request_of(cls, arguments)
 
@@ -118,4 +119,7 @@ def scene_words(photo: PhotoRequest) -> list[str]:
     """Return the words of a command line that say what this request says."""
     given = given_options(photo)
     words = [str(given.pop("photo"))]
-    return words + [option(name) if value is True else f"{option(name)}={value}" for name, value in given.items()]
+    for name, value in given.items():
+        several = value if isinstance(value, list) else [":".join(map(str, value)) if isinstance(value, tuple) else value]
+        words += [option(name) if one is True else f"{option(name)}={'none' if one is None else one}" for one in several]
+    return words

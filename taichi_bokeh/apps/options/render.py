@@ -73,6 +73,9 @@ class RenderRequest:
     explain: bool = opt("also say how each layer is computed, and why so", default=False)
     cache: Path | None = opt("keep the layers of each photograph there, and take them from there", "DIR", Path)
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "photo", self.photo.seen_by(self.lens.focal_length, self.lens.sensor_width))
+
     def check_single(self) -> None:
         """Refuse what has no meaning for one image.
 

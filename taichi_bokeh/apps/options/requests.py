@@ -36,7 +36,12 @@ class Ramp(Generic[T]):
 
 
 def opt(
-    text: str, metavar: str | None = None, type: Callable[[str], Any] | None = None, *, default: Any = None, **more: Any
+    text: str,
+    metavar: str | tuple[str, ...] | None = None,
+    type: Callable[[str], Any] | None = None,
+    *,
+    default: Any = None,
+    **more: Any,
 ) -> Any:
     """Declare the option of a field.
 

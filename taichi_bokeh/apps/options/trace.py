@@ -40,6 +40,9 @@ class TraceRequest:
     saving: CheckpointRequest = CheckpointRequest()
     output: OutputRequest
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "photo", self.photo.seen_by(self.lens.focal_length, self.lens.sensor_width))
+
 
 def add_trace(commands: Any) -> None:
     """Add the command to those of ``taichi-bokeh``."""

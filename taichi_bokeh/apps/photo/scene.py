@@ -16,9 +16,10 @@ from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.apps.photo.embedded import read_own_depth
 from taichi_bokeh.apps.photo.turn import turned_as_photo
 from taichi_bokeh.apps.photo.two_views import read_views
-from taichi_bokeh.io import check_output, read_alpha, read_disparity, read_metadata, write_atomically
+from taichi_bokeh.io import check_output, read_alpha, read_metadata, write_atomically
 from taichi_bokeh.io.arrays import read_contents
-from taichi_bokeh.io.disparity import as_disparity
+from taichi_bokeh.io.depth import as_disparity
+from taichi_bokeh.io.disparity import MapPlace, read_map
 from taichi_bokeh.io.exr import Frame
 from taichi_bokeh.io.formats.metadata import METADATA_SUFFIXES, Metadata, check_metadata
 from taichi_bokeh.io.images import ALPHA_SUFFIXES, Image, Plate, check_format, encode_image, read_plate
@@ -31,12 +32,11 @@ from taichi_bokeh.photo import (
     load_model,
     outline_matte,
     refine_matte,
-    resize_disparity,
     to_layers,
 )
 from taichi_bokeh.photo.cut_out import split_cut_out
 from taichi_bokeh.photo.models import Purpose
-from taichi_bokeh.photo.resize import same_aspect
+from taichi_bokeh.photo.resize import rounded_to, same_aspect, stretch_disparity
 from taichi_bokeh.photo.split import MOST_CUTS
 
 Array = NDArray[np.float32]
@@ -125,7 +125,7 @@ def read_photo(request: PhotoRequest, say: Say) -> Photo:
                 f"how far things are is not given, and {request.photo} holds no layer of depth: give --disparity FILE"
             )
         say("depth from the image's own file")
-        disparity = _read(request.photo, rgb, replace(request, depth=True), frame, say)
+        disparity = _read(request.photo, rgb, replace(request, depth=not request.inverse_depth), frame, say)
     elif request.is_own_depth:
         with_matte = not (request.has_matte or request.no_own_matte or request.layers == 1)
         rgb, disparity, alpha = read_own_depth(request.photo, rgb, with_matte, say)
@@ -250,18 +250,22 @@ def _estimated(rgb: Array, request: PhotoRequest, say: Say) -> Array:
 def _read(file: Path, rgb: Array, request: PhotoRequest, frame: Frame | None, say: Say) -> Array:
     """The disparity of a file at the photograph's size, resized only if that was asked for."""
     layer = request.depth_layer or (request.layer if file == request.photo else None)
-    disparity = read_disparity(
-        file, depth=request.depth, unit=request.depth_unit, invert=request.invert_disparity, layer=layer, frame=frame
-    )
+    disparity = read_map(file, request.map_code(), MapPlace(layer, request.depth_frame, frame), say)
     disparity = surrounded(turned_as_photo(disparity, file, rgb, request, say), frame)
     if disparity.shape == rgb.shape[:2]:
         return disparity
     wrong = f"{file} is {_size(disparity)} pixels, and must be {_size(rgb)} as {request.photo}"
-    if not same_aspect(disparity.shape, rgb.shape):
+    rounded = rounded_to(disparity.shape, rgb.shape)
+    if not same_aspect(disparity.shape, rgb.shape) and rounded is None:
         raise ValueError(f"{wrong}, or of the same aspect ratio with --resize-depth")
     if not request.resize_depth:
         raise ValueError(f"{wrong}; --resize-depth resizes it")
-    return resize_disparity(disparity, rgb)
+    if rounded is not None:
+        say(
+            f"{file} is {_size(disparity)} pixels, of nearly the shape of the image, its sides multiples of {rounded} as "
+            "networks round them: it is stretched over the whole image"
+        )
+    return stretch_disparity(disparity, rgb)
 
 
 def _size(image: Array) -> str:

@@ -1,5 +1,7 @@
 """A camera's numbers ask for disparity in 1/m: what is known not to be is told."""
 
+from pathlib import Path
+
 import numpy as np
 
 from taichi_bokeh.apps.common import Say
@@ -7,7 +9,13 @@ from taichi_bokeh.apps.options.lens import LensRequest
 from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.apps.photo.scene import depth_network
 from taichi_bokeh.io.arrays import read_contents
+from taichi_bokeh.io.depth.code import SCALED, looks_relative
+from taichi_bokeh.io.formats.contents import Use
 from taichi_bokeh.io.phones import find_parts
+
+_NEAREST = 50.0  # 1/m
+_FAR = 100.0  # m, of half the pixels
+_MOST = 0.99  # of the pixels
 
 
 def warn_of_unit(request: PhotoRequest, lens: LensRequest, say: Say) -> None:
@@ -35,7 +43,26 @@ def _other_unit(request: PhotoRequest, say: Say) -> str:
     if request.is_own_depth:
         depth = find_parts(request.photo).first("depth")
         return "" if depth is None or depth.is_per_metre else f"the depth that {request.photo} holds has a unit of its own"
-    if request.disparity is None or request.disparity.suffix.lower() == ".exr" or request.depth_unit is not None:
+    if request.disparity is None or request.map_code().is_per_metre:
         return ""
-    kind = read_contents(request.disparity).values.dtype
-    return f"the integers of {request.disparity} are scaled to [0, 1]" if kind in (np.bool_, np.uint8, np.uint16) else ""
+    return _of_numbers(request, request.disparity)
+
+
+def _of_numbers(request: PhotoRequest, file: Path) -> str:
+    """What the numbers of a file, of which no option tells the unit, cannot be in 1/m by."""
+    use: Use = "depth" if request.depth or request.inverse_depth else "disparity"
+    values = read_contents(file, use, request.depth_layer, request.depth_frame).values
+    if values.dtype in SCALED:
+        return f"the integers of {file} are scaled to [0, 1] (--depth-unit or --disparity-range says what they are)"
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return ""
+    if looks_relative(finite):
+        return f"{file} fills [0, 1], so it is relative (--disparity-range says what 0 and 1 are)"
+    if request.depth:
+        middle = float(np.median(finite))
+        return f"half the depths of {file} are beyond {middle:.4g}: in mm rather (--depth-unit mm)" if middle >= _FAR else ""
+    largest = float(np.quantile(finite, _MOST))
+    if largest > _NEAREST:
+        return f"the disparity of {file} goes up to {largest:.4g}, which in 1/m is nearer than 2 cm: in px rather (--calib)"
+    return f"the disparity of {file} is negative" if request.invert_disparity or finite.max() < 0 else ""

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.io import write_atomically
-from taichi_bokeh.io.arrays import IMAGE_SUFFIXES
+from taichi_bokeh.io.arrays import IMAGE_SUFFIXES, read_contents, read_stack
 from taichi_bokeh.io.candidates import is_candidate
+from taichi_bokeh.io.depth.code import looks_relative
+from taichi_bokeh.io.formats.contents import Contents, Use
 from taichi_bokeh.io.video import Timing, is_video, read_video, timing_of
 
 _PARTS = ("photo", "disparity", "alpha")  # the options that name a part of each image
@@ -27,7 +30,7 @@ class Footage:
 
     Attributes:
         request: of the whole sequence.
-        sources: for each part that is given, the files of a folder in order, or a video.
+        sources: for each part that is given, the files of a folder in order, or a video or a file with a stack of maps.
         count: how many images there are.
         timing: of its images where PHOTO is a video.
         numbers: that the images get in the names of files, see `numbers_of`; of a video from 1.
@@ -45,12 +48,21 @@ class Footage:
         The frames of a video are files of a temporary folder, which are gone when the next one comes.
         """
         with tempfile.TemporaryDirectory(prefix="taichi-bokeh-") as scratch, ExitStack() as streams:
-            files = {name: _files(name, source, Path(scratch)) for name, source in self.sources.items()}
+            files = {name: _files(name, source, Path(scratch), self.request) for name, source in self.sources.items()}
             for one in files.values():
                 streams.enter_context(closing(one))  # before the folder goes
+            request = self.request
+            if isinstance(self.sources.get("disparity"), Path):
+                request = replace(request, depth_layer=None)  # it was chosen when the map was taken out
             for _ in range(self.count):
                 paths: dict[str, Any] = {name: next(one) for name, one in files.items()}
-                yield replace(self.request, **paths)
+                yield replace(request, **paths)
+
+    def is_relative(self) -> bool:
+        """Whether all its depths together fill [0, 1]."""
+        code = self.request.map_code()
+        ends = [code.unit_range(_map_of(one)) for one in self.photos()]
+        return looks_relative(np.array([end for pair in ends if pair is not None for end in pair]))
 
 
 def is_footage(path: Path) -> bool:
@@ -71,12 +83,12 @@ def footage_of(request: PhotoRequest, frame_numbers: str | None) -> Footage:
             f"how far things are is not given: {request.photo} needs --disparity, a video or a folder, or --depth-model"
         )
     given = {name: getattr(request, name) for name in _PARTS if getattr(request, name) is not None}
-    sources = {name: _source(name, path) for name, path in given.items()}
+    sources = {name: _source(name, path, request) for name, path in given.items()}
     photos = sources["photo"]
     for name, source in sources.items():
         if isinstance(photos, list) and isinstance(source, list):
             sources[name] = _with_stems_of(photos, source, given[name])
-    counts = {name: _count(name, source) for name, source in sources.items()}
+    counts = {name: _count(name, source, request) for name, source in sources.items()}
     for name, count in counts.items():
         if count != counts["photo"]:
             raise ValueError(f"{given[name]} has {count} images, and must have {counts['photo']} as {request.photo}")
@@ -84,7 +96,10 @@ def footage_of(request: PhotoRequest, frame_numbers: str | None) -> Footage:
     if timing.times is not None and len(timing.times) != counts["photo"]:
         timing = timing._replace(times=None)  # a damaged index
     numbers = numbers_of(photos, frame_numbers) if isinstance(photos, list) else range(1, counts["photo"] + 1)
-    return Footage(request, sources, counts["photo"], timing, numbers)
+    footage = Footage(request, sources, counts["photo"], timing, numbers)
+    if request.disparity is None or not request.depth or request.depth_unit is not None:
+        return footage
+    return replace(footage, request=replace(request, relative_depth=footage.is_relative()))  # alike in all, against flicker
 
 
 def numbers_of(photos: Sequence[Path], how: str | None) -> Sequence[int]:
@@ -118,13 +133,14 @@ def natural_order(path: Path) -> tuple[tuple[bool, int, str], ...]:
     return tuple((part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts)
 
 
-def _source(name: str, path: Path) -> list[Path] | Path:
-    if is_video(path):
+def _source(name: str, path: Path, request: PhotoRequest) -> list[Path] | Path:
+    may_be_stack = name == "disparity" and path.is_file() and request.depth_frame is None
+    if is_video(path) or (may_be_stack and _map(path, request, 0).frames > 1):
         return path
     option = "PHOTO" if name == "photo" else f"--{name}"
     if not path.is_dir():
         what = "does not exist" if not path.exists() else "is one file"
-        raise ValueError(f"{option} {path} {what}, and must be a folder or a video, as PHOTO is a sequence")
+        raise ValueError(f"{option} {path} {what}, and must be a folder, a video or a stack of maps, as PHOTO is a sequence")
     files = [file for file in path.iterdir() if is_candidate(file)]
     if name == "photo":
         files = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
@@ -145,16 +161,36 @@ def _with_stems_of(photos: list[Path], files: list[Path], folder: Path) -> list[
     return [by_stem[photo.stem][0] for photo in photos]
 
 
-def _count(name: str, source: list[Path] | Path) -> int:
-    return len(source) if isinstance(source, list) else sum(1 for _ in read_video(source, grey=name != "photo"))
+def _count(name: str, source: list[Path] | Path, request: PhotoRequest) -> int:
+    if isinstance(source, list):
+        return len(source)
+    return sum(1 for _ in read_video(source, grey=name != "photo")) if is_video(source) else _map(source, request, 0).frames
 
 
-def _files(name: str, source: list[Path] | Path, scratch: Path) -> Generator[Path]:
-    """The file of each image; a frame of a video is one that lasts until the next is asked for."""
+def _map(path: Path, request: PhotoRequest, index: int | None) -> Contents:
+    """A map of a file that may hold several."""
+    return read_contents(path, _use(request), request.depth_layer, index)
+
+
+def _map_of(one: PhotoRequest) -> NDArray[Any]:
+    """The numbers of the map of one image."""
+    assert one.disparity is not None  # `is_relative` is asked of no other
+    return _map(one.disparity, one, one.depth_frame).values
+
+
+def _use(request: PhotoRequest) -> Use:
+    return "depth" if request.depth or request.inverse_depth else "disparity"
+
+
+def _files(name: str, source: list[Path] | Path, scratch: Path, request: PhotoRequest) -> Generator[Path]:
+    """The file of each image; a frame of a video or a stack is one that lasts until the next is asked for."""
     if isinstance(source, list):
         yield from source
         return
-    for number, pixels in enumerate(read_video(source, grey=name != "photo"), 1):
+    frames = (
+        read_video(source, grey=name != "photo") if is_video(source) else read_stack(source, _use(request), request.depth_layer)
+    )
+    for number, pixels in enumerate(frames, 1):
         path = scratch / f"{name}_{number:06d}.npy"
         buffer = io.BytesIO()
         np.save(buffer, pixels)

@@ -9,13 +9,11 @@ from taichi_bokeh.io.exr.deep import Deep, is_deep, read_deep
 from taichi_bokeh.io.exr.encode import encode, encode_image
 from taichi_bokeh.io.exr.file import is_exr
 from taichi_bokeh.io.exr.frame import Frame, moved
-from taichi_bokeh.io.exr.layers import Use
 from taichi_bokeh.io.exr.summary import summary
 
 __all__ = [
     "Deep",
     "Frame",
-    "Use",
     "decode",
     "decode_channels",
     "decode_matte",

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from taichi_bokeh.io.exr.deep import Deep, is_deep, read_deep
 from taichi_bokeh.io.exr.file import read_parts
 from taichi_bokeh.io.exr.frame import Frame
-from taichi_bokeh.io.exr.layers import Use, choose, is_named_depth, layers_of
-from taichi_bokeh.io.formats.contents import Contents
+from taichi_bokeh.io.exr.layers import choose, is_named_depth, layers_of
+from taichi_bokeh.io.formats.contents import Contents, Use
 
 
 def decode(content: bytes, use: Use = "image", layer: str | None = None) -> Contents:

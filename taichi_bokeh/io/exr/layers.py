@@ -3,13 +3,12 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from numpy.typing import NDArray
 
 from taichi_bokeh.io.exr.file import Part
-
-Use = Literal["image", "disparity", "depth"]
+from taichi_bokeh.io.formats.contents import Use
 
 _SHORT = {"red": "R", "green": "G", "blue": "B", "alpha": "A", "depth": "Z", "zdepth": "Z", "disparity": "disparity"}
 _BEAUTY = ("combined", "beauty", "rgba", "rgb", "color", "colour", "image", "composite", "c")
@@ -208,5 +207,5 @@ def _refuse(channels: Sequence[str], use: Use) -> NoReturn:
     if use == "image":
         raise ValueError(f"{found}; an image has R, G, B or Y, and perhaps A")
     if use == "disparity" and "Z" in short:
-        raise ValueError("its channel Z is depth, and must be read as depth (depth=True)")
+        raise ValueError("its channel Z is depth, and must be read as depth (depth=True), or as one over it (is_inverse)")
     raise ValueError(f"{found}; {use} is in {'Z or ' if use == 'depth' else ''}Y")

@@ -1,6 +1,6 @@
-"""What a file holds, before it is known what for."""
+"""What a file holds, and what is looked for in it."""
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,30 @@ from numpy.typing import NDArray
 from taichi_bokeh.io.colours import Coding
 from taichi_bokeh.io.exr.frame import Frame
 
+Use = Literal["image", "disparity", "depth"]
+
 _FAR = 0.05  # weight of what is farther off
 
 
 class DamagedFileError(ValueError):
     """A file is not whole, or of no known format: what a package said of it."""
+
+
+class Wanted(NamedTuple):
+    """What is looked for in a file of several things.
+
+    Attributes:
+        use: what for.
+        layer: the layer of an OpenEXR file, the array of an npz file; None: the only one that is fit.
+        number: the frame of a stack, from 0; None: there is only one.
+    """
+
+    use: Use = "image"
+    layer: str | None = None
+    number: int | None = None
+
+
+ANYTHING = Wanted()
 
 
 class Contents(NamedTuple):
@@ -26,7 +45,9 @@ class Contents(NamedTuple):
         frame: where the values of an OpenEXR file lie, and the primaries of its colours.
         is_cmyk: the four channels are inks, 255 is all of one.
         channels: the names of all channels of an OpenEXR file; elsewhere empty.
-        is_depth: the file says that the values are depth.
+        is_depth: the file calls the values depth.
+        frames: how many it has, of which this is one.
+        name: of the array of an npz file.
     """
 
     values: NDArray[Any]
@@ -37,6 +58,8 @@ class Contents(NamedTuple):
     is_depth: bool = False
     coding: Coding | None = None
     frame: Frame | None = None
+    frames: int = 1
+    name: str = ""
 
 
 def upright(values: NDArray[Any], orientation: int) -> NDArray[Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh.io.extras import import_package
-from taichi_bokeh.io.formats.contents import Contents, DamagedFileError, unpremultiplied, upright
+from taichi_bokeh.io.formats.contents import ANYTHING, Contents, DamagedFileError, Wanted, unpremultiplied, upright
 from taichi_bokeh.io.formats.quiet import quiet
 from taichi_bokeh.io.limits import check_size
 
@@ -24,22 +24,21 @@ def is_tiff(content: bytes) -> bool:
     return content[:4] in _SIGNATURES
 
 
-def decode(content: bytes) -> Contents:
-    """Read the one image of a TIFF file; smaller copies of it and masks are left out.
+def decode(content: bytes, wanted: Wanted = ANYTHING) -> Contents:
+    """Read the one image of a TIFF file, or the page that is wanted; smaller copies of it and masks are left out.
 
     Raises:
-        ValueError: the file is damaged, too large, of several pages, or in colours that are not supported.
+        ValueError: the file is damaged, too large, of several pages of which none is named, or its colours are not supported.
     """
     tifffile = import_package("tifffile")
     try:
         # imageio's own reading of tags refuses files with an unknown unit of resolution.
         with quiet(), tifffile.TiffFile(io.BytesIO(content)) as file:
             pages = [page for page in file.pages if not (page.is_reduced or page.is_mask)]
-            if len(pages) != 1:
-                raise ValueError(f"it has {len(pages)} pages, and must have one")
-            _check_page(pages[0])
-            values = iio.imread(content, plugin="tifffile", index=..., page=pages[0].index)  # type: ignore[arg-type]
-            return _contents(values, pages[0])
+            page = _page(pages, wanted.number)
+            _check_page(page)
+            values = iio.imread(content, plugin="tifffile", index=..., page=page.index)  # type: ignore[arg-type]
+            return _contents(values, page)._replace(frames=len(pages))
     except (ValueError, MemoryError):
         raise
     except Exception as error:  # whatever its parser meets: IndexError, struct.error, zlib.error …
@@ -57,6 +56,14 @@ def encode(values: NDArray[np.float32]) -> bytes:
     if values.shape[2:] == (4,):
         tags["extrasamples"] = ["unassalpha"]
     return iio.imwrite("<bytes>", values, plugin="tifffile", extension=".tif", **tags)
+
+
+def _page(pages: list[Any], index: int | None) -> Any:
+    if len(pages) != 1 and (index is None or not pages):
+        raise ValueError(f"it has {len(pages)} pages, and must have one, or a frame be named (--depth-frame)")
+    if not 0 <= (index or 0) < len(pages):
+        raise ValueError(f"it has no frame {index}: its pages are 0 to {len(pages) - 1}")
+    return pages[index or 0]
 
 
 def _check_page(page: Any) -> None:

@@ -109,7 +109,7 @@ def test_a_cryptomatte_is_no_image(tmp_path):
 
 def test_layers_are_of_exr_files(tmp_path):
     np.save(tmp_path / "a.npy", _plane(1))
-    with pytest.raises(ValueError, match=r"a\.npy cannot be read: it is no OpenEXR file, and so has no layer 'L'"):
+    with pytest.raises(ValueError, match=r"a\.npy cannot be read: it is no OpenEXR or npz file, and so has no layer 'L'"):
         read_image(tmp_path / "a.npy", layer="L")
 
 
