@@ -11,6 +11,7 @@ from taichi_bokeh.apps.terminal import print_result
 
 if TYPE_CHECKING:
     from taichi_bokeh.io import DepthDescription
+    from taichi_bokeh.io.depth.readings import Reading
     from taichi_bokeh.io.phones import Parts
 
 _EXAMPLES = """\
@@ -63,7 +64,7 @@ def inspect_files(request: InspectRequest) -> None:
         except ValueError as error:
             if not layers:
                 raise
-            text = "\n".join([*layers, f"by default: {error}"])  # one of the layers has to be chosen
+            text = "\n".join([*layers, f"by default: {error}"])  # one of them has to be chosen
         print_result("\n" * (i > 0) + text + "\n")
 
 
@@ -71,6 +72,7 @@ def _lines(path: Path, found: "DepthDescription") -> list[str]:
     names = f" ({', '.join(found.channel_names)})" if found.channel_names else ""
     channels = f"{found.channels} channel{'s' * (found.channels > 1)}{names}"
     head = f"{path}: {found.format}, {found.width}×{found.height} pixels, {found.dtype}, {channels}"
+    head += f", array {found.array!r}" * bool(found.array) + f", the first of {found.count} frames" * (found.count > 1)
     values = f"values: {found.minimum:.6g} … {found.maximum:.6g}, median {found.median:.6g}"
     return [
         head,
@@ -80,16 +82,27 @@ def _lines(path: Path, found: "DepthDescription") -> list[str]:
         f"{found.finding}{_options(found)}",
         f"by default: {_default(found)}",
         *_hints(found),
+        *(["what it would mean, as only you can tell:"] if found.readings else []),
+        *map(_reading, found.readings),
     ]
 
 
+def _reading(one: "Reading") -> str:
+    ends = f"nearest {one.nearest}, farthest {one.farthest}, holes {one.hole_share:.1%}"
+    return f"- {one.options or 'by default'}: {one.meaning}: {ends}"
+
+
 def _layer_lines(path: Path) -> list[str]:
-    """The layers of an OpenEXR file, and what is not usual of it."""
+    """The layers of an OpenEXR file, and what is not usual of it; the arrays of an npz file of several."""
     from taichi_bokeh.io.arrays import read_bytes, refusal
     from taichi_bokeh.io.exr import is_exr, summary
+    from taichi_bokeh.io.formats.numpy_files import arrays_of, is_npz
 
     content = read_bytes(path)
     try:
+        if is_npz(content):
+            arrays = arrays_of(content)
+            return [f"arrays: {', '.join(arrays)}"] if len(arrays) > 1 else []
         return summary(content) if is_exr(content) else []
     except ValueError as error:
         raise refusal(path, error) from None
@@ -134,8 +147,8 @@ def _default(found: "DepthDescription") -> str:
         if not scaled:
             return "an image in linear light"
         return "an image in sRGB" if found.profile is None else "an image, brought from its colour profile to sRGB"
-    if found.kind == "depth" and found.is_certain:
-        return "refused, unless --depth is given, as Z is never disparity"
+    if found.is_named_depth:
+        return "refused, unless --depth is given, or --inverse-depth, if it is one over depth"
     if found.channels > 4 and not found.channel_names:
         return "refused"
     numbers = f"divided by {65535 if found.dtype == 'uint16' else 255}" if scaled else "as they are"

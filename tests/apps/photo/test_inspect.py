@@ -57,7 +57,9 @@ def test_pictures_and_the_channel_z_are_told_as_what_they_are(tmp_path, capsys):
     assert "by default: an image in sRGB" in jpeg
     assert "float32, 3 channels (B, G, R)" in exr
     assert "by default: an image in linear light" in exr
-    assert "its channel is Z: depth; give --depth\nby default: refused, unless --depth is given" in depth
+    assert "calls it depth (Z), which may also be one over it; give --depth\n" in depth
+    assert "by default: refused, unless --depth is given, or --inverse-depth" in depth
+    assert "- --inverse-depth: one over depth, so disparity: nearest disparity 1, farthest disparity 1, holes 0.0%" in depth
 
 
 def test_what_may_be_far_white_is_hinted_at(tmp_path, capsys):
@@ -67,7 +69,7 @@ def test_what_may_be_far_white_is_hinted_at(tmp_path, capsys):
     assert _inspect(tmp_path / "far_white.png", tmp_path / "near_white.png") == 0
     far_white, near_white = capsys.readouterr().out.split("\n\n")
     assert "give --invert-disparity, or if it is depth, --depth" in far_white
-    assert "--invert-disparity" not in near_white
+    assert "give --invert-disparity" not in near_white
 
 
 def test_a_file_without_numbers_is_told_so(tmp_path, capsys):
