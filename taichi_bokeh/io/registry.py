@@ -40,7 +40,7 @@ def _alone(decode: Callable[[bytes], Contents]) -> Callable[[bytes, Wanted], Con
     return lambda content, _: decode(content)
 
 
-_SCALED = "8 and 16 bits are scaled to [0, 1], unless `--depth-unit`, `--disparity-range` or `--calib` says what they are"
+_SCALED = "8 and 16 bits are scaled to [0, 1], unless an option says what they are"
 _FLOATS = "floats as they are"
 
 FORMATS = (
@@ -51,7 +51,7 @@ FORMATS = (
         lambda content, wanted: exr.decode(content, wanted.use, wanted.layer),
         "a channel Z (depth), Y or the only one, of the layer that `--depth-layer` names; deep images; half, float",
         "OpenEXR",
-        "Z is depth (`--inverse-depth`: it is one over it), in any unit; no file says which",
+        "Z is depth in any unit (`--inverse-depth`: one over it); other channels as they are",
         has_layers=True,
     ),
     FileFormat(
