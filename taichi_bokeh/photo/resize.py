@@ -89,6 +89,11 @@ def rounded_to(small: tuple[int, ...], image: tuple[int, ...]) -> int | None:
     return next((side for side in whole if abs(height - width) <= side * by_a_pixel), None)
 
 
+def may_fit(small: tuple[int, ...], image: tuple[int, ...]) -> bool:
+    """Whether a map [h, w] may be one of a whole image [H, W, ...], its sides rounded or not."""
+    return same_aspect(small, image) or rounded_to(small, image) is not None
+
+
 def _positions(length: int, small: int) -> NDArray[np.float64]:
     """Where the centres of ``length`` pixels lie among the centres of ``small`` ones."""
     return np.clip((np.arange(length) + 0.5) * small / length - 0.5, 0, small - 1)

@@ -9,7 +9,7 @@ from taichi_bokeh.apps.common import Say
 from taichi_bokeh.apps.options.photo import PhotoRequest
 from taichi_bokeh.io.formats.contents import upright
 from taichi_bokeh.io.formats.metadata import read_orientation
-from taichi_bokeh.photo.resize import same_aspect
+from taichi_bokeh.photo.resize import may_fit
 
 Array = NDArray[np.float32]
 
@@ -29,7 +29,7 @@ def turned_as_photo(disparity: Array, file: Path, rgb: Array, request: PhotoRequ
         return disparity  # it says itself how it lies, and was turned
     if request.turn_depth:
         return upright(disparity, orientation)
-    is_upright, as_stored = same_aspect(disparity.shape, rgb.shape), same_aspect(disparity.shape[::-1], rgb.shape)
+    is_upright, as_stored = may_fit(disparity.shape, rgb.shape), may_fit(disparity.shape[::-1], rgb.shape)
     if orientation >= 5 and as_stored and not is_upright:
         raise ValueError(
             f"{file} is {disparity.shape[1]}×{disparity.shape[0]} pixels, and {request.photo} is {rgb.shape[1]}×{rgb.shape[0]} "

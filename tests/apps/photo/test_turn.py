@@ -39,6 +39,11 @@ def test_it_is_turned_as_the_photograph(tmp_path, capsys, orientation):
     assert ("does not tell whether" in capsys.readouterr().out) == (orientation < 5)
 
 
+def test_it_is_named_for_a_map_whose_sides_a_network_has_rounded(tmp_path, capsys):
+    assert render(tmp_path, 6, np.ones((56, 72), np.float32), "--resize-depth") == 2
+    assert "the map lies as it was stored; --turn-depth" in capsys.readouterr().err
+
+
 def test_nothing_is_said_where_nothing_is_turned(tmp_path, capsys):
     assert render(tmp_path, 1, DISPARITY) == 0
     assert "EXIF" not in capsys.readouterr().out
