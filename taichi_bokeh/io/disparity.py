@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from taichi_bokeh.io.arrays import read_array, read_bytes, refusal, to_unit
 from taichi_bokeh.io.depth.code import MapCode, Say
 from taichi_bokeh.io.exr import Frame, decode_matte, is_exr
-from taichi_bokeh.io.formats.contents import Use
 
 Array = NDArray[np.float32]
 
@@ -77,8 +76,7 @@ def read_disparity(
 
 def read_map(path: str | os.PathLike[str], code: MapCode, place: MapPlace, say: Say = lambda _: None) -> Array:
     """Read a disparity map as `read_disparity`; `say` is called with what was guessed, in words."""
-    use: Use = "depth" if code.depth or code.is_inverse else "disparity"
-    raw = single_channel(read_array(path, use, place.layer, place.frame, place.number), path)
+    raw = single_channel(read_array(path, code.use, place.layer, place.frame, place.number), path)
     return code.disparity(raw, os.fspath(path), say, place.frame)
 
 

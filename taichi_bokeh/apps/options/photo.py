@@ -163,10 +163,10 @@ class PhotoRequest:
         Raises:
             ValueError: which option, in one line.
         """
-        if self.disparity is None and not self._is_own_exr:
+        if self.disparity is None and not self.is_own_exr:
             self._check_estimated()
         else:
-            self._check_map(self.depth or (self.disparity is None and not self.inverse_depth))
+            self._check_map()
         if self.resize_depth and self.disparity is None:
             raise ValueError("--resize-depth is for --disparity: all else has the image's own size")
         if self.alpha_object is not None and self.alpha is None:
@@ -179,18 +179,18 @@ class PhotoRequest:
         if self.depth_model is None and self.depth:
             raise ValueError("--depth says what a file or a network gives: it needs --disparity or --depth-model")
         for name in (*_OF_DEPTH, *_OF_DISPARITY, "hole", "depth_frame"):
-            if getattr(self, name):
+            if not (getattr(self, name) is None or getattr(self, name) is False):
                 raise ValueError(f"{option(name)} says how a file is read: it needs --disparity")
 
-    def _check_map(self, is_depth: bool) -> None:
+    def _check_map(self) -> None:
         is_shift = self.depth_unit is not None and self.depth_unit.endswith("/px")
         if is_shift and self.calib is None:
             raise ValueError(f"--depth-unit {self.depth_unit} is of the shift between two images: it needs --calib")
         for name in _OF_DEPTH:
-            if getattr(self, name) and not is_depth and not (name == "depth_unit" and is_shift):
+            if getattr(self, name) and not self.is_depth and not (name == "depth_unit" and is_shift):
                 raise ValueError(f"{option(name)} is of a depth file: it needs --depth")
         for name in _OF_DISPARITY:
-            if getattr(self, name) and is_depth:
+            if getattr(self, name) and self.is_depth:
                 raise ValueError(f"{option(name)} is of a disparity file: it does not go with --depth")
         if self.calib is not None and self.invert_disparity and self.disparity_range is None:
             raise ValueError("--invert-disparity turns a range of disparity round: with --calib it needs --disparity-range")
@@ -220,7 +220,7 @@ class PhotoRequest:
 
         angle = self.field_of_view if self.depth_along_ray else None
         return MapCode(
-            depth=self.depth,
+            depth=self.is_depth,
             unit=self.depth_unit,
             invert=self.invert_disparity,
             holes=None if self.hole is None else tuple(value for value in self.hole if value is not None),
@@ -237,9 +237,14 @@ class PhotoRequest:
         return self.disparity is None and self.depth_model is None and self.stereo is None
 
     @property
-    def _is_own_exr(self) -> bool:
+    def is_own_exr(self) -> bool:
         """Whether the photograph is an OpenEXR file that is to hold depth, which its options then tell of."""
         return self.is_own_depth and self.photo.suffix.lower() == ".exr"
+
+    @property
+    def is_depth(self) -> bool:
+        """Whether the map is depth, as that in an OpenEXR file that is image and depth at once."""
+        return self.depth or (self.is_own_exr and not self.inverse_depth)
 
     @property
     def has_matte(self) -> bool:

@@ -119,13 +119,13 @@ def read_photo(request: PhotoRequest, say: Say) -> Photo:
     if coverage is not None:
         coverage = _transparency(coverage, request)
     alpha = None
-    if request.is_own_depth and request.photo.suffix.lower() == ".exr":
+    if request.is_own_exr:
         if not read_contents(request.photo, "depth", request.depth_layer or request.layer).is_depth:
             raise ValueError(
                 f"how far things are is not given, and {request.photo} holds no layer of depth: give --disparity FILE"
             )
         say("depth from the image's own file")
-        disparity = _read(request.photo, rgb, replace(request, depth=not request.inverse_depth), frame, say)
+        disparity = _read(request.photo, rgb, request, frame, say)
     elif request.is_own_depth:
         with_matte = not (request.has_matte or request.no_own_matte or request.layers == 1)
         rgb, disparity, alpha = read_own_depth(request.photo, rgb, with_matte, say)

@@ -17,7 +17,7 @@ from taichi_bokeh.io import write_atomically
 from taichi_bokeh.io.arrays import IMAGE_SUFFIXES, read_contents, read_stack
 from taichi_bokeh.io.candidates import is_candidate
 from taichi_bokeh.io.depth.code import looks_relative
-from taichi_bokeh.io.formats.contents import Contents, Use
+from taichi_bokeh.io.formats.contents import Contents
 from taichi_bokeh.io.video import Timing, is_video, read_video, timing_of
 
 _PARTS = ("photo", "disparity", "alpha")  # the options that name a part of each image
@@ -169,7 +169,7 @@ def _count(name: str, source: list[Path] | Path, request: PhotoRequest) -> int:
 
 def _map(path: Path, request: PhotoRequest, index: int | None) -> Contents:
     """A map of a file that may hold several."""
-    return read_contents(path, _use(request), request.depth_layer, index)
+    return read_contents(path, request.map_code().use, request.depth_layer, index)
 
 
 def _map_of(one: PhotoRequest) -> NDArray[Any]:
@@ -178,17 +178,15 @@ def _map_of(one: PhotoRequest) -> NDArray[Any]:
     return _map(one.disparity, one, one.depth_frame).values
 
 
-def _use(request: PhotoRequest) -> Use:
-    return "depth" if request.depth or request.inverse_depth else "disparity"
-
-
 def _files(name: str, source: list[Path] | Path, scratch: Path, request: PhotoRequest) -> Generator[Path]:
     """The file of each image; a frame of a video or a stack is one that lasts until the next is asked for."""
     if isinstance(source, list):
         yield from source
         return
     frames = (
-        read_video(source, grey=name != "photo") if is_video(source) else read_stack(source, _use(request), request.depth_layer)
+        read_video(source, grey=name != "photo")
+        if is_video(source)
+        else read_stack(source, request.map_code().use, request.depth_layer)
     )
     for number, pixels in enumerate(frames, 1):
         path = scratch / f"{name}_{number:06d}.npy"

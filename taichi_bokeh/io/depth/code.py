@@ -12,6 +12,7 @@ from taichi_bokeh.io.arrays import to_unit
 from taichi_bokeh.io.depth.calibration import StereoRig
 from taichi_bokeh.io.depth.holes import holes_of, is_strewn
 from taichi_bokeh.io.exr import Frame
+from taichi_bokeh.io.formats.contents import Use
 
 Array = NDArray[np.float32]
 Say = Callable[[str], None]
@@ -73,6 +74,11 @@ class MapCode:
     def is_per_metre(self) -> bool:
         """Whether it is known to give disparity in 1/m."""
         return self.unit is not None or self.span is not None or self.rig is not None
+
+    @property
+    def use(self) -> Use:
+        """What is looked for in a file of several things."""
+        return "depth" if self.depth or self.is_inverse else "disparity"
 
     def disparity(self, raw: NDArray[Any], source: str, say: Say = lambda _: None, frame: Frame | None = None) -> Array:
         """Make disparity of the numbers of a map.
