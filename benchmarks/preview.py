@@ -24,10 +24,10 @@ import torch
 from torch.nn.functional import interpolate
 
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.preview.keys import KEYS
-from taichi_bokeh.preview.scene import Scene
-from taichi_bokeh.preview.session import Session
-from taichi_bokeh.preview.state import Change, Control
+from taichi_bokeh.viewer.keys import KEYS
+from taichi_bokeh.viewer.scene import Scene
+from taichi_bokeh.viewer.session import Session
+from taichi_bokeh.viewer.state import Change, Control
 
 _UNTIMED = 12  # the first drafts find their size, and compile
 

@@ -16,7 +16,7 @@ from taichi_bokeh.nn import BokehRenderer
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.biconvex_lens import BiconvexLens
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.preview import preview
+from taichi_bokeh.viewer import preview
 
 if TYPE_CHECKING:
     from taichi_bokeh import dfd as dfd

@@ -31,7 +31,7 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 #: Files of tests that mostly compile: kernels, or pymatting. A process keeps kernels from the others until it ends.
 _COMPILING = (
     *("tests/apps/test_models.py", "tests/io/test_arrays_given.py", "tests/photo/"),
-    *("tests/doors/", "tests/kernels/", "tests/models/", "tests/ops/", "tests/preview/", "tests/runtime/"),
+    *("tests/doors/", "tests/kernels/", "tests/models/", "tests/ops/", "tests/viewer/", "tests/runtime/"),
     *("tests/test_nn.py", "tests/test_render.py"),
 )
 _LEFT_OUT = pytest.StashKey[int]()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from taichi_bokeh.apps.cli import _parser
-from taichi_bokeh.preview.script import read_script
+from taichi_bokeh.viewer.script import read_script
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted(path for path in ROOT.glob("docs/**/*.md") if "_build" not in path.parts)]

@@ -28,13 +28,13 @@ from taichi_bokeh.io.images import check_format
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
 from taichi_bokeh.photo import fill_holes, to_layers
-from taichi_bokeh.preview.overlay import bar_height_px
-from taichi_bokeh.preview.scene import Scene
-from taichi_bokeh.preview.script import Step, check_frames, read_script, run_script
-from taichi_bokeh.preview.session import DRAFT, Session
-from taichi_bokeh.preview.source import Done, Job, Source, command_line, command_words
-from taichi_bokeh.preview.state import Camera, State
-from taichi_bokeh.preview.window import require_window, run_window
+from taichi_bokeh.viewer.overlay import bar_height_px
+from taichi_bokeh.viewer.scene import Scene
+from taichi_bokeh.viewer.script import Step, check_frames, read_script, run_script
+from taichi_bokeh.viewer.session import DRAFT, Session
+from taichi_bokeh.viewer.source import Done, Job, Source, command_line, command_words
+from taichi_bokeh.viewer.state import Camera, State
+from taichi_bokeh.viewer.window import require_window, run_window
 
 Array = NDArray[np.float32]
 Run = Callable[[list[str]], Job]

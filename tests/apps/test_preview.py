@@ -15,9 +15,9 @@ from taichi_bokeh.apps.photo.demo_photo import demo_photo
 from taichi_bokeh.apps.preview import DemoSource
 from taichi_bokeh.io import read_disparity, read_image, write_image
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.preview import window
-from taichi_bokeh.preview.source import Done
-from taichi_bokeh.preview.state import State
+from taichi_bokeh.viewer import window
+from taichi_bokeh.viewer.source import Done
+from taichi_bokeh.viewer.state import State
 
 
 @pytest.fixture

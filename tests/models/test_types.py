@@ -11,8 +11,8 @@ import taichi_bokeh as tb
 from taichi_bokeh.apps.options.model import ModelRequest
 from taichi_bokeh.models import DEFAULT, FIELDS, MODELS, Model, model_of
 from taichi_bokeh.nn import Positive
-from taichi_bokeh.preview.scene import Scene
-from taichi_bokeh.preview.source import model_options
+from taichi_bokeh.viewer.scene import Scene
+from taichi_bokeh.viewer.source import model_options
 from tests.scenes import random_layers
 
 #: Another value than the default for every field of every model.

@@ -2,7 +2,7 @@
 
 They run where TAICHI_BOKEH_WINDOWED=1, under a display with a Vulkan driver, in software if need be:
 
-    TAICHI_BOKEH_WINDOWED=1 xvfb-run -a -s "-screen 0 1600x1000x24" pytest tests/preview/test_window.py
+    TAICHI_BOKEH_WINDOWED=1 xvfb-run -a -s "-screen 0 1600x1000x24" pytest tests/viewer/test_window.py
 
 with Debian's xvfb, xauth, xdotool, imagemagick, mesa-vulkan-drivers and libvulkan1.
 """
@@ -25,8 +25,8 @@ from taichi_bokeh.apps import cli
 from taichi_bokeh.io import read_image, write_image
 from taichi_bokeh.photo import to_layers
 from taichi_bokeh.photo.measure import disparity_at
-from taichi_bokeh.preview import views
-from taichi_bokeh.preview.window import PANEL_PX
+from taichi_bokeh.viewer import views
+from taichi_bokeh.viewer.window import PANEL_PX
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("TAICHI_BOKEH_WINDOWED") != "1", reason="opens windows: set TAICHI_BOKEH_WINDOWED=1 under a display"

@@ -11,11 +11,11 @@ import taichi_bokeh as tb
 from taichi_bokeh.io import read_image, write_image
 from taichi_bokeh.photo.highlights import boost_highlights
 from taichi_bokeh.photo.near_far import scale_near_and_far
-from taichi_bokeh.preview.script import check_frames, read_script, run_script
-from taichi_bokeh.preview.session import Session
-from taichi_bokeh.preview.source import LayersSource, command_words, free_name, shape_options
-from taichi_bokeh.preview.state import State
-from tests.preview.scenes import square_scene
+from taichi_bokeh.viewer.script import check_frames, read_script, run_script
+from taichi_bokeh.viewer.session import Session
+from taichi_bokeh.viewer.source import LayersSource, command_words, free_name, shape_options
+from taichi_bokeh.viewer.state import State
+from tests.viewer.scenes import square_scene
 
 
 def script(folder: Path, actions: object) -> Path:

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taichi_bokeh import _runtime
-from taichi_bokeh.preview.draft import fitted
-from taichi_bokeh.preview.keys import KEYS
-from taichi_bokeh.preview.overlay import bar_height_px
-from taichi_bokeh.preview.scene import Scene, Size
-from taichi_bokeh.preview.session import Session
-from taichi_bokeh.preview.source import Job, Source, free_name
-from taichi_bokeh.preview.state import Change, State
+from taichi_bokeh.viewer.draft import fitted
+from taichi_bokeh.viewer.keys import KEYS
+from taichi_bokeh.viewer.overlay import bar_height_px
+from taichi_bokeh.viewer.scene import Scene, Size
+from taichi_bokeh.viewer.session import Session
+from taichi_bokeh.viewer.source import Job, Source, free_name
+from taichi_bokeh.viewer.state import Change, State
 
 PANEL_PX = 280  # the font of the panel has one size
 _LARGEST_IMAGE_PX = 1000

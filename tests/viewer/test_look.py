@@ -9,12 +9,12 @@ import torch
 import taichi_bokeh as tb
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.photo.highlights import boost_highlights
-from taichi_bokeh.preview import views
-from taichi_bokeh.preview.look import Look, with_look
-from taichi_bokeh.preview.scene import Scene, averaged
-from taichi_bokeh.preview.session import Session
-from taichi_bokeh.preview.state import Change, State
-from tests.preview.scenes import HEIGHT, WIDTH, square_scene
+from taichi_bokeh.viewer import views
+from taichi_bokeh.viewer.look import Look, with_look
+from taichi_bokeh.viewer.scene import Scene, averaged
+from taichi_bokeh.viewer.session import Session
+from taichi_bokeh.viewer.state import Change, State
+from tests.viewer.scenes import HEIGHT, WIDTH, square_scene
 
 STATE = State(focus=0.5, blur=4.0, model="scatter")
 LOOK = {"highlights": 6.0, "highlight_threshold": 0.2, "near_blur": 0.5, "far_blur": 1.5}

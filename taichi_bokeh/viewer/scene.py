@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.preview.state import Camera, Control, State, controls
+from taichi_bokeh.viewer.state import Camera, Control, State, controls
 
 Array = NDArray[np.float32]
 Size = tuple[int, int]

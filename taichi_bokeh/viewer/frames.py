@@ -9,10 +9,10 @@ from PIL import Image
 from torch import Tensor
 
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.preview import overlay, views
-from taichi_bokeh.preview.keys import TABLE
-from taichi_bokeh.preview.scene import Scene, Size
-from taichi_bokeh.preview.state import State
+from taichi_bokeh.viewer import overlay, views
+from taichi_bokeh.viewer.keys import TABLE
+from taichi_bokeh.viewer.scene import Scene, Size
+from taichi_bokeh.viewer.state import State
 
 Bytes = NDArray[np.uint8]
 Box = tuple[int, int, int, int]

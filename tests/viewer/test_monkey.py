@@ -3,8 +3,8 @@
 import random
 
 from benchmarks.preview import act
-from taichi_bokeh.preview.session import Session
-from tests.preview.scenes import square_scene
+from taichi_bokeh.viewer.session import Session
+from tests.viewer.scenes import square_scene
 
 
 def test_random_events_leave_no_exception():

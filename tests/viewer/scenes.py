@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from taichi_bokeh.layers import Layers
-from taichi_bokeh.preview.scene import Scene
-from taichi_bokeh.preview.state import Camera
+from taichi_bokeh.viewer.scene import Scene
+from taichi_bokeh.viewer.state import Camera
 
 WIDTH, HEIGHT = 60, 40
 

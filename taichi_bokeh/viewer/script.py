@@ -22,11 +22,11 @@ import imageio.v3 as iio
 
 from taichi_bokeh._checks import require_integer, require_number
 from taichi_bokeh.io import check_output, write_atomically
-from taichi_bokeh.preview.keys import KEYS
-from taichi_bokeh.preview.session import Session
-from taichi_bokeh.preview.source import Source
-from taichi_bokeh.preview.state import Change
 from taichi_bokeh.storage.resumable import check_folder
+from taichi_bokeh.viewer.keys import KEYS
+from taichi_bokeh.viewer.session import Session
+from taichi_bokeh.viewer.source import Source
+from taichi_bokeh.viewer.state import Change
 
 _KINDS = ("click", "drag", "release", "set", "key", "resize", "wait", "save")
 FINAL = "state.json"

@@ -9,8 +9,8 @@ from taichi_bokeh import _runtime
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.photo.highlights import boost_highlights
 from taichi_bokeh.photo.near_far import scale_near_and_far
-from taichi_bokeh.preview.scene import Scene, Size, averaged
-from taichi_bokeh.preview.state import State
+from taichi_bokeh.viewer.scene import Scene, Size, averaged
+from taichi_bokeh.viewer.state import State
 
 _BAND_PX = 1 << 19  # of all layers together, between two looks at the window
 

@@ -6,7 +6,7 @@ import pytest
 
 from taichi_bokeh.optics.aperture import Aperture
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.preview.state import Camera, Change, History, State, apply, controls
+from taichi_bokeh.viewer.state import Camera, Change, History, State, apply, controls
 
 AMONG = controls((0.2, 0.8), 50.0, 3)
 STATE = State(focus=0.5, blur=20.0)

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from taichi_bokeh.io import to_srgb8
 from taichi_bokeh.photo.near_far import scale_near_and_far
-from taichi_bokeh.preview.scene import Scene
-from taichi_bokeh.preview.state import State
 from taichi_bokeh.report.pictures import heat
+from taichi_bokeh.viewer.scene import Scene
+from taichi_bokeh.viewer.state import State
 
 Array = NDArray[np.float32]
 Bytes = NDArray[np.uint8]

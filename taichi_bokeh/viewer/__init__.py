@@ -9,7 +9,7 @@ from taichi_bokeh.layers import Layers
 from taichi_bokeh.optics.thin_lens import ThinLens
 
 if TYPE_CHECKING:
-    from taichi_bokeh.preview.session import Session
+    from taichi_bokeh.viewer.session import Session
 
 __all__ = ["preview"]
 
@@ -45,11 +45,11 @@ def preview(
     from dataclasses import replace
 
     from taichi_bokeh.io.images import check_format
-    from taichi_bokeh.preview.look import with_look
-    from taichi_bokeh.preview.scene import Scene
-    from taichi_bokeh.preview.session import Session
-    from taichi_bokeh.preview.source import LayersSource, model_options
-    from taichi_bokeh.preview.window import NoWindowError, require_window, run_window, usual_size
+    from taichi_bokeh.viewer.look import with_look
+    from taichi_bokeh.viewer.scene import Scene
+    from taichi_bokeh.viewer.session import Session
+    from taichi_bokeh.viewer.source import LayersSource, model_options
+    from taichi_bokeh.viewer.window import NoWindowError, require_window, run_window, usual_size
 
     require_type("layers", layers, Layers, "Layers")
     check_format(save_as)

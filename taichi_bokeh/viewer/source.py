@@ -12,8 +12,8 @@ from taichi_bokeh.io import check_output, write_image
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models import FIELDS
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.preview.look import with_look
-from taichi_bokeh.preview.state import State
+from taichi_bokeh.viewer.look import with_look
+from taichi_bokeh.viewer.state import State
 
 
 class Job(Protocol):

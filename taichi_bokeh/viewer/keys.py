@@ -1,6 +1,6 @@
 """Keys, and what they do; the names are those of Taichi's window, which knows letters, arrows and few more (no digits)."""
 
-from taichi_bokeh.preview.state import Change
+from taichi_bokeh.viewer.state import Change
 
 _VIEWS = {"a": "result", "w": "wipe", "g": "disparity", "f": "focus", "j": "layers", "t": "truth"}
 

@@ -6,15 +6,15 @@ import torch
 
 import taichi_bokeh as tb
 from taichi_bokeh.optics import psf
-from taichi_bokeh.preview import views
-from taichi_bokeh.preview.draft import LADDER, DraftSize
-from taichi_bokeh.preview.frames import Layout
-from taichi_bokeh.preview.keys import KEYS, TABLE
-from taichi_bokeh.preview.overlay import bar_height_px
-from taichi_bokeh.preview.session import Session
-from taichi_bokeh.preview.state import VIEWS, Camera, Change
-from taichi_bokeh.preview.window import PANEL_PX, usual_size
-from tests.preview.scenes import HEIGHT, WIDTH, square_scene
+from taichi_bokeh.viewer import views
+from taichi_bokeh.viewer.draft import LADDER, DraftSize
+from taichi_bokeh.viewer.frames import Layout
+from taichi_bokeh.viewer.keys import KEYS, TABLE
+from taichi_bokeh.viewer.overlay import bar_height_px
+from taichi_bokeh.viewer.session import Session
+from taichi_bokeh.viewer.state import VIEWS, Camera, Change
+from taichi_bokeh.viewer.window import PANEL_PX, usual_size
+from tests.viewer.scenes import HEIGHT, WIDTH, square_scene
 
 SIZE = (WIDTH + 40, HEIGHT + 60)
 

@@ -11,9 +11,9 @@ import torch
 import taichi_bokeh as tb
 from taichi_bokeh.photo.highlights import boost_highlights
 from taichi_bokeh.photo.near_far import scale_near_and_far
-from taichi_bokeh.preview import window
-from taichi_bokeh.preview.state import State
-from tests.preview.scenes import square_scene
+from taichi_bokeh.viewer import window
+from taichi_bokeh.viewer.state import State
+from tests.viewer.scenes import square_scene
 
 
 def refuse() -> None:

@@ -19,13 +19,13 @@ from taichi_bokeh._trace import trace, trace_progressively
 from taichi_bokeh.layers import Layers
 from taichi_bokeh.models import Scatter
 from taichi_bokeh.optics.thin_lens import ThinLens
-from taichi_bokeh.preview.draft import DraftSize, fitted
-from taichi_bokeh.preview.frames import Box, Bytes, Composer, Layout, Notes, Rendered, shows_lens
-from taichi_bokeh.preview.keys import KEYS
-from taichi_bokeh.preview.look import Look
-from taichi_bokeh.preview.scene import Scene, Size
-from taichi_bokeh.preview.source import model_options
-from taichi_bokeh.preview.state import Change, History, State, apply
+from taichi_bokeh.viewer.draft import DraftSize, fitted
+from taichi_bokeh.viewer.frames import Box, Bytes, Composer, Layout, Notes, Rendered, shows_lens
+from taichi_bokeh.viewer.keys import KEYS
+from taichi_bokeh.viewer.look import Look
+from taichi_bokeh.viewer.scene import Scene, Size
+from taichi_bokeh.viewer.source import model_options
+from taichi_bokeh.viewer.state import Change, History, State, apply
 
 Watch = Callable[[], None]
 
