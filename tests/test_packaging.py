@@ -115,8 +115,31 @@ def test_no_module_needs_an_extra_before_it_is_used():
 
 
 def test_importing_the_package_waits_for_nothing_that_only_files_and_commands_need():
-    code = "import sys, taichi_bokeh; print({'PIL', 'imageio', 'rich', 'scipy', 'skimage'} & set(sys.modules))"
+    slow = "{'PIL', 'imageio', 'rich', 'scipy', 'skimage'}"
+    code = f"import sys, taichi_bokeh as tb; tb.render, tb.Layers; print({slow} & set(sys.modules))"
     assert "set()" in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["--version"], ["--help"], ["render", "--help"], ["dfd", "train", "--help"], ["render"]], ids=str
+)
+def test_help_is_answered_without_what_computes(words):
+    code = (
+        f"import sys; sys.argv = ['taichi-bokeh', *{words}]\n"
+        "try:\n    from taichi_bokeh.apps.cli import main; main()\nexcept SystemExit:\n    pass\n"
+        "print('imported:', {'torch', 'taichi', 'numpy'} & set(sys.modules))"
+    )
+    assert "imported: set()" in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_every_public_name_is_found_and_a_package_does_not_hide_one():
+    code = (
+        "import taichi_bokeh.viewer.state, taichi_bokeh as tb\n"
+        "assert not [name for name in tb.__all__ if not hasattr(tb, name)]\n"
+        "assert set(tb.__all__) <= set(dir(tb))\n"
+        "print(type(tb.preview).__name__, type(tb.io).__name__)"
+    )
+    assert "function module" in subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
 
 def test_every_extra_holds_the_one_before_so_that_the_readmes_commands_build_on_each_other():

@@ -1,5 +1,6 @@
 """Names of a package that are imported on first use, and what to say of those that have moved."""
 
+import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
@@ -20,7 +21,9 @@ def lazily(package: str, homes: Mapping[str, str], moved: Mapping[str, str]) -> 
     def find(name: str) -> Any:
         if name in homes:
             module = import_module(homes[name])
-            return module if homes[name] == f"{package}.{name}" else getattr(module, name)
+            found = module if homes[name] == f"{package}.{name}" else getattr(module, name)
+            setattr(sys.modules[package], name, found)  # not looked for again, and torch.compile sees it
+            return found
         if name in moved:
             raise AttributeError(f"{package}.{name} is gone; write {moved[name]}", name=name)
         raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name)

@@ -1,6 +1,7 @@
 """The command ``taichi-bokeh``: arguments in, exit code out. What a command needs is imported when it runs."""
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -57,6 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         (render-batch); 2, with one line on stderr, when an argument or a file is not as it must be, or what was asked for is
         text (inspect, --help) and the disk behind stdout is full; 130 after Ctrl-C.
     """
+    os.environ.setdefault("TI_ENABLE_PYBUF", "0")  # else Taichi tells of a stdout other than the one it knows
     with any_terminal():
         return _run(argv)
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import taichi_bokeh as tb
+from taichi_bokeh.apps.options import model as model_options_of_commands
 from taichi_bokeh.apps.options.model import ModelRequest
 from taichi_bokeh.models import DEFAULT, FIELDS, MODELS, Model, model_of
 from taichi_bokeh.nn import Positive
@@ -213,3 +214,10 @@ def test_a_module_takes_a_lens_that_is_learnt():
     assert torch.equal(image, tb.render(layers, tb.ThinLens(module.blur, 0.2), cells=1))
     image.square().sum().backward()
     assert all(parameter.grad.isfinite() and parameter.grad != 0 for parameter in module.parameters())
+
+
+def test_the_command_lines_choices_are_those_of_the_library():
+    """It names them itself, so that it need not import the models to say what there is."""
+    assert tuple(MODELS) == model_options_of_commands.MODELS
+    assert tb.SubAperture(cells=model_options_of_commands.DEFAULT_CELLS) == DEFAULT
+    assert ModelRequest().build() == DEFAULT

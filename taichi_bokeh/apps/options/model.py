@@ -5,10 +5,14 @@ from typing import TYPE_CHECKING, Literal
 
 from taichi_bokeh.apps.options.arguments import whole, whole_or_auto
 from taichi_bokeh.apps.options.requests import opt, option
-from taichi_bokeh.models import DEFAULT, FIELDS, MODELS, Model, model_of
 
 if TYPE_CHECKING:
     import torch
+
+    from taichi_bokeh.models import Model
+
+#: As in taichi_bokeh.models, which would take seconds to import.
+MODELS, DEFAULT_CELLS = ("subaperture", "scatter", "scatter-official"), 16
 
 
 @dataclass(frozen=True)
@@ -19,11 +23,11 @@ class ModelRequest:
 
     model: str = opt(
         "how layers are blurred and put together (%(default)s); scatter-official knows the disc only",
-        choices=tuple(MODELS),
-        default=DEFAULT.name,
+        choices=MODELS,
+        default=MODELS[0],
     )
     cells: int | Literal["auto"] | None = opt(
-        f"cells of the aperture, for subaperture: more are finer ({DEFAULT.cells})", "N|auto", whole_or_auto
+        f"cells of the aperture, for subaperture: more are finer ({DEFAULT_CELLS})", "N|auto", whole_or_auto
     )
     profile: str | None = opt("edge of the blur disc, for scatter (disc)", choices=("disc", "soft"))
     algorithm: str = opt(
@@ -35,12 +39,14 @@ class ModelRequest:
     max_radius: int | None = opt("look no further than R pixels, for scatter models (as far as needed)", "R", whole)
     device: str | None = opt("where to compute (a GPU if there is one)", choices=("cpu", "cuda"))
 
-    def build(self) -> Model:
+    def build(self) -> "Model":
         """Build the model.
 
         Raises:
             ValueError: the model has no such option, or not with this value; in one line.
         """
+        from taichi_bokeh.models import FIELDS, model_of
+
         options = vars(self) | {"quality": "draft" if self.draft else None}
         names = {name for fields in FIELDS.values() for name in fields}
         given = {name: options[name] for name in names if options.get(name) is not None}
