@@ -41,7 +41,15 @@ def read_array(
         OSError: the system refuses to read it.
         ValueError: it cannot be read as one of these formats, or holds no image.
     """
-    contents = read_contents(path, use, layer, index)
+    return placed(read_contents(path, use, layer, index), path, use, frame)
+
+
+def placed(contents: Contents, path: str | os.PathLike[str], use: Use, frame: exr.Frame | None) -> NDArray[Any]:
+    """Give the values of a file as `read_array` does.
+
+    Raises:
+        ValueError: they are inks.
+    """
     if contents.is_cmyk:
         raise ValueError(f"{path} holds inks (CMYK), and must be grey or RGB")
     if contents.frame is None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from taichi_bokeh.io.arrays import read_array, read_bytes, refusal, to_unit
+from taichi_bokeh.io.arrays import placed, read_array, read_bytes, read_contents, refusal, to_unit
 from taichi_bokeh.io.depth.code import MapCode, Say
 from taichi_bokeh.io.exr import Frame, decode_matte, is_exr
 
@@ -76,7 +76,10 @@ def read_disparity(
 
 def read_map(path: str | os.PathLike[str], code: MapCode, place: MapPlace, say: Say = lambda _: None) -> Array:
     """Read a disparity map as `read_disparity`; `say` is called with what was guessed, in words."""
-    raw = single_channel(read_array(path, code.use, place.layer, place.frame, place.number), path)
+    contents = read_contents(path, code.use, place.layer, place.number)
+    raw = single_channel(placed(contents, path, code.use, place.frame), path)
+    if code.use == "disparity" and "depth" in contents.name.lower():
+        say(f"{os.fspath(path)}: its array {contents.name!r} is read as disparity, larger is nearer (--depth if it is depth)")
     return code.disparity(raw, os.fspath(path), say, place.frame)
 
 

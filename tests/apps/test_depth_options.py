@@ -199,3 +199,14 @@ def test_the_words_of_a_scene_say_the_same(tmp_path):
     photo = PhotoRequest(photo=tmp_path / "a.png", disparity=tmp_path / "b.png", hole=[0.0, None], disparity_range=(0.5, 2.0))
     words = scene_words(photo)
     assert words[2:] == ["--hole=0.0", "--hole=none", "--disparity-range=0.5:2.0"]
+
+
+def test_an_array_that_is_called_depth_is_told_to_be_read_as_disparity(truth, capsys):
+    np.savez("depth.npz", depth=DEPTH)
+    assert render("--disparity", "depth.npz") is not None
+    assert (
+        "depth.npz: its array 'depth' is read as disparity, larger is nearer (--depth if it is depth)"
+        in capsys.readouterr().out
+    )
+    np.testing.assert_array_equal(render("--disparity", "depth.npz", "--depth"), truth)
+    assert "is read as disparity" not in capsys.readouterr().out

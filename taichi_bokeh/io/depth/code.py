@@ -103,7 +103,7 @@ class MapCode:
         else:
             values = to_unit(raw)
             if self._is_relative(np.where(hole, np.float32(np.nan), values), source, say):
-                return as_disparity(np.where(hole, np.float32(np.nan), 1 - values), False, source)
+                return as_disparity(np.where(hole, np.float32(np.nan), np.maximum(1 - values, 0)), False, source)
         if self.focal_length is not None:
             values = _along_axis(values, self.focal_length, frame)
         return as_disparity(np.where(hole, np.float32(np.nan), values), True, source)
@@ -185,7 +185,8 @@ class MapCode:
 def _is_one_of(raw: NDArray[Any], numbers: tuple[float, ...]) -> NDArray[np.bool_]:
     """Where a map has one of these numbers; -16 is also what it becomes in unsigned integers, 65520."""
     if np.issubdtype(raw.dtype, np.floating):
-        return np.isin(raw, np.array(numbers, np.float64).astype(raw.dtype))
+        with np.errstate(over="ignore"):
+            return np.isin(raw, np.array(numbers, np.float64).astype(raw.dtype))
     wanted = set(numbers)
     if np.issubdtype(raw.dtype, np.unsignedinteger):
         wanted |= {number + np.iinfo(raw.dtype).max + 1 for number in numbers if number < 0}

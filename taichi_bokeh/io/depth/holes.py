@@ -13,7 +13,8 @@ _NEAR_0 = 0.1  # of the median: a number below is near 0
 _SCATTERED = 0.3  # of the borders that as many holes would have, strewn at random
 _FEWEST = 256  # pixels, for what holes look like
 _NO_MATCH = (-1, -16)  # in px and in sixteenths, as semi-global matching says it where disparity begins at 0
-_NO_MATCH_UNSIGNED = 65520  # -16 in 16 bits
+_NO_MATCH_UNSIGNED = {65520: 4, 65535: 16}  # -16 in 16 bits, and the largest: by how many times above all others
+_LARGEST_16_BITS = 65535
 _WHOLE_RANGE = 0.95  # of the largest integer: a map that was scaled to its type reaches at least this
 
 
@@ -44,11 +45,10 @@ def holes_of(raw: NDArray[Any], is_depth: bool) -> list[Hole]:
 
 def _largest_of_type(numbers: NDArray[Any]) -> tuple[float, str] | None:
     """The largest integer of 16 bits or more, as sensors have it; a renderer's 65504 in half floats is far away."""
-    if not np.issubdtype(numbers.dtype, np.integer) or numbers.dtype.itemsize < 2:
+    top = numbers.max()
+    if not np.issubdtype(numbers.dtype, np.integer) or top not in (_LARGEST_16_BITS, np.iinfo(numbers.dtype).max):
         return None
-    top = np.iinfo(numbers.dtype).max
-    others = numbers[numbers != top]
-    if others.size == numbers.size or not others.size or others.max() > top / _APART:
+    if numbers.dtype.itemsize < 2 or numbers[numbers != top].max() > top / _APART:
         return None
     return float(top), "the largest number of its type, apart from all others"
 
@@ -56,9 +56,10 @@ def _largest_of_type(numbers: NDArray[Any]) -> tuple[float, str] | None:
 def _no_match(numbers: NDArray[Any]) -> tuple[float, str] | None:
     """What matchers write where nothing matches."""
     lowest, highest = numbers.min(), numbers.max()
-    if numbers.dtype == np.uint16 and highest == _NO_MATCH_UNSIGNED:
-        if numbers[numbers != highest].max() <= highest / _APART:
-            return float(highest), "apart from all others: -16 in 16 bits, as matchers say no match"
+    if numbers.dtype == np.uint16 and int(highest) in _NO_MATCH_UNSIGNED:
+        others = numbers[numbers != highest]
+        if lowest < others.max() <= highest / _NO_MATCH_UNSIGNED[int(highest)]:
+            return float(highest), "apart from all others, as matchers say no match (-16 or -1 in 16 bits)"
     elif lowest in _NO_MATCH and highest > 1 and numbers[numbers != lowest].min() >= 0:
         return float(lowest), "the only number below 0, as matchers say no match"
     return None

@@ -89,6 +89,10 @@ def test_relative_depth_keeps_its_nearest_parts_and_says_so(top):
     assert "map: its depth goes from 0 to 1, so it is taken as relative, 0 is nearest" in said[0]
 
 
+def test_a_sky_of_relative_depth_is_far():
+    np.testing.assert_allclose(made(np.array([[0, 0.25, 1, np.inf]]), depth=True), [[1, 0.75, 0, 0]])
+
+
 def test_zeros_strewn_over_depth_that_ends_at_1_are_holes():
     depth = np.linspace(0.4, 1, 900).reshape(30, 30)
     depth[np.random.default_rng(0).random((30, 30)) < 0.5] = 0

@@ -21,6 +21,7 @@ def shifts(dtype: type, hole: float) -> np.ndarray:
     ("raw", "value"),
     [
         (shifts(np.int64, -16).astype(np.uint16), 65520),
+        (shifts(np.uint16, 65535), 65535),
         (shifts(np.int16, -16), -16),
         (shifts(np.float32, -16) / 16, -1),
         (shifts(np.int32, -1), -1),
@@ -56,7 +57,8 @@ def test_the_largest_number_of_depth():
     raw = np.full((SIZE, SIZE), 3000, np.uint16)
     raw[:4] = 65535
     assert [(hole.value, hole.share) for hole in holes_of(raw, is_depth=True)] == [(65535, 0.1)]
-    assert holes_of(raw, is_depth=False) == []
+    assert [hole.value for hole in holes_of(raw.astype(np.int32), is_depth=True)] == [65535]
+    assert holes_of(raw, is_depth=False) == []  # of disparity it may be near
     ramp = np.linspace(0, 65535, SIZE * SIZE).reshape(SIZE, SIZE).astype(np.uint16)
     assert holes_of(ramp, is_depth=True) == []  # others lie near it
 
@@ -75,3 +77,8 @@ def test_holes_may_be_told(dtype, hole):
     raw = shifts(np.int64, int(hole)).astype(dtype)
     disparity = MapCode(depth=True, unit="mm", holes=(7.0, hole)).disparity(raw, "map")
     assert np.isnan(disparity).mean() == pytest.approx(0.0625)
+
+
+def test_a_hole_that_the_type_cannot_hold_is_none():
+    disparity = MapCode(holes=(1e6, -np.inf)).disparity(shifts(np.float16, 100), "map")
+    assert np.isfinite(disparity).all()
