@@ -43,9 +43,8 @@ def read_disparity(
     """Read a disparity map, larger is nearer, from npy, npz, OpenEXR, PFM, TIFF or PNG.
 
     8- and 16-bit integers are divided by 255 and 65535, unless something says what they are; other numbers are kept. NaN and
-    infinite values are holes. Of depth, 0 and less are holes, and what is infinite or from 1e9 up is infinitely far,
-    disparity 0. Depth without a unit that begins at 0 and ends at 1 is relative, and becomes 1 − depth. What else stands for
-    nothing measured, `depth.holes` says.
+    infinite values are holes. Of depth, 0 and less are holes, and what is infinite has disparity 0. Depth without a unit that
+    begins at 0 and ends at 1 is relative, and becomes 1 − depth. What else stands for nothing measured, `depth.holes` says.
 
     Args:
         path: the file.

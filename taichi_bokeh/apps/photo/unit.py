@@ -14,6 +14,7 @@ from taichi_bokeh.io.exr import is_deep
 from taichi_bokeh.io.phones import find_parts
 
 _NEAREST = 50.0  # 1/m
+_NOTHING = 1e9  # m: farther is what renderers write where there is nothing
 _FAR = 100.0  # m, of half the pixels
 _MOST = 0.99  # of the pixels
 
@@ -68,7 +69,7 @@ def _of_numbers(request: PhotoRequest, file: Path) -> str:
     if looks_relative(finite):
         return f"{file} fills [0, 1], so it is relative (--disparity-range says what 0 and 1 are)"
     if request.is_depth:
-        middle = float(np.median(finite))
+        middle = float(np.median(finite[finite < _NOTHING])) if (finite < _NOTHING).any() else 0.0
         return f"half the depths of {file} are beyond {middle:.4g}: in mm rather (--depth-unit mm)" if middle >= _FAR else ""
     largest = float(np.quantile(finite, _MOST))
     if largest > _NEAREST:

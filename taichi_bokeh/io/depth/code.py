@@ -18,7 +18,6 @@ Array = NDArray[np.float32]
 Say = Callable[[str], None]
 
 SCALED = (np.bool_, np.uint8, np.uint16)  # types whose numbers are divided by the largest
-_FAR = 1e9  # of any unit: renderers write 1e10 where there is nothing
 _METRES = {"m": 1.0, "cm": 0.01, "mm": 0.001}
 _UNIT = re.compile(r"(?P<count>\d*\.?\d+(?:[eE][-+]?\d+)?)?(?P<name>/m|/px|m|cm|mm)")
 _UNITS = "'m', 'cm', 'mm', steps a metre as '5000/m', or the length of a step as '0.25mm'"
@@ -30,7 +29,7 @@ class MapCode:
     """What the numbers of a map are.
 
     Attributes:
-        depth: depth, so that disparity is one over it; numbers from 1e9 up are infinitely far, disparity 0.
+        depth: depth, so that disparity is one over it; what is infinite has disparity 0.
         unit: of the depth: "m", "cm", "mm", steps a metre as "5000/m", or the length of a step as "0.25mm"; disparity is then
             in 1/m. None: any, integers of 8 and 16 bits scaled to [0, 1]. Of a rig's shift: steps a pixel as "256/px"; None:
             px.
@@ -223,7 +222,7 @@ def as_disparity(values: Array, depth: bool, source: str) -> Array:
     if depth:
         hole = ~(values > 0)
         with np.errstate(divide="ignore", over="ignore"):
-            values = np.where(values >= _FAR, np.float32(0), np.float32(1) / values)
+            values = np.float32(1) / values
         hole |= ~np.isfinite(values)
     else:
         hole = ~np.isfinite(values)

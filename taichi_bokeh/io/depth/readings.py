@@ -12,6 +12,7 @@ from taichi_bokeh.io.depth.calibration import read_calibration
 from taichi_bokeh.io.depth.code import SCALED, MapCode
 
 _MILLIMETRES_FROM = 100  # in the median: depth in metres is hardly as far
+_FARTHEST = 1e-6  # in 1/m: renderers write 1e10 where there is nothing
 _CALIBRATION = "calib.txt"
 
 #: Of depth in integers of 16 bits: the unit, and who writes it.
@@ -91,4 +92,4 @@ def _by_calibration(path: Path) -> Iterator[_Way]:
 
 
 def _metres(disparity: float) -> str:
-    return f"{1 / disparity:.4g} m" if disparity > 0 else "infinitely far" if disparity == 0 else "behind the lens"
+    return f"{1 / disparity:.4g} m" if disparity > _FARTHEST else "infinitely far" if disparity >= 0 else "behind the lens"
