@@ -55,16 +55,17 @@ class Verdict(NamedTuple):
 def fuzz(name: str, seeds: range, bounds: Bounds) -> Iterator[Verdict]:
     """Have the readers read a damaged file of a format for each seed."""
     at = seeds.start
-    while at < seeds.stop:
-        for verdict in _one_worker(name, range(at, seeds.stop), bounds):
-            yield verdict
-            at = verdict.seed + 1
+    with tempfile.TemporaryDirectory() as folder:
+        while at < seeds.stop:
+            for verdict in _one_worker(name, range(at, seeds.stop), bounds, Path(folder)):
+                yield verdict
+                at = verdict.seed + 1
 
 
-def _one_worker(name: str, seeds: range, bounds: Bounds) -> Iterator[Verdict]:
+def _one_worker(name: str, seeds: range, bounds: Bounds, folder: Path) -> Iterator[Verdict]:
     """Yield what a worker tells, up to the first case that it does not survive."""
     here, there = multiprocessing.Pipe(duplex=False)
-    worker = multiprocessing.get_context("spawn").Process(target=_work, args=(there, name, seeds, bounds), daemon=True)
+    worker = multiprocessing.get_context("spawn").Process(target=_work, args=(there, name, seeds, bounds, folder))
     worker.start()
     there.close()
     try:
@@ -85,26 +86,24 @@ def _one_worker(name: str, seeds: range, bounds: Bounds) -> Iterator[Verdict]:
         here.close()
 
 
-def _work(pipe: Connection, name: str, seeds: range, bounds: Bounds) -> None:
+def _work(pipe: Connection, name: str, seeds: range, bounds: Bounds, folder: Path) -> None:
     """Read the damaged files of these seeds, and tell of each."""
-    suffix, make = FORMATS[name]
-    files = make()
+    files = FORMATS[name][1]()
     warnings.simplefilter("error")  # a warning would be a second line
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"case{suffix}"
-        for content in files[:2]:
-            path.write_bytes(content)
-            _verdict(0, path)  # imports what it needs
-        _bound_memory(bounds.gigabytes)
-        with open(os.devnull, "w") as nothing:
-            os.dup2(nothing.fileno(), 2)  # what C code says of the files
-        pipe.send(None)
-        for seed in seeds:
-            path.write_bytes(damaged(files, name, random.Random(seed)))
-            pipe.send(_verdict(seed, path))
+    for content in files[:2]:
+        judge(name, [content], 0, folder)  # imports what it needs
+    _bound_memory(bounds.gigabytes)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)  # what C code says of the files
+    pipe.send(None)
+    for seed in seeds:
+        pipe.send(judge(name, files, seed, folder))
 
 
-def _verdict(seed: int, path: Path) -> Verdict:
+def judge(name: str, files: list[bytes], seed: int, folder: Path) -> Verdict:
+    """Damage one of the files of a format, in a folder, and read it in all ways."""
+    path = folder / f"case{FORMATS[name][0]}"
+    path.write_bytes(damaged(files, name, random.Random(seed)))
     refusals = []
     try:
         for read in (ways := _ways(path)):

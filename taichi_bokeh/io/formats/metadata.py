@@ -16,6 +16,7 @@ from taichi_bokeh.io.exr.frame import Frame
 from taichi_bokeh.io.formats import heif
 from taichi_bokeh.io.formats.quiet import quiet
 from taichi_bokeh.io.formats.tiff import is_tiff
+from taichi_bokeh.io.limits import check_size
 
 METADATA_SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".avif", *heif.SUFFIXES)
 
@@ -98,6 +99,7 @@ def _stored(content: bytes) -> PillowImage.Exif:
         return exif
     try:
         with PillowImage.open(io.BytesIO(content)) as file:
+            check_size(file.width, file.height)  # that of a PNG is looked for behind its pixels, which are unpacked
             if "exif" not in file.info:
                 return file.getexif()  # a PNG may keep it in a text
             exif.load(file.info["exif"])

@@ -34,7 +34,7 @@ def decode(content: bytes, wanted: Wanted = ANYTHING) -> Contents:
     try:
         # imageio's own reading of tags refuses files with an unknown unit of resolution.
         with quiet(), tifffile.TiffFile(io.BytesIO(content)) as file:
-            pages = [page for page in file.pages if not (page.is_reduced or page.is_mask)]
+            pages = [page for page in _directories(file) if not (page.is_reduced or page.is_mask)]
             page = _page(pages, wanted.number)
             _check_page(page)
             values = iio.imread(content, plugin="tifffile", index=..., page=page.index)  # type: ignore[arg-type]
@@ -43,6 +43,16 @@ def decode(content: bytes, wanted: Wanted = ANYTHING) -> Contents:
         raise
     except Exception as error:  # whatever its parser meets: IndexError, struct.error, zlib.error …
         raise DamagedFileError(f"damaged TIFF ({error or type(error).__name__})") from None
+
+
+def _directories(file: Any) -> list[Any]:
+    """List all pages; each directory names the next, which in a damaged file may be one of those before."""
+    found: dict[int, Any] = {}
+    for page in file.pages:
+        if page.offset in found:
+            raise DamagedFileError("its pages follow one another in a ring")
+        found[page.offset] = page
+    return list(found.values())
 
 
 def encode(values: NDArray[np.float32]) -> bytes:

@@ -18,6 +18,7 @@ from taichi_bokeh.io.formats import raster
 from taichi_bokeh.io.formats.colour_profile import to_srgb
 from taichi_bokeh.io.formats.contents import is_upright_already, upright
 from taichi_bokeh.io.formats.quiet import quiet
+from taichi_bokeh.io.limits import check_size
 from taichi_bokeh.io.phones import depth_codes, samsung, xmp
 from taichi_bokeh.io.phones.depth_codes import DepthCode
 from taichi_bokeh.io.phones.heic import MATTE
@@ -85,6 +86,7 @@ def _size(content: bytes) -> tuple[int, int, int]:
     """Width, height and EXIF orientation of a picture, without unpacking it."""
     try:
         with quiet(), PillowImage.open(io.BytesIO(content)) as file:
+            check_size(file.width, file.height)  # the EXIF of a PNG is looked for behind its pixels, which are unpacked
             return file.width, file.height, int(file.getexif().get(ExifTags.Base.Orientation, 1))
     except MemoryError:
         raise
