@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Literal, Protocol
 
 import torch
@@ -111,6 +112,8 @@ class Layers:
             TypeError: `rgb` is not of floats (`io.srgb_decode` makes light of sRGB), or an argument is of the wrong type.
             ValueError: sizes or devices do not fit, a value is out of range, or a gradient is wanted of more than one layer.
         """
+        if not _splitters:
+            import_module(f"{__package__}._doors.from_rgbd")  # which says how
         (split,) = _splitters
         return split(rgb, disparity, layers)
 

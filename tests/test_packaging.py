@@ -134,7 +134,8 @@ def test_help_is_answered_without_what_computes(words):
 
 def test_every_public_name_is_found_and_a_package_does_not_hide_one():
     code = (
-        "import taichi_bokeh.viewer.state, taichi_bokeh as tb\n"
+        "import numpy, taichi_bokeh.viewer.state, taichi_bokeh as tb\n"
+        "tb.Layers.from_rgbd(numpy.ones((8, 8, 3), numpy.float32), numpy.ones((8, 8), numpy.float32))\n"
         "assert not [name for name in tb.__all__ if not hasattr(tb, name)]\n"
         "assert set(tb.__all__) <= set(dir(tb))\n"
         "print(type(tb.preview).__name__, type(tb.io).__name__)"
