@@ -1,12 +1,15 @@
 """Push–pull: fill what is unknown from a pyramid of averages of what is known."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 Array = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
-_TENT = np.array([1, 3, 3, 1], np.float32) / 8
+_TENT = torch.from_numpy(np.outer([1, 3, 3, 1], [1, 3, 3, 1]).astype(np.float32))  # sums to 64
 
 
 def push_pull(values: Array, weight: Array | Mask) -> Array:
@@ -33,46 +36,50 @@ def push_pull(values: Array, weight: Array | Mask) -> Array:
         raise ValueError("push_pull: weight must lie in [0, 1]")
     if not weight.any():
         raise ValueError("push_pull: no pixel is known (every weight is 0), so there is nothing to fill from")
-    planes = values if values.ndim == 3 else values[..., None]
-    premultiplied = np.where(weight[..., None] > 0, planes, 0) * weight[..., None]
-    filled = _fill(premultiplied, weight)
-    return filled if values.ndim == 3 else filled[..., 0]
+    with np.errstate(invalid="ignore"):
+        mass = torch.from_numpy(np.atleast_3d(values) * weight[..., None])
+    share = torch.from_numpy(weight[..., None].copy())
+    if not mass.sum().isfinite():
+        mass.masked_fill_(share == 0, 0)
+    with torch.autocast("cpu", enabled=False):
+        filled: Array = _fill(mass.contiguous(), share).numpy()
+    return filled.reshape(values.shape)
 
 
-def _fill(premultiplied: Array, weight: Array) -> Array:
-    """Fill one level; ``premultiplied`` is value times weight, [H, W, C]."""
-    height, width = weight.shape
+def _fill(mass: Tensor, weight: Tensor) -> Tensor:
+    """Fill one level, [H, W, C] of values times weights, and their weights [H, W, 1]."""
+    height, width = mass.shape[:2]
     if weight.min() >= 1 or height == width == 1:
-        return (premultiplied / np.maximum(weight, 1e-30)[..., None]).astype(np.float32)
-    total = _halve(weight)
-    mass = _halve(premultiplied)
+        return mass / weight.clamp(min=1e-30)
+    halved = _halve(torch.cat([mass, weight], 2))
+    total = halved[..., -1:].contiguous()
     # A coarse pixel is as well known as the pixels under it are together: one known pixel of the four is enough.
-    known = np.minimum(total * 4, 1)
-    coarse = _fill(mass * np.divide(known, total, out=np.zeros_like(total), where=total > 0)[..., None], known)
-    return premultiplied + (1 - weight[..., None]) * _double(coarse, height, width)
+    known = (total * 4).clamp_(max=1)
+    coarse = _fill(halved[..., :-1] * torch.where(total > 0, known / total, 0), known)
+    fine = _double(coarse)[:height, :width]
+    return torch.addcmul(mass, 1 - weight, fine, out=mass)
 
 
-def _halve(image: Array) -> Array:
-    """[H, W, ...] → [⌈H/2⌉, ⌈W/2⌉, ...] by the tent 1 3 3 1; nothing lies outside the image."""
-    for axis in (0, 1):
-        size = image.shape[axis]
-        pad = [(0, 0)] * image.ndim
-        pad[axis] = (1, 1 + size % 2)
-        padded = np.moveaxis(np.pad(image, pad), axis, 0)
-        half = (size + 1) // 2
-        taps = [tap * padded[i : i + 2 * half - 1 : 2] for i, tap in enumerate(_TENT)]
-        image = np.moveaxis(taps[0] + taps[1] + taps[2] + taps[3], 0, axis)
-    return np.ascontiguousarray(image)
+# The channels stay the innermost axis, which torch's convolutions are tens of times faster for.
 
 
-def _double(image: Array, height: int, width: int) -> Array:
-    """[⌈H/2⌉, ⌈W/2⌉, C] → [H, W, C], linear between the coarse pixels' centres, the edge replicated."""
-    for axis, size in ((0, height), (1, width)):
-        pad = [(0, 0)] * image.ndim
-        pad[axis] = (1, 1)
-        padded = np.moveaxis(np.pad(image, pad, mode="edge"), axis, 0)
-        fine = np.empty((2 * (padded.shape[0] - 2), *padded.shape[1:]), np.float32)
-        fine[0::2] = 0.75 * padded[1:-1] + 0.25 * padded[:-2]
-        fine[1::2] = 0.75 * padded[1:-1] + 0.25 * padded[2:]
-        image = np.moveaxis(fine[:size], 0, axis)
-    return image
+def _halve(image: Tensor) -> Tensor:
+    """[H, W, C] → [⌈H/2⌉, ⌈W/2⌉, C] by the tent 1 3 3 1; nothing lies outside the image."""
+    height, width, channels = image.shape
+    if height % 2 or width % 2:
+        image = functional.pad(image, (0, 0, 0, width % 2, 0, height % 2))
+    tent = (_TENT / 64).expand(channels, 1, 4, 4)
+    halved = functional.conv2d(image[None].permute(0, 3, 1, 2), tent, stride=2, padding=1, groups=channels)
+    return halved[0].permute(1, 2, 0).contiguous()
+
+
+def _double(image: Tensor) -> Tensor:
+    """[H, W, C] → [2·H, 2·W, C], linear between the coarse pixels' centres, the edge replicated."""
+    height, width, channels = image.shape
+    padded = image.new_empty(height + 2, width + 2, channels)
+    padded[1:-1, 1:-1] = image
+    padded[0], padded[-1] = padded[1], padded[-2]
+    padded[:, 0], padded[:, -1] = padded[:, 1], padded[:, -2]
+    tent = (_TENT / 16).expand(channels, 1, 4, 4)
+    doubled = functional.conv_transpose2d(padded[None].permute(0, 3, 1, 2), tent, stride=2, padding=3, groups=channels)
+    return doubled[0].permute(1, 2, 0)

@@ -23,6 +23,17 @@ def test_push_pull_keeps_known_pixels_and_stays_in_their_range():
     assert filled.max() <= np.nanmax(values) + 1e-5
 
 
+def test_push_pull_takes_what_is_read_only_or_reversed_and_not_what_is_unknown():
+    values = np.full((9, 6, 3), 0.5, np.float32)
+    values[:3], values[3] = np.nan, np.inf
+    given = values.copy()
+    values.flags.writeable = False
+    known = np.arange(9)[:, None].repeat(6, 1) > 3
+    np.testing.assert_allclose(push_pull(values, known), 0.5, rtol=1e-6)
+    np.testing.assert_allclose(push_pull(values[::-1, ::-1], known[::-1]), 0.5, rtol=1e-6)
+    np.testing.assert_array_equal(values, given)
+
+
 def test_push_pull_takes_the_nearer_side():
     values = np.zeros((40, 100), np.float32)
     values[:, 90:] = 1
