@@ -21,7 +21,7 @@ _GREY = _RNG.integers(0, 256, (12, 16), np.uint8)
 _RGB = _RNG.integers(0, 256, (12, 16, 3), np.uint8)
 _RGBA = _RNG.integers(0, 256, (12, 16, 4), np.uint8)
 _LIGHT = _RNG.random((12, 16, 3), np.float32)
-_BOMB_BYTES = 1 << 27
+_BOMB_BYTES = 1 << 25
 _XMP_SPACE = writers.SPACES["GDepth"].encode()
 
 

@@ -50,6 +50,18 @@ def test_a_tiff_whose_pages_are_a_ring_is_refused(tmp_path):
         read_image(tmp_path / "a.tif")
 
 
+def test_samples_of_a_deep_file_whose_sum_no_float_holds_are_refused_as_colours(tmp_path):
+    openexr = pytest.importorskip("OpenEXR")
+    channels = {name: np.empty((1, 1), object) for name in "RGBAZ"}
+    for name, plane in channels.items():
+        plane[0, 0] = np.array([3e38, 3e38] if name in "RGB" else [1e-3, 1e-3] if name == "A" else [1, 2], np.float32)
+    openexr.File({"compression": openexr.ZIPS_COMPRESSION, "type": openexr.deepscanline}, channels).write(
+        str(tmp_path / "a.exr")
+    )
+    with pytest.raises(ValueError, match="NaN or infinite colours"):
+        read_image(tmp_path / "a.exr")
+
+
 @pytest.mark.parametrize(
     ("name", "package"), [("png", "imagecodecs"), ("jpeg", "PIL"), ("tiff", "tifffile"), ("exr", "OpenEXR")]
 )

@@ -38,8 +38,10 @@ class Deep(NamedTuple):
     def composite(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Composite all samples: premultiplied [H, W, 4], and the mean depth of what is seen [H, W], NaN where nothing is."""
         seen = self.seen()
-        rgba = self.summed(seen * (self.rgba / np.maximum(self.rgba[:, 3:], 1e-12)))
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(
+            invalid="ignore", divide="ignore", over="ignore"
+        ):  # infinite colours are refused, as depth they are holes
+            rgba = self.summed(seen * (self.rgba / np.maximum(self.rgba[:, 3:], 1e-12)))
             disparity = self.summed(seen / self.depth[:, None])[..., 0] / rgba[..., 3]
             return rgba, (1 / disparity).astype(np.float32)
 
@@ -56,7 +58,8 @@ class Deep(NamedTuple):
         """Add up values [N, C] of the samples of each pixel: [H, W, C]."""
         count = self.shape[0] * self.shape[1]
         planes = [np.bincount(self.pixels, column, count) for column in values.T]
-        return np.stack(planes, -1).reshape(*self.shape, -1).astype(np.float32)
+        with np.errstate(over="ignore"):
+            return np.stack(planes, -1).reshape(*self.shape, -1).astype(np.float32)
 
     def some(self, chosen: NDArray[np.bool_]) -> "Deep":
         """Take some of the samples."""
