@@ -43,6 +43,9 @@ def push_pull(values: Array, weight: Array | Mask) -> Array:
         mass.masked_fill_(share == 0, 0)
     with torch.autocast("cpu", enabled=False):
         filled: Array = _fill(mass.contiguous(), share).numpy()
+    # Rounding leaves the range of what is known, and a surface that is flat is to stay so.
+    known = values[weight > 0]
+    np.clip(filled, known.min(), known.max(), out=filled)
     return filled.reshape(values.shape)
 
 
