@@ -94,13 +94,18 @@ def split_image(
         front, rgb, disparity = _take_front(rgb, disparity, level, span, stages, make_exact)
         flats.append(front)
     flats.append(_Flat(rgb, np.ones_like(disparity), disparity))
-    return Layers(*(_tensor(parts) for parts in zip(*flats, strict=True)))
+    fields = [list(parts) for parts in zip(*flats, strict=True)]
+    flats.clear()
+    return Layers(*map(_tensor, fields))
 
 
-def _tensor(parts: tuple[Array, ...]) -> torch.Tensor:
-    """Arrays [H, W(, C)], one a layer → [1, L, C, H, W]."""
-    stacked = np.stack([np.atleast_3d(part) for part in parts]).astype(np.float32, copy=False)
-    return torch.from_numpy(stacked).permute(0, 3, 1, 2).contiguous()[None]
+def _tensor(parts: list[Array]) -> torch.Tensor:
+    """Arrays [H, W(, C)], one a layer → [1, L, C, H, W]. Empties the list, for each array to go once it is copied."""
+    height, width, channels = np.atleast_3d(parts[0]).shape
+    stacked = np.empty((1, len(parts), channels, height, width), np.float32)
+    for layer in stacked[0]:
+        layer[:] = np.atleast_3d(parts.pop(0)).transpose(2, 0, 1)
+    return torch.from_numpy(stacked)
 
 
 def _checked(rgb: Array, disparity: Array, matte: Array | None) -> tuple[Array, Array, Array | None]:
