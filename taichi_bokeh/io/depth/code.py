@@ -126,7 +126,8 @@ class MapCode:
     def _of_disparity(self, raw: NDArray[Any], hole: NDArray[np.bool_], source: str) -> NDArray[Any]:
         if self.span is None and self.rig is None:
             unit = to_unit(raw)
-            return (np.float32(1 if raw.dtype in SCALED else 0) - unit) if self.invert else unit
+            with np.errstate(invalid="ignore"):  # NaN may stand as a number that processors do not like
+                return (np.float32(1 if raw.dtype in SCALED else 0) - unit) if self.invert else unit
         if self.span is not None:
             values = self._in_span(raw, hole, source)
         else:
@@ -221,7 +222,7 @@ def as_disparity(values: Array, depth: bool, source: str) -> Array:
     """
     if depth:
         hole = ~(values > 0)
-        with np.errstate(divide="ignore", over="ignore"):
+        with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
             values = np.float32(1) / values
         hole |= ~np.isfinite(values)
     else:

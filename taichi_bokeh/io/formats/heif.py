@@ -90,7 +90,7 @@ def decoded(image: Any) -> NDArray[Any]:
     """
     try:
         with quiet():
-            samples = np.asarray(image)
+            samples = np.array(image)  # a copy: older versions free what they decoded together with the image
     except MemoryError:
         raise
     except Exception as error:  # whatever its decoder meets
