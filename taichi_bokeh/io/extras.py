@@ -10,7 +10,7 @@ from taichi_bokeh._extras import how_to_install
 
 _FILES = {
     "OpenEXR": "EXR files",
-    "imagecodecs": "PNG files of 16 bits and their colours",
+    "imagecodecs": "PNG files of 16 bits, AVIF files of more than 8, and their colours",
     "pillow_heif": "HEIC files",
     "tifffile": "TIFF files",
 }

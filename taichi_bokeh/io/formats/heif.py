@@ -78,8 +78,10 @@ def decode_image(image: Any) -> Contents:
         values, mode = unpremultiplied(values), "RGBA"
     if mode not in _MODES:
         raise ValueError(f"its colours are {image.mode}; expected grey or RGB")
-    icc = image.info.get("icc_profile") or None
-    return Contents(values, "HEIF", profile=icc or _profile_of(image.info.get("nclx_profile")))
+    profile, nclx = image.info.get("icc_profile") or None, image.info.get("nclx_profile")
+    if profile is None and nclx is not None:
+        profile = profile_of_numbers(int(nclx["color_primaries"]), int(nclx["transfer_characteristics"]))
+    return Contents(values, "HEIF", profile=profile)
 
 
 def decoded(image: Any) -> NDArray[Any]:
@@ -116,11 +118,12 @@ def damaged(error: Exception) -> DamagedFileError:
     return DamagedFileError(" ".join(str(error).split()) or type(error).__name__)
 
 
-def _profile_of(nclx: dict[str, Any] | None) -> bytes | None:
-    """Make the ICC profile of what a file without one says of its colours by numbers of ITU-T H.273; None for sRGB."""
-    if nclx is None:
-        return None
-    primaries, curve = int(nclx["color_primaries"]), int(nclx["transfer_characteristics"])
+def profile_of_numbers(primaries: int, curve: int) -> bytes | None:
+    """Make the ICC profile of what a file without one says of its colours by numbers of ITU-T H.273; None for sRGB.
+
+    Raises:
+        ValueError: the curve is one of HDR.
+    """
     if curve in _HDR:
         raise ValueError(f"its colours have the HDR curve {_HDR[curve]}; expected that of sRGB: convert it first")
     return import_package("imagecodecs").cms_profile("rgb", **_WIDE[primaries]) if primaries in _WIDE else None

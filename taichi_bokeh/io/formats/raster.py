@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageFile, UnidentifiedImageError
 
-from taichi_bokeh.io.formats import png
+from taichi_bokeh.io.formats import avif, png
 from taichi_bokeh.io.formats.contents import Contents, DamagedFileError, upright
 from taichi_bokeh.io.formats.quiet import quiet
 from taichi_bokeh.io.limits import check_size
@@ -61,13 +61,22 @@ def _decode(content: bytes, file: Any, name: str) -> Contents:
     if frames > 1 and name != "JPEG":  # which may hold more images behind its own, such as a gain map
         raise ValueError(f"it is an animation of {frames} frames, and must be one image")
     coding = png.coding(content)
-    deep = png.decode(content) if png.is_deep_colour(content) else None
+    deep = _deep(content, name)
     tags = file.metadata(index=0, exclude_applied=False)  # may unpack the pixels
     values = _values(file, tags) if deep is None else deep
     # imageio could turn it, but not one with a palette.
     upright_values = upright(values, tags.get("Orientation", 1))
     profile = None if coding is not None else tags.get("icc_profile") or None
+    if profile is None and name == "AVIF":
+        profile = avif.profile(content)
     return Contents(upright_values, name, profile, is_cmyk=tags["mode"] == "CMYK", coding=coding)
+
+
+def _deep(content: bytes, name: str) -> NDArray[np.uint16] | None:
+    """The samples of what Pillow would read with 8 bits only."""
+    if png.is_deep_colour(content):
+        return png.decode(content)
+    return avif.decode_deep(content) if name == "AVIF" and avif.bits(content) > 8 else None
 
 
 def _values(file: Any, tags: dict[str, Any]) -> NDArray[Any]:
