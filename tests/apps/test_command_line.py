@@ -247,7 +247,14 @@ def _write(name: str, content: bytes) -> Callable[[Path], None]:
             {},
             "--algorithm is 'fast'; expected one of 'auto', 'exact'",
         ),
-        (None, ("--model", "scatter", "--algorithm", "fast", "--ring", "0.5"), {}, "algorithm is 'fast', but with ring"),
+        (
+            lambda folder: np.save(
+                folder / "disparity.npy", np.linspace(0.2, 0.8, WIDTH, dtype=np.float32)[None].repeat(HEIGHT, 0)
+            ),
+            ("--model", "scatter", "--algorithm", "fast", "--ring", "0.5"),
+            {},
+            "algorithm is 'fast', but with ring",
+        ),
         (None, ("--blades", "2"), {}, "--blades is 2"),
         (None, ("--cat-eye", "1.5"), {}, "--cat-eye is 1.5; expected at most 1"),
         (None, ("--aperture-image", "{}/missing.npy"), {}, "missing.npy does not exist"),
