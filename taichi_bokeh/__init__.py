@@ -5,6 +5,7 @@ What is named here is imported on first use: the command line answers ``--help``
 
 from typing import TYPE_CHECKING
 
+from taichi_bokeh import _forks as _forks  # watches from now on
 from taichi_bokeh._doors.lazy import lazily
 from taichi_bokeh._version import __version__
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from taichi_bokeh import _kernel_cache
+from taichi_bokeh import _forks, _kernel_cache
 from taichi_bokeh._cores import cores
 
 os.environ.setdefault("ENABLE_TAICHI_HEADER_PRINT", "0")
@@ -40,7 +40,6 @@ __all__ = [
 
 _lock = threading.RLock()
 _owner_pid: int | None = None
-_forked = False  # from a process in which Taichi ran
 _ARCH_OF_DEVICE = {"cpu": (ti.x64, ti.arm64), "cuda": (ti.cuda,)}
 
 #: Called with (done, total) rows while a long launch is under way; None where nobody listens.
@@ -56,7 +55,7 @@ def _started() -> bool:
 def _start(device: Any) -> None:
     """Start Taichi for `device`, or raise RuntimeError where the running one cannot serve it."""
     global _owner_pid
-    if _forked:
+    if _forks.forked:
         raise RuntimeError(
             "Taichi was started before this process was forked and would hang in the child. Use the 'spawn' start method "
             "(DataLoader: multiprocessing_context='spawn', persistent_workers=True), or start rendering only after the fork."
@@ -91,15 +90,14 @@ def _settings() -> dict[str, int]:
     return {} if os.environ.get("TI_CPU_MAX_NUM_THREADS") else {"cpu_max_num_threads": cores()}
 
 
-def _note_fork() -> None:
-    """Begin anew in a forked child: Taichi's threads are not there, and a lock that another thread held is never given back."""
-    global _forked, _lock
-    _forked = _forked or _started()
+def _free_lock() -> None:
+    """Make the lock anew in a forked child: one that another thread held is never given back."""
+    global _lock
     _lock = threading.RLock()
 
 
 if hasattr(os, "register_at_fork"):  # where processes can fork
-    os.register_at_fork(after_in_child=_note_fork)
+    os.register_at_fork(after_in_child=_free_lock)
 
 
 def _save_kernels() -> None:
